@@ -1,0 +1,2 @@
+//! Bench of `cloudtrail`.
+fn main() {}

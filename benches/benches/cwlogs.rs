@@ -1,0 +1,2 @@
+//! Bench of `cwlogs`.
+fn main() {}

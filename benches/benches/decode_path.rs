@@ -1,0 +1,2 @@
+//! Bench of `decode_path`.
+fn main() {}

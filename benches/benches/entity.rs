@@ -1,0 +1,2 @@
+//! Bench of `entity`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Bench of `flowlog`.
+fn main() {}

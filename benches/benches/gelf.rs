@@ -1,0 +1,2 @@
+//! Bench of `gelf`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Bench of `kpl`.
+fn main() {}

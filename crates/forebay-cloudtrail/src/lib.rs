@@ -1,0 +1,2 @@
+//! Reads CloudTrail notices and log files.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Decodes CloudWatch Logs subscription payloads.
+#![forbid(unsafe_code)]

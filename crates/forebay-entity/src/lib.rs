@@ -1,0 +1,2 @@
+//! Translates addresses into AWS entities.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Parses VPC and Transit Gateway flow logs.
+#![forbid(unsafe_code)]

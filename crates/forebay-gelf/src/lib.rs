@@ -1,0 +1,2 @@
+//! Encodes, frames and sends GELF messages.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Reads Kinesis streams on DynamoDB leases, beside or instead of the KCL.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Splits KPL-aggregated Kinesis records into user records.
+#![forbid(unsafe_code)]

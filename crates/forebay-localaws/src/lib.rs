@@ -1,0 +1,2 @@
+//! A model of the AWS services Forebay uses, for demos and tests.
+#![forbid(unsafe_code)]

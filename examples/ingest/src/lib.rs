@@ -1,0 +1,2 @@
+//! The parts of the `forebay` binary.
+#![forbid(unsafe_code)]

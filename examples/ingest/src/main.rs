@@ -1,0 +1,4 @@
+//! `forebay`: brings AWS logs into Graylog.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Short programs, one per crate; see the files beside `Cargo.toml`.
+#![forbid(unsafe_code)]
