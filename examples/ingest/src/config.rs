@@ -238,6 +238,9 @@ pub struct CloudTrail {
     /// How long a received notice stays hidden from other readers; extended while its objects are read.
     #[serde(default = "five_minutes", deserialize_with = "units::duration")]
     pub visibility: Duration,
+    /// Pause between two reads of an object whose content is broken; after the third it is a dead letter.
+    #[serde(default = "ten_seconds", deserialize_with = "units::duration")]
+    pub object_retry: Duration,
     /// Adds the whole record as `full_message_json`.
     #[serde(default)]
     pub full_message: bool,
@@ -492,6 +495,10 @@ fn eight() -> NonZeroU32 {
 
 fn one_second() -> Duration {
     Duration::from_secs(1)
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
 }
 
 fn five_minutes() -> Duration {

@@ -120,6 +120,9 @@ impl DeadLetters {
     ///
     /// As [`Self::keep`]; on an error none, some or all of them are in the file.
     pub fn keep_all(&self, letters: &[DeadLetter<'_>], now: SystemTime) -> io::Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
         let time = jiff::Timestamp::try_from(now).map(|time| time.to_string()).unwrap_or_default();
         let mut lines = Vec::new();
         for letter in letters {

@@ -2,7 +2,10 @@
 
 use forebay_flowlog::{Format, FormatError};
 
-use crate::config::{Decode, Kinesis};
+use crate::{
+    config::{Decode, Kinesis},
+    shape::FlowPlan,
+};
 
 /// The decoders of one stream, by log group.
 #[derive(Debug)]
@@ -16,18 +19,32 @@ pub(crate) struct Routes {
 pub(crate) struct Route {
     pub(crate) decode: Decode,
     pub(crate) format: Format,
+    pub(crate) plan: FlowPlan,
+}
+
+impl Route {
+    /// A route that reads flow logs in `format`.
+    pub(crate) fn new(decode: Decode, format: Format, field_prefix: bool) -> Self {
+        let plan = FlowPlan::new(&format, field_prefix);
+        Self { decode, format, plan }
+    }
 }
 
 impl Routes {
     /// The routes of an input, as configured; the configuration was checked.
     pub(crate) fn new(input: &Kinesis) -> Result<Self, FormatError> {
-        let route = |decode, format: &str| Ok(Route { decode, format: flow_format(format)? });
+        let route = |decode, format: &str| Ok(Route::new(decode, flow_format(format)?, input.field_prefix));
         let routes = input
             .route
             .iter()
             .map(|entry| Ok((Pattern::new(&entry.log_group), route(entry.decode, entry.flow_format.get_ref())?)))
             .collect::<Result<_, FormatError>>()?;
         Ok(Self { routes, default: route(input.decode, input.flow_format.get_ref())? })
+    }
+
+    /// One route for everything.
+    pub(crate) fn only(route: Route) -> Self {
+        Self { routes: Vec::new(), default: route }
     }
 
     /// The route of a log group; the first match wins.

@@ -1,0 +1,75 @@
+//! The entity table and who refreshes it.
+
+use std::collections::BTreeMap;
+
+use forebay_entity::Table;
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{aws::Account, config::Config};
+
+/// Starts the refresher, if the configuration asks for one, and gives the table that it fills. Without one the table
+/// stays empty, and every lookup misses.
+///
+/// # Errors
+///
+/// A setting is out of its bounds.
+#[cfg(feature = "entities")]
+pub(crate) fn start(
+    config: &Config,
+    accounts: &BTreeMap<String, Account>,
+    tasks: &mut JoinSet<()>,
+    mut stopping: watch::Receiver<bool>,
+) -> anyhow::Result<Table> {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+
+    use anyhow::Context;
+    use forebay_entity::{Config as RefreshConfig, Origin, Refresher, Target};
+
+    use crate::clock;
+
+    let table = Table::default();
+    if !config.entities.enabled {
+        return Ok(table);
+    }
+    let mut targets = Vec::new();
+    for name in &config.entities.accounts {
+        let account = accounts.get(name).with_context(|| format!("no credentials set is called `{name}`"))?;
+        let own = [account.region().to_owned()];
+        let regions = if config.entities.regions.is_empty() { own.as_slice() } else { &config.entities.regions };
+        for region in regions {
+            let origin = Origin::new(name.as_str(), region.as_str());
+            let balancers = account.elasticloadbalancing(Some(region));
+            targets.push(Target::new(origin, account.ec2(Some(region))).with_load_balancers(balancers));
+        }
+    }
+    let settings = RefreshConfig { interval: config.entities.refresh, ..RefreshConfig::default() };
+    let seed = RandomState::new().build_hasher().finish();
+    let refresher = Refresher::new(targets, settings, table.clone(), seed).context("[entities]")?;
+    tasks.spawn(async move {
+        let stopped = async move {
+            // A sender that is gone means the same.
+            let _ = stopping.wait_for(|&stopped| stopped).await;
+        };
+        refresher.run(clock::wall, stopped, &()).await;
+    });
+    Ok(table)
+}
+
+/// Built without the feature `entities`: a configuration that asks for names is refused instead of ignored.
+///
+/// # Errors
+///
+/// The configuration asks for entities.
+#[cfg(not(feature = "entities"))]
+pub(crate) fn start(
+    config: &Config,
+    _accounts: &BTreeMap<String, Account>,
+    _tasks: &mut JoinSet<()>,
+    _stopping: watch::Receiver<bool>,
+) -> anyhow::Result<Table> {
+    anyhow::ensure!(
+        !config.entities.enabled,
+        "`[entities] enabled = true`, but this program was built without the feature `entities`"
+    );
+    Ok(Table::default())
+}

@@ -1,0 +1,208 @@
+//! A Kinesis stream of subscription payloads, from lease to sink.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    hash::{BuildHasher, Hasher, RandomState},
+    num::{NonZeroU16, NonZeroUsize},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use forebay_entity::Table;
+use forebay_kinesis::{
+    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping, StreamName, Worker, WorkerId,
+};
+
+use crate::{
+    aws::Account,
+    clock,
+    collect::Collector,
+    config::{Kinesis, Start},
+    dead_letter::DeadLetters,
+    delivery::{Delivery, Origin},
+    
+    log_reader::{LogReader, RecordOrigin},
+    observe::InputObserver,
+    pipeline::SharedName,
+    route::Routes,
+    settlement::{Acknowledge, Settlement},
+    shape::Shaper,
+};
+
+/// What an input is made of.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) input: &'a Kinesis,
+    pub(crate) account: &'a Account,
+    /// `auto`, or the configured worker id.
+    pub(crate) worker_id: &'a str,
+    pub(crate) grace: Duration,
+    /// Byte budget of this input.
+    pub(crate) bytes: usize,
+    pub(crate) fields: &'a BTreeMap<String, String>,
+    pub(crate) delivery: Delivery,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) entities: Table,
+}
+
+/// Reads the stream until `shutdown`, then drains, checkpoints and releases the leases.
+///
+/// # Errors
+///
+/// The settings cannot work; the future fails when the stream cannot be read at all.
+pub(crate) fn run(
+    parts: Parts<'_>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+    let Parts { name, input, account, .. } = parts;
+    let stream_name: StreamName =
+        input.stream.get_ref().parse().with_context(|| format!("`stream` of [kinesis.{name}]"))?;
+    let routes = Arc::new(Routes::new(input).with_context(|| format!("`flow_format` of [kinesis.{name}]"))?);
+    let table_name =
+        input.lease.table.clone().unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.name()));
+    let worker_id = worker_id(parts.worker_id)?;
+    tracing::info!(input = name, stream = %stream_name, table = table_name, worker = %worker_id, "input starts");
+
+    let mut config = Config::default();
+    config.initial_position = match input.start {
+        Start::Latest => InitialPosition::Latest,
+        Start::TrimHorizon => InitialPosition::TrimHorizon,
+    };
+    config.failover_time = input.lease.failover;
+    config.max_leases = NonZeroUsize::new(input.lease.max_leases.get() as usize);
+    config.max_records =
+        NonZeroU16::new(u16::try_from(input.batch_size.get_ref().get()).unwrap_or(10_000)).unwrap_or(config.max_records);
+    config.idle = input.read_interval;
+    config.bytes_in_flight = parts.bytes;
+    config.stop_grace = parts.grace.mul_f32(0.8);
+
+    let processor = Logs {
+        input: name.into(),
+        stream: stream_name.name().into(),
+        routes,
+        fields: parts.fields.clone(),
+        host: input.source.clone(),
+        delivery: parts.delivery,
+        dead_letters: parts.dead_letters,
+        entities: parts.entities,
+        readers: Mutex::default(),
+    };
+    let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
+    let stream = KinesisStream::new(account.kinesis(), stream_name);
+    let worker = Worker::new(worker_id, stream, table, processor)
+        .with_config(config)
+        .with_observer(InputObserver::new(name));
+    let name: SharedName = name.into();
+    Ok(async move {
+        let summary = worker.run(shutdown).await.with_context(|| format!("input [kinesis.{name}]"))?;
+        tracing::info!(input = %name, ?summary, "input stopped");
+        Ok(())
+    })
+}
+
+/// Turns batches of records into messages.
+#[derive(Debug)]
+struct Logs {
+    input: SharedName,
+    stream: SharedName,
+    routes: Arc<Routes>,
+    fields: BTreeMap<String, String>,
+    host: Option<String>,
+    delivery: Delivery,
+    dead_letters: DeadLetters,
+    entities: Table,
+    /// Readers with their buffers, as many as shards were ever read at once.
+    readers: Mutex<Vec<LogReader>>,
+}
+
+impl Processor for Logs {
+    async fn process(&self, batch: Batch) -> Outcome {
+        let mut reader = self.reader();
+        let outcome = self.read(&batch, &mut reader).await;
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        outcome
+    }
+
+    async fn shard_stopping(&self, shard: &forebay_kinesis::ShardId, reason: Stopping) {
+        tracing::debug!(input = %self.input, shard_id = %shard, ?reason, "shard stops");
+    }
+}
+
+impl Logs {
+    async fn read(&self, batch: &Batch, reader: &mut LogReader) -> Outcome {
+        let origin = Origin { input: Arc::clone(&self.input), place: batch.shard().to_string().into() };
+        let settlement = Settlement::new(batch.records().len(), Acknowledge::Kinesis(batch.acknowledger()));
+        let mut collector = Collector::new(self.delivery.outgoing());
+        let mut unsent = 0;
+        for (index, record) in batch.records().iter().enumerate() {
+            collector.begin(index, format_args!("{}/{}", record.sequence_number, record.sub_sequence));
+            let from = RecordOrigin {
+                shard: &origin.place,
+                sequence_number: record.sequence_number.as_str(),
+                sub_sequence: record.sub_sequence,
+            };
+            reader.read(&record.data, Some(&from), &self.entities.load(), &mut collector);
+            let last = index + 1 == batch.records().len();
+            if !last && !collector.outgoing.is_full() && !collector.has_letters() {
+                continue;
+            }
+            if !self.keep(&mut collector, &origin) || self.delivery.send(&mut collector.outgoing, &settlement, &origin).await.is_err() {
+                // What was read since the last send does not count as settled: the batch comes again.
+                return Outcome::Retry { after: RETRY };
+            }
+            // Now that the messages are on their way, the reading of their records is over.
+            for read in unsent..=index {
+                settlement.closed(u32::try_from(read).unwrap_or(u32::MAX));
+            }
+            unsent = index + 1;
+        }
+        Outcome::Pending
+    }
+
+    /// Keeps the dead letters collected so far; whether they are safe on disk.
+    fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
+        if !collector.has_letters() {
+            return true;
+        }
+        let letters = collector.letters(origin);
+        for letter in &letters {
+            tracing::warn!(input = letter.input, shard_id = letter.origin, position = letter.position, reason = letter.reason, "input not readable, kept as dead letter");
+        }
+        match self.dead_letters.keep_all(&letters, clock::wall()) {
+            Ok(()) => {
+                collector.clear_letters();
+                true
+            }
+            Err(error) => {
+                tracing::error!(input = %self.input, %error, "dead letters not kept: reading waits");
+                false
+            }
+        }
+    }
+
+    fn reader(&self) -> LogReader {
+        let spare = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| {
+            let shaper = Shaper::new(&self.fields, self.host.as_deref());
+            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
+        })
+    }
+}
+
+/// `auto` is the host's name and a random suffix: unique per process start, and readable in the lease table.
+fn worker_id(configured: &str) -> anyhow::Result<WorkerId> {
+    if configured != "auto" {
+        return configured.parse().context("`worker_id` of [service]");
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let random = RandomState::new().build_hasher().finish();
+    let host = if host.is_empty() { "forebay" } else { host };
+    format!("{host}-{random:016x}").parse().context("the worker id made from the host's name")
+}
+
+/// Pause before a batch is tried again that could not be kept or sent.
+const RETRY: Duration = Duration::from_secs(5);
