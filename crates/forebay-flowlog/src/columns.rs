@@ -1,0 +1,213 @@
+/// Where the columns of one line stand. No heap: copying it is copying a few hundred bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    spans: [Span; MAX_COLUMNS],
+    found: u16,
+    plain: bool,
+}
+
+impl Columns {
+    pub(crate) const fn new() -> Self {
+        Self {
+            spans: [Span { start: 0, end: 0 }; MAX_COLUMNS],
+            found: 0,
+            plain: true,
+        }
+    }
+
+    /// Finds the columns of `line`, which must not be longer than [`MAX_LINE`] (what lies beyond would be misplaced).
+    ///
+    /// Blocks of 64 bytes become one bit mask of blanks each, and a loop takes the bits: one hard-to-predict
+    /// branch per block, where a loop over bytes or words has one per column.
+    #[inline]
+    pub(crate) fn read(&mut self, line: &[u8]) {
+        let mut cursor = Cursor {
+            spans: &mut self.spans,
+            found: 0,
+            start: 0,
+            plain: true,
+        };
+        let mut blocks = line.chunks_exact(BLOCK);
+        let mut base = 0;
+        for block in &mut blocks {
+            if let Some(block) = block.first_chunk() {
+                cursor.take(block, 0, base);
+            }
+            base += BLOCK;
+        }
+        let rest = blocks.remainder();
+        if !rest.is_empty() {
+            // The last block overlaps the one before it; the bits seen already are shifted out.
+            if let Some(block) = line.last_chunk() {
+                cursor.take(block, BLOCK - rest.len(), base);
+            } else {
+                let mut block = [b'x'; BLOCK];
+                for (to, from) in block.iter_mut().zip(rest) {
+                    *to = *from;
+                }
+                cursor.take(&block, 0, base);
+            }
+        }
+        cursor.cut(line.len());
+        (self.found, self.plain) = (cursor.found, cursor.plain);
+    }
+
+    /// How many columns the line has, also beyond those kept.
+    pub(crate) const fn found(&self) -> usize {
+        self.found as usize
+    }
+
+    /// Whether no byte of the line needs an escape in JSON: no control, quote, backslash, nothing outside ASCII.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Start and end of a column. Beyond the last column both are 0.
+    #[inline]
+    pub(crate) fn bounds(&self, column: usize) -> (usize, usize) {
+        match self.spans.get(column) {
+            Some(span) => (usize::from(span.start), usize::from(span.end)),
+            None => (0, 0),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u16,
+    end: u16,
+}
+
+struct Cursor<'s> {
+    spans: &'s mut [Span; MAX_COLUMNS],
+    found: u16,
+    start: usize,
+    plain: bool,
+}
+
+impl Cursor<'_> {
+    /// Takes the blanks of one block that begins at `base`, leaving out its first `skip` bytes.
+    #[inline(always)]
+    fn take(&mut self, block: &[u8; BLOCK], skip: usize, base: usize) {
+        let plain = is_plain(block);
+        self.plain &= plain;
+        // In plain text the only byte up to 0x20 is the space.
+        let mut hits = if plain {
+            low_bytes(block)
+        } else {
+            blanks(block)
+        };
+        hits >>= skip;
+        while hits != 0 {
+            self.cut(base + hits.trailing_zeros() as usize);
+            hits &= hits - 1;
+        }
+    }
+
+    /// Ends a column at `end`; between two blanks there is none.
+    #[inline(always)]
+    fn cut(&mut self, end: usize) {
+        if end > self.start {
+            if let Some(span) = self.spans.get_mut(usize::from(self.found)) {
+                *span = Span {
+                    start: self.start as u16,
+                    end: end as u16,
+                };
+            }
+            self.found = self.found.saturating_add(1);
+        }
+        self.start = end + 1;
+    }
+}
+
+#[inline(always)]
+fn is_plain(block: &[u8; BLOCK]) -> bool {
+    // No early exit: so written, the compiler compares 16 bytes at a time.
+    let mut special = false;
+    for &byte in block {
+        special |= (byte.wrapping_sub(0x20) >= 0x60) | (byte == b'"') | (byte == b'\\');
+    }
+    !special
+}
+
+/// One bit per byte up to 0x20, for text without bytes above 0x7F.
+#[inline(always)]
+fn low_bytes(block: &[u8; BLOCK]) -> u64 {
+    let mut mask = 0;
+    for (index, word) in block.chunks_exact(8).enumerate() {
+        let word = word
+            .first_chunk()
+            .map_or(0, |word| u64::from_le_bytes(*word));
+        // The subtraction borrows from a byte's high bit exactly where the byte is below 0x21.
+        let low = !((word | HIGH).wrapping_sub(0x21 * ONES)) & HIGH;
+        // Gathers the eight flags in the top byte.
+        let bits = (low >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask |= bits << (8 * index);
+    }
+    mask
+}
+
+/// One bit per space or tab.
+#[cold]
+fn blanks(block: &[u8; BLOCK]) -> u64 {
+    block.iter().rev().fold(0, |mask, &byte| {
+        (mask << 1) | u64::from(byte == b' ' || byte == b'\t')
+    })
+}
+
+/// All published fields and room for some that are not yet.
+pub(crate) const MAX_COLUMNS: usize = 80;
+/// So that offsets fit 16 bits.
+pub(crate) const MAX_LINE: usize = u16::MAX as usize;
+
+const BLOCK: usize = 64;
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x80 * ONES;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(line: &[u8]) {
+        let mut columns = Columns::new();
+        columns.read(line);
+        let expected: Vec<&[u8]> = line
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .filter(|column| !column.is_empty())
+            .collect();
+        assert_eq!(columns.found(), expected.len());
+        for (index, expected) in expected.iter().take(MAX_COLUMNS).enumerate() {
+            let (start, end) = columns.bounds(index);
+            assert_eq!(&line[start..end], *expected, "column {index}");
+        }
+        let special = |byte: &u8| *byte < 0x20 || *byte > 0x7F || matches!(byte, b'"' | b'\\');
+        assert_eq!(columns.is_plain(), !line.iter().any(special));
+    }
+
+    #[test]
+    fn columns_are_those_of_a_plain_split() {
+        check(b"");
+        check(b" ");
+        check(b"one");
+        check(b"  one \t two  ");
+        check(b"2 123456789010 eni-102010ab 198.51.100.1 192.0.2.1 443 49152 6 10 840 1439387263 1439387264 ACCEPT OK");
+        check("é \u{7f} \" \\ \u{0} \u{1f}".as_bytes());
+        check("x ".repeat(200).as_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_splits_as_a_plain_split_does(line in proptest::collection::vec(
+            prop_oneof![4 => Just(b' '), 1 => Just(b'\t'), 12 => 0x21_u8..0x7f, 1 => any::<u8>()], 0..300))
+        {
+            check(&line);
+        }
+
+        #[test]
+        fn any_plain_line_splits_as_a_plain_split_does(line in "[ -!#-\\[\\]-~]{0,300}") {
+            check(line.as_bytes());
+        }
+    }
+}

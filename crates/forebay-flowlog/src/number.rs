@@ -1,0 +1,184 @@
+use crate::error::FieldErrorKind;
+
+/// Reads the digits `line[start..end]` as a number up to `max`. Leading zeros are allowed, signs are not.
+///
+/// The whole line is handed in because eight bytes that end with the number can then be loaded at once; what
+/// precedes the number is masked away. Most numbers in a flow log have one to ten digits.
+#[inline]
+pub(crate) fn decode(
+    line: &[u8],
+    start: usize,
+    end: usize,
+    max: u64,
+) -> Result<u64, FieldErrorKind> {
+    let length = end.saturating_sub(start);
+    let value = match (eight_before(line, end), length) {
+        (Some(word), 1..=8) => eight_digits(word, length),
+        (Some(low), 9..=16) => match eight_before(line, end - 8) {
+            Some(high) => match (eight_digits(high, length - 8), eight_digits(low, 8)) {
+                (Some(high), Some(low)) => Some(high * 100_000_000 + low),
+                _ => None,
+            },
+            None => return decode_slowly(line.get(start..end).unwrap_or_default(), max),
+        },
+        _ => return decode_slowly(line.get(start..end).unwrap_or_default(), max),
+    };
+    match value {
+        Some(value) if value <= max => Ok(value),
+        Some(_) => Err(FieldErrorKind::TooLarge { max }),
+        None => Err(FieldErrorKind::NotNumber),
+    }
+}
+
+/// The digits `line[start..end]` without leading zeros, checked but not converted: a JSON number as it stands.
+#[inline]
+pub(crate) fn text(
+    line: &[u8],
+    start: usize,
+    end: usize,
+    max: u64,
+) -> Result<&[u8], FieldErrorKind> {
+    // Decoding costs a few multiplications; comparing digits with the limit would cost more.
+    let value = decode(line, start, end, max)?;
+    let digits = line.get(start..end).unwrap_or_default();
+    match digits {
+        [b'0', _, ..] => Ok(without_leading_zeros(digits, value)),
+        _ => Ok(digits),
+    }
+}
+
+#[cold]
+fn without_leading_zeros(digits: &[u8], value: u64) -> &[u8] {
+    let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+    digits
+        .get(digits.len().saturating_sub(length)..)
+        .unwrap_or(digits)
+}
+
+#[cold]
+fn decode_slowly(digits: &[u8], max: u64) -> Result<u64, FieldErrorKind> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(FieldErrorKind::NotNumber);
+    }
+    let value = digits.iter().try_fold(0_u64, |value, digit| {
+        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    value
+        .filter(|value| *value <= max)
+        .ok_or(FieldErrorKind::TooLarge { max })
+}
+
+#[inline(always)]
+fn eight_before(line: &[u8], end: usize) -> Option<u64> {
+    line.get(..end)?
+        .last_chunk()
+        .map(|word| u64::from_le_bytes(*word))
+}
+
+/// The number in the last `length` bytes (1 to 8) of `word`, the first digit in the lower byte.
+#[inline(always)]
+fn eight_digits(word: u64, length: usize) -> Option<u64> {
+    let foreign = 8 * (8 - length as u32);
+    // What stands before the number becomes zeros.
+    let word = ((word >> foreign) << foreign) | (ZEROS & !(u64::MAX << foreign));
+    let high_halves = word & 0xF0F0_F0F0_F0F0_F0F0;
+    // Adding 6 carries into the high half of any byte above '9'.
+    let carried = word.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0;
+    if high_halves != ZEROS || carried != ZEROS {
+        return None;
+    }
+    // Pairs, then fours, then eight digits, each step in all lanes at once.
+    let pairs = (word - ZEROS)
+        .wrapping_mul(10)
+        .wrapping_add((word - ZEROS) >> 8);
+    let left = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
+    let right = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
+    Some(left.wrapping_add(right) >> 32)
+}
+
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(digits: &str, max: u64) -> Result<u64, FieldErrorKind> {
+        // In front, so that the fast way cannot be taken, and behind other text.
+        let alone = decode(digits.as_bytes(), 0, digits.len(), max);
+        for before in ["", "9", "x ", "eni-0123456789 9", "1234567890123456 "] {
+            let line = format!("{before}{digits} 77");
+            let (start, end) = (before.len(), before.len() + digits.len());
+            assert_eq!(decode(line.as_bytes(), start, end, max), alone, "{line}");
+            let canonical = text(line.as_bytes(), start, end, max).map(|text| text.to_vec());
+            assert_eq!(
+                canonical,
+                alone.map(|value| value.to_string().into_bytes()),
+                "{line}"
+            );
+        }
+        alone
+    }
+
+    #[test]
+    fn numbers_decode_up_to_their_limit() {
+        assert_eq!(check("0", 255), Ok(0));
+        assert_eq!(check("255", 255), Ok(255));
+        assert_eq!(
+            check("256", 255),
+            Err(FieldErrorKind::TooLarge { max: 255 })
+        );
+        assert_eq!(check("1439387263", u64::MAX), Ok(1_439_387_263));
+        assert_eq!(check("18446744073709551615", u64::MAX), Ok(u64::MAX));
+        assert_eq!(
+            check("18446744073709551616", u64::MAX),
+            Err(FieldErrorKind::TooLarge { max: u64::MAX })
+        );
+        assert_eq!(
+            check("99999999999999999999999", u64::MAX),
+            Err(FieldErrorKind::TooLarge { max: u64::MAX })
+        );
+        assert_eq!(check("007", 255), Ok(7));
+        assert_eq!(check("0000000000000000000000000", 255), Ok(0));
+    }
+
+    #[test]
+    fn what_is_not_digits_is_no_number() {
+        for text in [
+            "-5",
+            "+5",
+            "1e3",
+            "0x1f",
+            "1.0",
+            "12a",
+            ":",
+            "/",
+            "1 2",
+            "12345678:",
+            "\u{ff11}",
+            "1234567/901234",
+        ] {
+            assert_eq!(
+                check(text, u64::MAX),
+                Err(FieldErrorKind::NotNumber),
+                "{text}"
+            );
+        }
+        assert_eq!(decode(b"", 0, 0, 9), Err(FieldErrorKind::NotNumber));
+        assert_eq!(decode(b"12345678", 8, 4, 9), Err(FieldErrorKind::NotNumber));
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_survives(value: u64, zeros in 0_usize..4) {
+            let digits = format!("{}{value}", "0".repeat(zeros));
+            prop_assert_eq!(check(&digits, u64::MAX), Ok(value));
+        }
+
+        #[test]
+        fn any_text_is_judged_the_same_on_both_ways(text in "[0-9:/a+-]{1,22}", max: u64) {
+            let _ = check(&text, max);
+        }
+    }
+}

@@ -1,0 +1,379 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::address;
+use crate::columns::Columns;
+use crate::error::{FieldError, FieldErrorKind};
+use crate::field::{Field, ValueType};
+use crate::format::Format;
+use crate::number;
+use crate::tag::TagValue;
+use crate::timestamp::Timestamp;
+
+mod typed;
+
+/// One flow-log record that borrows from its line.
+///
+/// Columns are found when the record is made ([`Format::parse`](crate::Format::parse)), values are decoded when asked
+/// for. A typed accessor answers `Ok(None)` for the log's `-` and for a field that the format does not have
+/// ([`Format::contains`](crate::Format::contains) tells the two apart), and an error for text that is no value of the
+/// field; [`Record::raw`] still has that text.
+///
+/// Two records are equal if they have the same columns in the same order with the same text; how many blanks stand
+/// between the columns makes no difference.
+#[derive(Clone)]
+pub struct Record<'a> {
+    line: &'a [u8],
+    format: &'a Format,
+    columns: Columns,
+}
+
+impl<'a> Record<'a> {
+    #[inline]
+    pub(crate) const fn blank(format: &'a Format, line: &'a [u8]) -> Self {
+        Self {
+            line,
+            format,
+            columns: Columns::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn of(format: &'a Format, line: &'a [u8], columns: Columns) -> Self {
+        Self {
+            line,
+            format,
+            columns,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn columns_mut(&mut self) -> &mut Columns {
+        &mut self.columns
+    }
+
+    #[inline]
+    pub(crate) const fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// The whole line, without its line end.
+    #[inline]
+    pub const fn line(&self) -> &'a [u8] {
+        self.line
+    }
+
+    /// The format of the line.
+    #[inline]
+    pub const fn format(&self) -> &'a Format {
+        self.format
+    }
+
+    /// The text of a field as it stands in the line, also where it is `-`; `None` if the format does not have the
+    /// field.
+    #[inline]
+    pub fn raw(&self, field: Field) -> Option<&'a [u8]> {
+        self.column(self.format.position(field)?)
+    }
+
+    /// The text of the column at a position, counted from 0.
+    #[inline]
+    pub fn column(&self, position: usize) -> Option<&'a [u8]> {
+        if position >= self.format.len() {
+            return None;
+        }
+        let (start, end) = self.columns.bounds(position);
+        self.line.get(start..end)
+    }
+
+    /// The text of a column by its name in any spelling, also of a field that this crate does not know.
+    pub fn raw_by_name(&self, name: &str) -> Option<&'a [u8]> {
+        self.column(self.format.position_of(name)?)
+    }
+
+    /// The texts of all columns, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + '_ {
+        (0..self.format.len()).map(|position| self.column(position).unwrap_or_default())
+    }
+
+    /// Whether the line holds nothing that JSON would have to escape: only ASCII from 0x20 to 0x7F without `"` and
+    /// `\`. Known from the search for columns, hence free.
+    #[inline]
+    pub const fn is_plain_ascii(&self) -> bool {
+        self.columns.is_plain()
+    }
+
+    /// What the record says: traffic, none, or a loss.
+    ///
+    /// Decided by `log-status`. Where the format lacks it, or where AWS wrote a status this crate does not know, a
+    /// record without any value in its address, port, protocol and counter columns is [`RecordKind::Empty`].
+    pub fn kind(&self) -> RecordKind {
+        match self.raw(Field::LogStatus) {
+            Some(b"OK") => RecordKind::Traffic,
+            Some(b"NODATA") => RecordKind::NoData,
+            Some(b"SKIPDATA") => RecordKind::SkipData,
+            _ => {
+                let mut texts = FLOW_FIELDS
+                    .iter()
+                    .filter_map(|field| self.raw(*field))
+                    .peekable();
+                if texts.peek().is_some() && texts.all(|text| matches!(text, [] | [b'-'])) {
+                    RecordKind::Empty
+                } else {
+                    RecordKind::Traffic
+                }
+            }
+        }
+    }
+
+    /// Whether the record describes traffic: [`Record::kind`] is [`RecordKind::Traffic`].
+    pub fn has_traffic(&self) -> bool {
+        self.kind() == RecordKind::Traffic
+    }
+
+    /// The value of any published field, decoded by the field's type.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no value of the field.
+    #[inline]
+    pub fn value(&self, field: Field) -> Result<Option<Value<'a>>, FieldError> {
+        Ok(match field.value_type() {
+            ValueType::Text => self.text(field)?.map(Value::Text),
+            ValueType::Tag => self.tag(field)?.map(Value::Tag),
+            ValueType::Address => self.address(field)?.map(Value::Address),
+            ValueType::Number => self.number(field)?.map(Value::Number),
+            ValueType::Timestamp => self.timestamp(field)?.map(Value::Timestamp),
+        })
+    }
+
+    /// The text of a field, where it is UTF-8. Works for every field, whatever its type.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not UTF-8.
+    #[inline]
+    pub fn text(&self, field: Field) -> Result<Option<&'a str>, FieldError> {
+        let Some((start, end)) = self.find(field) else {
+            return Ok(None);
+        };
+        let raw = self.line.get(start..end).unwrap_or_default();
+        match std::str::from_utf8(raw) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(FieldError::new(field, start, FieldErrorKind::NotUtf8)),
+        }
+    }
+
+    /// The value of a numeric field or, in the unit as written, of a timestamp.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not decimal digits, or beyond [`Field::max_value`](crate::Field::max_value).
+    #[inline]
+    pub fn number(&self, field: Field) -> Result<Option<u64>, FieldError> {
+        let Some((start, end)) = self.find(field) else {
+            return Ok(None);
+        };
+        match number::decode(self.line, start, end, max_of(field)) {
+            Ok(number) => Ok(Some(number)),
+            Err(kind) => Err(FieldError::new(field, start, kind)),
+        }
+    }
+
+    /// The digits of a numeric field, checked as [`Record::number`] does but left as text: to be copied where a JSON
+    /// number is wanted. Leading zeros, which JSON forbids, are cut off.
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::number`].
+    #[inline]
+    pub fn number_text(&self, field: Field) -> Result<Option<&'a [u8]>, FieldError> {
+        let Some((start, end)) = self.find(field) else {
+            return Ok(None);
+        };
+        match number::text(self.line, start, end, max_of(field)) {
+            Ok(digits) => Ok(Some(digits)),
+            Err(kind) => Err(FieldError::new(field, start, kind)),
+        }
+    }
+
+    /// The value of an address field. A zone index is cut off; [`Record::raw`] has it.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no IPv4 or IPv6 address.
+    #[inline]
+    pub fn address(&self, field: Field) -> Result<Option<IpAddr>, FieldError> {
+        let Some((start, end)) = self.find(field) else {
+            return Ok(None);
+        };
+        match address::decode(self.line, start, end) {
+            Some(address) => Ok(Some(address)),
+            None => Err(FieldError::new(field, start, FieldErrorKind::NotAddress)),
+        }
+    }
+
+    /// The value of a timestamp field.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not decimal digits, or beyond `u64`.
+    #[inline]
+    pub fn timestamp(&self, field: Field) -> Result<Option<Timestamp>, FieldError> {
+        Ok(self.number(field)?.map(Timestamp::from_logged))
+    }
+
+    /// The value of a tag field, to be decoded on demand. Never fails: see [`TagValue`].
+    ///
+    /// # Errors
+    ///
+    /// None today; the signature is that of the other accessors.
+    #[inline]
+    pub fn tag(&self, field: Field) -> Result<Option<TagValue<'a>>, FieldError> {
+        let Some((start, end)) = self.find(field) else {
+            return Ok(None);
+        };
+        Ok(Some(TagValue::new(
+            self.line.get(start..end).unwrap_or_default(),
+        )))
+    }
+
+    /// Whether every typed column decodes and the words of closed sets are known: the test by which a format is
+    /// chosen among several.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let fields = self
+            .format
+            .columns()
+            .iter()
+            .filter_map(|column| column.field());
+        let known = |field: Field| match field {
+            Field::Version => matches!(self.number(field), Ok(None | Some(1..=999))),
+            Field::Action => matches!(self.raw(field), Some(b"ACCEPT" | b"REJECT" | b"-")),
+            Field::LogStatus => matches!(
+                self.raw(field),
+                Some(b"OK" | b"NODATA" | b"SKIPDATA" | b"-")
+            ),
+            Field::FlowDirection => matches!(self.raw(field), Some(b"ingress" | b"egress" | b"-")),
+            Field::Type => matches!(self.raw(field), Some(b"IPv4" | b"IPv6" | b"EFA" | b"-")),
+            field => self.value(field).is_ok() && self.has_prefix(field),
+        };
+        fields.into_iter().all(known)
+    }
+
+    /// Identifiers tell their kind by how they begin; other fields may begin in any way.
+    fn has_prefix(&self, field: Field) -> bool {
+        let prefix: &[u8] = match field {
+            Field::InterfaceId
+            | Field::NextHopInterfaceId
+            | Field::TgwSrcEni
+            | Field::TgwDstEni => b"eni-",
+            Field::VpcId | Field::NextHopVpcId | Field::TgwSrcVpcId | Field::TgwDstVpcId => b"vpc-",
+            Field::SubnetId
+            | Field::NextHopSubnetId
+            | Field::TgwSrcSubnetId
+            | Field::TgwDstSubnetId => b"subnet-",
+            Field::InstanceId => b"i-",
+            Field::TgwId => b"tgw-",
+            Field::TgwAttachmentId | Field::TgwPairAttachmentId => b"tgw-attach-",
+            _ => return true,
+        };
+        self.raw(field)
+            .is_none_or(|text| text == b"-" || text.starts_with(prefix))
+    }
+
+    /// Where the value of a field stands; `None` for `-` and for a field the format does not have.
+    #[inline(always)]
+    fn find(&self, field: Field) -> Option<(usize, usize)> {
+        let (start, end) = self.columns.bounds(self.format.position(field)?);
+        // Empty is the column of a `RecordBuf` that no line was read into.
+        match self.line.get(start..end) {
+            None | Some([] | [b'-']) => None,
+            Some(_) => Some((start, end)),
+        }
+    }
+}
+
+impl fmt::Display for Record<'_> {
+    /// Prints the line as it was read, without its line end. Bytes that are not UTF-8 print as U+FFFD.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.line.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                f.write_str("\u{FFFD}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (column, text) in self.format.columns().iter().zip(self.iter()) {
+            map.entry(
+                &format_args!("{}", column.name()),
+                &format_args!("{}", text.escape_ascii()),
+            );
+        }
+        map.finish()
+    }
+}
+
+impl PartialEq<Record<'_>> for Record<'_> {
+    fn eq(&self, other: &Record<'_>) -> bool {
+        self.format == other.format && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Record<'_> {}
+
+/// What a record says.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum RecordKind {
+    /// Traffic was logged.
+    Traffic,
+    /// There was no traffic in the window (`NODATA`).
+    NoData,
+    /// Records of the window were lost by AWS (`SKIPDATA`): a mark of loss, never a flow.
+    SkipData,
+    /// No traffic is described, and the record does not say whether there was none or it was lost.
+    Empty,
+}
+
+/// The decoded value of a field.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Value<'a> {
+    /// Text as it stands in the line.
+    Text(&'a str),
+    /// A tag's value, still percent-encoded.
+    Tag(TagValue<'a>),
+    /// An address.
+    Address(IpAddr),
+    /// A number.
+    Number(u64),
+    /// A time.
+    Timestamp(Timestamp),
+}
+
+#[inline(always)]
+fn max_of(field: Field) -> u64 {
+    field.max_value().unwrap_or(u64::MAX)
+}
+
+/// The columns that describe traffic. `bytes` is among them although a Block Public Access record lacks it: such a
+/// record has addresses.
+const FLOW_FIELDS: [Field; 11] = [
+    Field::SrcAddr,
+    Field::DstAddr,
+    Field::PktSrcAddr,
+    Field::PktDstAddr,
+    Field::SrcPort,
+    Field::DstPort,
+    Field::Protocol,
+    Field::Packets,
+    Field::Bytes,
+    Field::Action,
+    Field::TcpFlags,
+];
