@@ -207,7 +207,10 @@ const PREFIXES: [(&str, Kind<'static>); 21] = [
     ("Route 53 Resolver: ", Kind::Resolver),
     ("ENI managed by APIGateway", Kind::ApiGatewayLink),
     ("Amazon Kinesis Firehose - ", Kind::DeliveryStream),
-    ("CloudHSM ", Kind::HardwareSecurityModule),
+    (
+        "CloudHSM Management Interface",
+        Kind::HardwareSecurityModule,
+    ),
     ("AWS CodeStar Connections", Kind::CodeConnection),
     ("[DO NOT DELETE] ENI managed by SageMaker", Kind::Notebook),
 ];

@@ -37,4 +37,29 @@ pub enum Error {
         /// Layout number this version reads.
         expected: u32,
     },
+    /// A setting of the refresher is out of its bounds.
+    #[error("`{name}` {reason}")]
+    Setting {
+        /// The field of the settings.
+        name: &'static str,
+        /// What it must be.
+        reason: &'static str,
+    },
+}
+
+#[cfg(feature = "json")]
+impl Error {
+    pub(crate) fn from_json(error: serde_json::Error) -> Self {
+        // The text of a serde_json error ends with its place, which has members of its own here.
+        let text = error.to_string();
+        let reason = text
+            .rsplit_once(" at line ")
+            .map_or(text.as_str(), |(reason, _)| reason)
+            .to_owned();
+        Self::Json {
+            line: error.line(),
+            column: error.column(),
+            reason,
+        }
+    }
 }

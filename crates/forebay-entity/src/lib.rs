@@ -12,6 +12,12 @@ mod merge;
 mod part;
 mod prefix;
 mod ranges;
+#[cfg(feature = "aws")]
+mod refresh;
+#[cfg(feature = "json")]
+mod saved;
+#[cfg(feature = "json")]
+mod service_ranges;
 mod slots;
 mod table;
 
@@ -23,4 +29,10 @@ pub use index::{Candidates, Index, Lookup};
 pub use key::{OnConflict, Scope, TieBreak};
 pub use part::{EntityDescription, Origin, Part, PartBuilder, Source};
 pub use prefix::Prefix;
+#[cfg(feature = "aws")]
+pub use refresh::{Call, Config, Failure, FailureKind, Observer, Refresher, Summary, Target};
+#[cfg(feature = "json")]
+pub use saved::{decode_parts, encode_parts};
+#[cfg(feature = "json")]
+pub use service_ranges::service_ranges;
 pub use table::{Snapshot, Table};
