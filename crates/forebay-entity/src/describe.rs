@@ -126,12 +126,12 @@ pub(crate) fn identify<'a>(interface: &InterfaceDescription<'a>) -> Identity<'a>
         return described
             .filter(|found| found.kind.is_load_balancer())
             // The plugin's word for a load balancer whose description it cannot read.
-            .unwrap_or(Identity::new(Kind::ClassicLoadBalancer, "unknown-name"));
+            .unwrap_or_else(|| Identity::new(Kind::ClassicLoadBalancer, "unknown-name"));
     }
     if interface.address_owner == "amazon-rds" || interface.requester == "amazon-rds" {
         return described
             .filter(|found| found.kind == Kind::DatabaseProxy)
-            .unwrap_or(Identity::new(Kind::Database, ""));
+            .unwrap_or_else(|| Identity::new(Kind::Database, ""));
     }
     described
         .or_else(|| by_type(interface.interface_type))

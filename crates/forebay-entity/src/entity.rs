@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::part::{Part, Record};
+use crate::part::{Part, Record, Span};
 
 /// The sort of an entity.
 ///
@@ -296,6 +296,12 @@ impl<'a> Entity<'a> {
         }
     }
 
+    /// The label's prefix and the plugin's type, straight from the stored code.
+    pub(crate) fn notation(&self) -> (&'static str, &'static str) {
+        let row = KINDS.get(usize::from(self.record.kind)).unwrap_or(&OTHER);
+        (row.2, row.3)
+    }
+
     /// Whether [`Entity::id`] is the entity's own, not that of its interface.
     #[must_use]
     pub fn has_own_id(&self) -> bool {
@@ -305,43 +311,43 @@ impl<'a> Entity<'a> {
     /// The name a person gave: the first of the configured tags that is present, `Name` by default.
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.name))
+        self.optional(self.record.name)
     }
 
     /// What else the source tells: the DNS name of a load balancer, the mount target of a file system.
     #[must_use]
     pub fn detail(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.detail))
+        self.optional(self.record.detail)
     }
 
     /// The VPC, as `vpc-…`.
     #[must_use]
     pub fn vpc(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.vpc))
+        self.optional(self.record.vpc)
     }
 
     /// The subnet, as `subnet-…`.
     #[must_use]
     pub fn subnet(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.subnet))
+        self.optional(self.record.subnet)
     }
 
     /// The network interface, as `eni-…`.
     #[must_use]
     pub fn interface(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.interface))
+        self.optional(self.record.interface)
     }
 
     /// The account that owns it, as twelve digits. Text, because leading zeros count.
     #[must_use]
     pub fn account(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.account))
+        self.optional(self.record.account)
     }
 
     /// The region, such as `eu-west-1`.
     #[must_use]
     pub fn region(&self) -> Option<&'a str> {
-        self.optional(self.part.text(self.record.region))
+        self.optional(self.record.region)
     }
 
     /// The part of the snapshot it came from: which account, region and source, and how old.
@@ -350,11 +356,8 @@ impl<'a> Entity<'a> {
         self.part
     }
 
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as a sentence at the call sites above"
-    )]
-    fn optional(&self, text: &'a str) -> Option<&'a str> {
+    fn optional(&self, span: Span) -> Option<&'a str> {
+        let text = self.part.text(span);
         (!text.is_empty()).then_some(text)
     }
 }

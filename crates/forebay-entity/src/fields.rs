@@ -83,7 +83,7 @@ impl<'a> Entity<'a> {
                 text: self.id(),
             }),
             _ => Some(Label {
-                prefix: kind.prefix(),
+                prefix: self.notation().0,
                 text: self.id(),
             }),
         }
@@ -127,7 +127,7 @@ impl<'a> Entity<'a> {
         let plugin = [
             ("_entity", self.label()),
             ("_entity_description", self.description().map(plain)),
-            ("_entity_aws_type", Some(plain(kind.aws_type()))),
+            ("_entity_aws_type", Some(plain(self.notation().1))),
         ];
         let extended = match set {
             FieldSet::Plugin => [("", None); 8],

@@ -93,7 +93,7 @@ impl Bits for u32 {
 impl Bits for u128 {
     fn mix(self) -> u64 {
         let (high, low) = ((self >> 64) as u64, self as u64);
-        let folded = u128::from(low ^ high.rotate_left(32)).wrapping_mul(u128::from(GOLDEN));
+        let folded = Self::from(low ^ high.rotate_left(32)).wrapping_mul(Self::from(GOLDEN));
         ((folded as u64) ^ ((folded >> 64) as u64)).wrapping_mul(GOLDEN)
     }
 

@@ -522,7 +522,7 @@ fn some_row() -> impl Strategy<Value = Row> {
 }
 
 /// The same question answered the slow way: look at every row, keep the owner rules of `merge.rs` in words.
-fn scan<'r>(rows: &'r [(usize, String, String, Row)], wanted: IpAddr) -> Vec<&'r str> {
+fn scan(rows: &[(usize, String, String, Row)], wanted: IpAddr) -> Vec<&str> {
     let claims: Vec<_> = rows
         .iter()
         .filter(|(.., row)| {
