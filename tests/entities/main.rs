@@ -1,1 +1,12 @@
-//! entities tests.
+//! The entity refresher against answers of EC2 and Elastic Load Balancing.
+//!
+//! `script` answers with exact wire text, for what a well-behaved service never says: a page token twice,
+//! no answer at all, a missing right per call.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the clock they hand in"
+)]
+
+mod refresh;
+mod restart;
+mod script;
