@@ -74,6 +74,11 @@ impl Error {
         Self { kind, context: context.into(), source: None }
     }
 
+    /// For [`Processor::reject`](crate::Processor::reject): what was rejected could not be kept at `place`.
+    pub fn not_kept(place: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Unavailable, place).caused_by(source)
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self

@@ -64,6 +64,13 @@ impl Queue {
         &self.name
     }
 
+    /// The account that owns the queue, if its URL or ARN tells it.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        let account = self.url.rsplit('/').nth(1)?;
+        (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some(account)
+    }
+
     pub(crate) async fn receive(&self, most: usize, wait: Duration, visibility: Duration) -> Result<Vec<Received>, Error> {
         let limit = wait + Duration::from_secs(5);
         let answer = self
