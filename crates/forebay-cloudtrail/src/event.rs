@@ -1,0 +1,264 @@
+//! [`Event`]: one CloudTrail record, borrowed.
+
+use crate::error::{RecordError, RecordFault};
+use crate::member::{Known, Scope};
+use crate::scan::scan_record;
+use crate::text::{Text, TextForm};
+use crate::time::parse_millis;
+
+/// One record, read once and borrowed from its JSON text.
+///
+/// Every member that "CloudTrail record contents" and "CloudTrail userIdentity element" document has an accessor; all of them
+/// return [`Text`], whatever JSON type the member has, so that no record fails because AWS changed a type.
+/// [`members`](Self::members) lists every top-level member, the unknown ones included, and [`raw`](Self::raw) is the record
+/// itself. Where a name appears twice the last one wins.
+///
+/// ```
+/// use forebay_cloudtrail::{Event, EventIndex};
+///
+/// let mut index = EventIndex::new(); // reused for every record
+/// let event = Event::parse(r#"{"eventName":"StopInstances","newMember":{"a":1}}"#, &mut index)?;
+/// assert_eq!(event.event_name().unwrap(), "StopInstances");
+/// assert_eq!(event.user_name(), None);
+/// let last = event.members().last().unwrap();
+/// assert_eq!((last.name().to_cow().as_ref(), last.json()), ("newMember", r#"{"a":1}"#));
+/// # Ok::<(), forebay_cloudtrail::RecordError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    raw: &'a str,
+    index: &'a EventIndex,
+}
+
+impl<'a> Event<'a> {
+    /// Reads a record. `index` is scratch space: what it held before is forgotten, and once it has grown nothing is allocated.
+    ///
+    /// # Errors
+    ///
+    /// The text is not one JSON object (blanks around it are fine), nests deeper than 64 or has more than 4,096 members.
+    pub fn parse(text: &'a str, index: &'a mut EventIndex) -> Result<Self, RecordError> {
+        let fail = |fault| RecordError {
+            index: 0,
+            offset: 0,
+            fault,
+        };
+        let raw = text.trim_matches([' ', '\t', '\r', '\n', '\u{feff}']);
+        let end = scan_record(raw.as_bytes(), index).map_err(fail)?;
+        if end != raw.len() {
+            return Err(fail(RecordFault::Syntax {
+                at: end,
+                expected: "the end of the record",
+            }));
+        }
+        Ok(Self { raw, index })
+    }
+
+    pub(crate) const fn new(raw: &'a str, index: &'a EventIndex) -> Self {
+        Self { raw, index }
+    }
+
+    /// The record as it was written.
+    #[must_use]
+    pub const fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// All top-level members in the order of the record, unknown and repeated ones included.
+    #[must_use]
+    pub fn members(&self) -> Members<'a> {
+        Members {
+            raw: self.raw,
+            spans: self.index.members.iter(),
+        }
+    }
+
+    /// The time of the event in milliseconds since the Unix epoch: `eventTime`, or for aggregated events, which have none,
+    /// `timeWindow.windowEnd`, then `timeWindow.windowStart`. `None` if there is none that can be read: the caller's own
+    /// clue (the file's time, the clock) is then the best there is.
+    #[must_use]
+    pub fn timestamp_millis(&self) -> Option<i64> {
+        [Known::EventTime, Known::WindowEnd, Known::WindowStart]
+            .into_iter()
+            .find_map(|known| self.millis(known))
+    }
+
+    pub(crate) fn millis(&self, known: Known) -> Option<i64> {
+        parse_millis(&self.text(known)?.to_cow())
+    }
+
+    pub(crate) fn text(&self, known: Known) -> Option<Text<'a>> {
+        let span = self.index.find(known)?;
+        span.text(self.raw)
+    }
+
+    pub(crate) const fn index(&self) -> &'a EventIndex {
+        self.index
+    }
+}
+
+/// Where the members of one record are. Reused from record to record.
+#[derive(Clone, Debug)]
+pub struct EventIndex {
+    pub(crate) members: Vec<MemberSpan>,
+    /// One more than the place of a known member in `members`; 0 means absent.
+    places: [u16; Known::ALL.len()],
+    /// `responseElements` has members that are not listed.
+    pub(crate) more_response_elements: bool,
+}
+
+impl EventIndex {
+    /// An empty index.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            members: Vec::new(),
+            places: [0; Known::ALL.len()],
+            more_response_elements: false,
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.members.clear();
+        self.places = [0; Known::ALL.len()];
+        self.more_response_elements = false;
+    }
+
+    /// Remembers a known member; a repeated one replaces the earlier.
+    pub(crate) fn note(&mut self, known: Known, place: usize) {
+        if let (Some(slot), Ok(place)) = (
+            self.places.get_mut(known as usize),
+            u16::try_from(place + 1),
+        ) {
+            *slot = place;
+        }
+    }
+
+    pub(crate) fn find(&self, known: Known) -> Option<&MemberSpan> {
+        let place = usize::from(*self.places.get(known as usize)?);
+        self.members.get(place.checked_sub(1)?)
+    }
+
+    /// Whether the member at `place` is the one that counts for its name.
+    pub(crate) fn counts(&self, known: Known, place: usize) -> bool {
+        self.places
+            .get(known as usize)
+            .is_some_and(|&noted| usize::from(noted) == place + 1)
+    }
+}
+
+impl Default for EventIndex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A member of an opened object. Positions are bytes of the record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemberSpan {
+    pub(crate) key: u32,
+    pub(crate) key_end: u32,
+    pub(crate) value: u32,
+    pub(crate) value_end: u32,
+    pub(crate) known: Option<Known>,
+    pub(crate) scope: Scope,
+    pub(crate) kind: Kind,
+    pub(crate) key_escaped: bool,
+}
+
+impl MemberSpan {
+    pub(crate) fn name<'a>(&self, raw: &'a str) -> Text<'a> {
+        let form = if self.key_escaped {
+            TextForm::Escaped
+        } else {
+            TextForm::Plain
+        };
+        Text::new(slice(raw, self.key, self.key_end), form)
+    }
+
+    pub(crate) fn json<'a>(&self, raw: &'a str) -> &'a str {
+        slice(raw, self.value, self.value_end)
+    }
+
+    pub(crate) fn text<'a>(&self, raw: &'a str) -> Option<Text<'a>> {
+        self.kind.text(self.json(raw))
+    }
+}
+
+/// The JSON type of a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Null,
+    Bool,
+    Number,
+    /// A string without escapes.
+    Plain,
+    /// A string with escapes.
+    Escaped,
+    Object,
+    Array,
+}
+
+impl Kind {
+    pub(crate) fn text<'a>(self, json: &'a str) -> Option<Text<'a>> {
+        let unquoted = || json.get(1..json.len().saturating_sub(1)).unwrap_or("");
+        Some(match self {
+            Self::Null => return None,
+            Self::Bool | Self::Number => Text::new(json, TextForm::Plain),
+            Self::Plain => Text::new(unquoted(), TextForm::Plain),
+            Self::Escaped => Text::new(unquoted(), TextForm::Escaped),
+            Self::Object | Self::Array => Text::new(json, TextForm::Json),
+        })
+    }
+}
+
+/// The top-level members of a record; see [`Event::members`].
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
+    raw: &'a str,
+    spans: std::slice::Iter<'a, MemberSpan>,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        let span = self.spans.find(|span| span.scope == Scope::Record)?;
+        Some(Member {
+            name: span.name(self.raw),
+            json: span.json(self.raw),
+            value: span.text(self.raw),
+        })
+    }
+}
+
+/// A top-level member of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    name: Text<'a>,
+    json: &'a str,
+    value: Option<Text<'a>>,
+}
+
+impl<'a> Member<'a> {
+    /// The member's name.
+    #[must_use]
+    pub const fn name(&self) -> Text<'a> {
+        self.name
+    }
+
+    /// The value as it was written.
+    #[must_use]
+    pub const fn json(&self) -> &'a str {
+        self.json
+    }
+
+    /// The value as text; `None` for null.
+    #[must_use]
+    pub const fn value(&self) -> Option<Text<'a>> {
+        self.value
+    }
+}
+
+fn slice(raw: &str, start: u32, end: u32) -> &str {
+    raw.get(start as usize..end as usize).unwrap_or("")
+}

@@ -1,0 +1,515 @@
+//! One pass over the bytes of a record: is it JSON, and where are the members.
+//!
+//! The pass checks the grammar of RFC 8259 except that bytes above 0x7F are not looked at (the caller checks UTF-8 once per
+//! record, which is faster). It keeps no tree: the members of the opened objects go to a flat list that is reused.
+
+use crate::error::RecordFault;
+use crate::event::{EventIndex, Kind, MemberSpan};
+use crate::limits::{RECORD_DEPTH, RECORD_MEMBERS};
+use crate::member::{Known, Scope};
+use crate::text::{Text, TextForm, hex4};
+
+/// Reads the object that begins at `bytes[0]` and returns the offset behind its last brace. The members end up in `index`.
+pub(crate) fn scan_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize, RecordFault> {
+    index.clear();
+    let mut scanner = Scanner { bytes, at: 0 };
+    if scanner.peek()? != b'{' {
+        return Err(RecordFault::NotAnObject);
+    }
+    scanner.members(Scope::Record, 1, index)?;
+    Ok(scanner.at)
+}
+
+/// Walks the members of one object or the elements of one array, both already known to be valid JSON.
+pub(crate) struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// One element of a [`Walk`]: the key as written between its quotes (empty in an array), and the value.
+pub(crate) struct Element<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) kind: Kind,
+    pub(crate) json: &'a str,
+}
+
+impl<'a> Walk<'a> {
+    /// `text` begins with the opening bracket.
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self { text, at: 1 }
+    }
+
+    fn step(&mut self) -> Result<Element<'a>, RecordFault> {
+        let mut scanner = Scanner {
+            bytes: self.text.as_bytes(),
+            at: self.at,
+        };
+        let object = self.text.starts_with('{');
+        scanner.blanks();
+        if scanner.peek()? == b',' {
+            scanner.at += 1;
+            scanner.blanks();
+        }
+        let mut key = "";
+        if object {
+            let (start, end, _) = scanner.key()?;
+            key = self.text.get(start..end).unwrap_or("");
+        }
+        let start = scanner.at;
+        let kind = scanner.value()?;
+        self.at = scanner.at;
+        Ok(Element {
+            key,
+            kind,
+            json: self.text.get(start..scanner.at).unwrap_or(""),
+        })
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        self.step().ok()
+    }
+}
+
+struct Scanner<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    /// Reads an object whose members are listed. The opening brace is at the current position.
+    fn members(
+        &mut self,
+        scope: Scope,
+        depth: u32,
+        index: &mut EventIndex,
+    ) -> Result<(), RecordFault> {
+        self.at += 1;
+        self.blanks();
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let (key, key_end, escaped) = self.key()?;
+            let name = self.bytes.get(key..key_end).unwrap_or_default();
+            let known = if escaped {
+                find_escaped(scope, name)
+            } else {
+                Known::find(scope, name)
+            };
+            let start = self.at;
+            let listed = known.is_some() || scope != Scope::ResponseElements;
+            let place = index.members.len();
+            if listed {
+                if place >= RECORD_MEMBERS {
+                    return Err(RecordFault::TooManyMembers);
+                }
+                index.members.push(MemberSpan {
+                    key: narrow(key),
+                    key_end: narrow(key_end),
+                    value: narrow(start),
+                    value_end: 0,
+                    known,
+                    scope,
+                    kind: Kind::Null,
+                    key_escaped: escaped,
+                });
+            } else {
+                index.more_response_elements = true;
+            }
+            let kind = match known.and_then(Known::opens) {
+                Some(inner) if self.peek()? == b'{' => {
+                    self.members(inner, depth + 1, index)?;
+                    Kind::Object
+                }
+                _ => self.value_at(depth)?,
+            };
+            if let Some(span) = index.members.get_mut(place).filter(|_| listed) {
+                span.value_end = narrow(self.at);
+                span.kind = kind;
+                if let Some(known) = known {
+                    index.note(known, place);
+                }
+            }
+            self.blanks();
+            match self.peek()? {
+                b',' => {
+                    self.at += 1;
+                    self.blanks();
+                }
+                b'}' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.expected("`,` or `}`")),
+            }
+        }
+    }
+
+    /// A key, the colon and the blanks behind it. Returns the key's bounds without quotes.
+    fn key(&mut self) -> Result<(usize, usize, bool), RecordFault> {
+        if self.peek()? != b'"' {
+            return Err(self.expected("a member name"));
+        }
+        let start = self.at + 1;
+        let escaped = self.string()?;
+        let end = self.at - 1;
+        self.blanks();
+        if self.peek()? != b':' {
+            return Err(self.expected("`:`"));
+        }
+        self.at += 1;
+        self.blanks();
+        Ok((start, end, escaped))
+    }
+
+    fn value(&mut self) -> Result<Kind, RecordFault> {
+        self.value_at(0)
+    }
+
+    /// Any value. `depth` brackets are open around it.
+    fn value_at(&mut self, depth: u32) -> Result<Kind, RecordFault> {
+        match self.peek()? {
+            b'"' => Ok(if self.string()? {
+                Kind::Escaped
+            } else {
+                Kind::Plain
+            }),
+            b'{' => self.nested(depth).map(|()| Kind::Object),
+            b'[' => self.nested(depth).map(|()| Kind::Array),
+            _ => self.scalar(),
+        }
+    }
+
+    /// An object or array of any shape, without recursion: one bit per open bracket says which it is.
+    fn nested(&mut self, depth: u32) -> Result<(), RecordFault> {
+        let room = RECORD_DEPTH.saturating_sub(depth);
+        let mut objects: u64 = 0;
+        let mut open: u32 = 0;
+        loop {
+            // A value begins here.
+            let byte = self.peek()?;
+            if byte == b'{' || byte == b'[' {
+                if open >= room {
+                    return Err(RecordFault::TooDeep { at: self.at });
+                }
+                let object = byte == b'{';
+                open += 1;
+                objects = (objects << 1) | u64::from(object);
+                self.at += 1;
+                self.blanks();
+                let next = self.peek()?;
+                if next != if object { b'}' } else { b']' } {
+                    if object {
+                        self.key()?;
+                    }
+                    continue;
+                }
+            } else if byte == b'"' {
+                self.string()?;
+            } else {
+                self.scalar()?;
+            }
+            // A value ended, or a bracket closes at once.
+            loop {
+                self.blanks();
+                let object = objects & 1 == 1;
+                match (self.peek()?, object) {
+                    (b',', _) => {
+                        self.at += 1;
+                        self.blanks();
+                        if object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => {
+                        self.at += 1;
+                        open -= 1;
+                        objects >>= 1;
+                        if open == 0 {
+                            return Ok(());
+                        }
+                    }
+                    (_, true) => return Err(self.expected("`,` or `}`")),
+                    (_, false) => return Err(self.expected("`,` or `]`")),
+                }
+            }
+        }
+    }
+
+    /// A string, from quote to quote. Says whether it has escapes.
+    #[inline]
+    fn string(&mut self) -> Result<bool, RecordFault> {
+        let mut at = self.at + 1;
+        let mut escaped = false;
+        loop {
+            at = plain_run(self.bytes, at);
+            match self.bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    at = self.escape(at)?;
+                }
+                Some(_) => {
+                    return Err(RecordFault::Syntax {
+                        at,
+                        expected: "an escape instead of a control character",
+                    });
+                }
+                None => return Err(RecordFault::Truncated),
+            }
+        }
+    }
+
+    /// Returns the offset behind the escape that begins at `at`.
+    fn escape(&self, at: usize) -> Result<usize, RecordFault> {
+        match self.bytes.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+            Some(b'u') => {
+                if self.bytes.len() < at + 6 {
+                    // Digits that are there must be digits, whatever follows.
+                    let there = self.bytes.get(at + 2..).unwrap_or_default();
+                    if there.iter().all(u8::is_ascii_hexdigit) {
+                        return Err(RecordFault::Truncated);
+                    }
+                }
+                match hex4(self.bytes, at + 2) {
+                    Some(_) => Ok(at + 6),
+                    None => Err(RecordFault::Syntax {
+                        at,
+                        expected: "four hexadecimal digits",
+                    }),
+                }
+            }
+            Some(_) => Err(RecordFault::Syntax {
+                at,
+                expected: "a JSON escape",
+            }),
+            None => Err(RecordFault::Truncated),
+        }
+    }
+
+    /// A number or a literal.
+    fn scalar(&mut self) -> Result<Kind, RecordFault> {
+        match self.peek()? {
+            b't' => self.literal(b"true").map(|()| Kind::Bool),
+            b'f' => self.literal(b"false").map(|()| Kind::Bool),
+            b'n' => self.literal(b"null").map(|()| Kind::Null),
+            b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
+            _ => Err(self.expected("a value")),
+        }
+    }
+
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), RecordFault> {
+        let there = self.bytes.get(self.at..).unwrap_or_default();
+        if there.starts_with(word) {
+            self.at += word.len();
+            Ok(())
+        } else if word.starts_with(there) {
+            Err(RecordFault::Truncated)
+        } else {
+            Err(self.expected("a value"))
+        }
+    }
+
+    fn number(&mut self) -> Result<(), RecordFault> {
+        if self.peek()? == b'-' {
+            self.at += 1;
+        }
+        if self.peek()? == b'0' {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek()? == b'.' {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek()?, b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.peek()?, b'+' | b'-') {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), RecordFault> {
+        if !self.peek()?.is_ascii_digit() {
+            return Err(self.expected("a digit"));
+        }
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn peek(&self) -> Result<u8, RecordFault> {
+        self.bytes
+            .get(self.at)
+            .copied()
+            .ok_or(RecordFault::Truncated)
+    }
+
+    #[cold]
+    const fn expected(&self, expected: &'static str) -> RecordFault {
+        RecordFault::Syntax {
+            at: self.at,
+            expected,
+        }
+    }
+}
+
+/// Offset of the first byte from `at` on that is a quote, a backslash or a control character; the length if there is none.
+///
+/// Eight bytes at a time: strings of CloudTrail are mostly between 8 and 60 bytes, too short for a call to `memchr` each.
+#[inline]
+pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (LOW * b'"' as u64);
+        let slash = word ^ (LOW * b'\\' as u64);
+        // A byte is zero after the xor where it matched, and below 0x20 where it is a control character. Borrows only run
+        // upwards from a true hit, so the lowest hit is right. Bytes above 0x7F are no hits.
+        let hits = (quote.wrapping_sub(LOW) & !quote
+            | slash.wrapping_sub(LOW) & !slash
+            | word.wrapping_sub(LOW * 0x20) & !word)
+            & HIGH;
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while bytes
+        .get(at)
+        .is_some_and(|&byte| byte != b'"' && byte != b'\\' && byte >= 0x20)
+    {
+        at += 1;
+    }
+    at
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// A member name that is written with escapes, which nobody does but may.
+#[cold]
+fn find_escaped(scope: Scope, name: &[u8]) -> Option<Known> {
+    let name = std::str::from_utf8(name).ok()?;
+    Known::find(
+        scope,
+        Text::new(name, TextForm::Escaped).to_cow().as_bytes(),
+    )
+}
+
+/// Positions fit: records are at most 256 MiB.
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<usize, RecordFault> {
+        scan_record(text.as_bytes(), &mut EventIndex::new())
+    }
+
+    #[test]
+    fn valid_objects_end_behind_their_brace() {
+        for text in [
+            "{}",
+            "{ \n}",
+            r#"{"a":1}"#,
+            r#"{"a":-0.5e+10,"b":[],"c":{},"d":[[],[{}]],"e":null,"f":true,"g":false}"#,
+            r#"{ "a" : [ 1 , { "b" : "c" } , "d" ] , "e" : "\u00e9\"" }"#,
+            r#"{"userIdentity":{"sessionContext":{"attributes":{}}}}"#,
+        ] {
+            assert_eq!(check(&format!("{text}rest")), Ok(text.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn invalid_objects_say_where() {
+        for (text, at) in [
+            (r#"{"a"}"#, 4),
+            (r#"{"a":}"#, 5),
+            (r#"{"a":1,}"#, 7),
+            (r#"{"a":01}"#, 6),
+            (r#"{"a":1.}"#, 7),
+            (r#"{"a":-}"#, 6),
+            (r#"{"a":1e}"#, 7),
+            (r#"{"a":[1,]}"#, 8),
+            (r#"{"a":[1}}"#, 7),
+            (r#"{"a":{"b":1]}"#, 11),
+            (r#"{"a":"\x"}"#, 6),
+            (r#"{"a":"\u12g4"}"#, 6),
+            ("{\"a\":\"\n\"}", 6),
+            (r#"{"a":nul}"#, 5),
+            (r#"{a:1}"#, 1),
+            (r#"{"a":1 "b":2}"#, 7),
+        ] {
+            match check(text) {
+                Err(RecordFault::Syntax { at: found, .. }) => assert_eq!(found, at, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_record_is_truncated_and_nothing_else() {
+        let text = r#"{"a":-1.5e+3,"b":[true,false,null,"\u00e9\n"],"userIdentity":{"type":"x"}}"#;
+        for cut in 0..text.len() {
+            assert_eq!(check(&text[..cut]), Err(RecordFault::Truncated), "{cut}");
+        }
+    }
+
+    #[test]
+    fn depth_is_limited_to_64_and_64_are_fine() {
+        let nest = |depth: usize| {
+            format!(
+                "{{\"a\":{}{}}}",
+                "[".repeat(depth - 1),
+                "]".repeat(depth - 1)
+            )
+        };
+        assert!(check(&nest(64)).is_ok());
+        assert!(matches!(check(&nest(65)), Err(RecordFault::TooDeep { .. })));
+        assert!(matches!(
+            check(&format!("{{\"a\":{}", "[".repeat(100_000))),
+            Err(RecordFault::TooDeep { .. })
+        ));
+    }
+
+    #[test]
+    fn plain_runs_stop_at_every_special_byte() {
+        for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
+            for place in 0..20 {
+                let mut bytes = vec![0xe9; 20];
+                bytes[place] = special;
+                assert_eq!(plain_run(&bytes, 0), place, "{special} at {place}");
+            }
+        }
+        let harmless: Vec<u8> = (0x20..=0xff)
+            .filter(|byte| *byte != b'"' && *byte != b'\\')
+            .collect();
+        assert_eq!(plain_run(&harmless, 0), harmless.len());
+    }
+}
