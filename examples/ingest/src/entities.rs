@@ -1,11 +1,26 @@
 //! The entity table and who refreshes it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use forebay_entity::Table;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{aws::Account, config::Config};
+
+/// Waits until the table knows something, at most [`FIRST_NAMES`].
+pub(crate) async fn first_names(table: &Table) {
+    let known = async {
+        while table.load().is_empty() {
+            tokio::time::sleep(FIRST_NAMES / 100).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_NAMES, known).await.is_err() {
+        tracing::info!("reading starts before the first names are known");
+    }
+}
+
+/// How long reading waits for the first names.
+const FIRST_NAMES: Duration = Duration::from_secs(1);
 
 /// Starts the refresher, if the configuration asks for one, and gives the table that it fills. Without one the table
 /// stays empty, and every lookup misses.

@@ -1,2 +1,27 @@
-//! The parts of the `forebay` binary.
+//! The parts of the `forebay` binary: configuration, pipeline, decoding of files, demo.
+//!
+//! A library only so that the workspace's tests can run the pipeline; its interface follows the binary and promises
+//! nothing to others. Users of single parts take the `forebay-*` crates.
 #![forbid(unsafe_code)]
+
+pub mod aws;
+mod clock;
+mod collect;
+pub mod config;
+pub mod dead_letter;
+pub mod decode;
+mod delivery;
+pub mod demo;
+mod entities;
+pub mod exit;
+mod kinesis_input;
+mod log_reader;
+mod message_id;
+mod observe;
+mod output;
+pub mod pipeline;
+mod route;
+pub mod run;
+mod settlement;
+mod shape;
+mod trail_input;

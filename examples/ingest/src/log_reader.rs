@@ -189,7 +189,7 @@ fn context<'a>(payload: &Payload<'a>, event: &LogEvent<'a>, stream: &'a str, id:
 }
 
 /// Whether a line that has the right number of columns is a flow log and not text that happens to have as many words.
-fn looks_like_flow_log(record: &Record<'_>) -> bool {
+pub(crate) fn looks_like_flow_log(record: &Record<'_>) -> bool {
     let digits = |field| record.raw(field).is_none_or(|raw| raw.iter().all(u8::is_ascii_digit));
     let status = record.raw(Field::LogStatus);
     digits(Field::Version)

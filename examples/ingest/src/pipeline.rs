@@ -94,6 +94,10 @@ impl Pipeline {
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
         let table = entities::start(&config, &accounts, &mut background, stopping.clone())?;
+        if config.entities.enabled {
+            // So that the first records have names too; a slow or denied refresh does not hold them up for long.
+            entities::first_names(&table).await;
+        }
 
         let mut running: JoinSet<anyhow::Result<()>> = JoinSet::new();
         for (name, input) in &config.kinesis {

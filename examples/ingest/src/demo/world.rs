@@ -2,6 +2,8 @@
 
 use anyhow::Context;
 
+use forebay_localaws::{Cloud, LocalAws};
+
 use crate::aws::Account;
 
 /// Clients for the producer's side, and where things are.
@@ -55,7 +57,8 @@ pub(super) const VPC: &str = "vpc-0a1b";
 
 impl World {
     /// Makes stream, queue and bucket through the SDK, as a person would.
-    pub(super) async fn build(account: &Account) -> anyhow::Result<Self> {
+    pub(super) async fn build(account: &Account, aws: &LocalAws) -> anyhow::Result<Self> {
+        aws.with(|cloud, _| stage(cloud));
         let (kinesis, s3, sqs) = (account.kinesis(), account.s3(None), account.sqs(None));
         kinesis.create_stream().stream_name(STREAM).shard_count(SHARDS).send().await.context("the demo's stream")?;
         s3.create_bucket().bucket(BUCKET).send().await.context("the demo's bucket")?;

@@ -1,6 +1,8 @@
 //! CloudTrail records: the plugin's fields, and every member that it dropped.
 
-use forebay_cloudtrail::{Event as TrailEvent, Name, Value};
+use std::fmt;
+
+use forebay_cloudtrail::{Event as TrailEvent, Form, Name, ObjectRef, Value};
 use forebay_gelf::{EncodeError, Encoded, FieldName};
 
 use super::Shaper;
@@ -51,6 +53,33 @@ impl Shaper {
     }
 }
 
+impl Shaper {
+    /// A message that tells of an object that a notice announces.
+    ///
+    /// # Errors
+    ///
+    /// The receiver would drop the message.
+    pub(crate) fn announced(&mut self, form: Form, object: &ObjectRef) -> Result<Encoded<'_>, EncodeError> {
+        let host = self.host.as_deref().unwrap_or(HOST);
+        let (bucket, key) = (object.bucket.as_str(), object.key.as_str());
+        let mut message = self.encoder.begin(host);
+        message.short_message_with(|text| {
+            text.push("s3://").push(bucket).push("/").push(key);
+        });
+        if let Some(millis) = object.event_millis {
+            message.timestamp_millis(millis);
+        }
+        self.text.clear();
+        // Writing to a String cannot fail.
+        let _ = fmt::Write::write_fmt(&mut self.text, format_args!("{form}"));
+        message.text(&NOTICE_FORM, self.text.as_bytes()).text(&S3_BUCKET, bucket).text(&S3_KEY, key);
+        if let Some(size) = object.size {
+            message.unsigned(&S3_SIZE, size);
+        }
+        message.finish()
+    }
+}
+
 /// Rendered field names by text. The names come from a fixed list and from members of the records; the list is bounded
 /// because record members are not.
 #[derive(Debug, Default)]
@@ -81,4 +110,8 @@ const HOST: &str = "aws-cloudtrail";
 /// CloudTrail's documented members give about 120 names.
 const KEPT_NAMES: usize = 512;
 
+static NOTICE_FORM: FieldName = FieldName::literal("notice_form");
+static S3_BUCKET: FieldName = FieldName::literal("s3_bucket");
+static S3_KEY: FieldName = FieldName::literal("s3_key");
+static S3_SIZE: FieldName = FieldName::literal("s3_size");
 static FULL_MESSAGE_JSON: FieldName = FieldName::literal("full_message_json");

@@ -1,0 +1,305 @@
+//! `forebay decode`: captured files to GELF lines, without network.
+//!
+//! What a file is, is told from its bytes, never from its name: a Kinesis record (raw, base64, KPL-aggregated), a
+//! subscription payload, a flow-log file, a CloudTrail file, an SQS or Lambda message that wraps one of these.
+
+mod form;
+mod printer;
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use forebay_cloudtrail::{EventIndex, FileDecoder, FileKind, Limits, Notice};
+use forebay_entity::Index;
+use forebay_flowlog::Field;
+
+use crate::{
+    clock,
+    collect::{Bad, Collect},
+    config::Decode,
+    dead_letter::Class,
+    exit::Exit,
+    log_reader::LogReader,
+    route::{Route, Routes, flow_format},
+    shape::{Event, Shaper, is_blank},
+};
+
+use form::Form;
+use printer::Printer;
+
+/// How files are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Format of flow-log lines without a header: `default`, or the template given to AWS.
+    pub flow_format: String,
+    /// Tell for each file what it was and what it gave.
+    pub summary: bool,
+}
+
+/// Decodes `files` to `out`, one message per line. What cannot be read is told on `errors` with file, position and
+/// cause, and the rest goes on. A closed pipe ends quietly.
+///
+/// # Errors
+///
+/// `flow_format` does not parse, or `out` cannot be written.
+pub fn files(
+    files: &[PathBuf],
+    options: &Options,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+) -> anyhow::Result<Exit> {
+    let mut decoding = Decoding::new(options)?;
+    let mut failed = false;
+    for path in files {
+        let mut printer = Printer::new(path, out, errors);
+        let form = match read(path) {
+            Ok(bytes) => decoding.bytes(&bytes, 0, &mut printer),
+            Err(error) => {
+                printer.bad(Bad { class: Class::Object, position: &"", reason: &error, payload: &[] });
+                "not readable"
+            }
+        };
+        match printer.finish(options.summary.then_some(form)) {
+            Ok(faults) => failed |= faults > 0,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
+            Err(error) => return Err(error).context("standard output"),
+        }
+    }
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = FILE_BYTES + 1;
+    if path == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 == most {
+        return Err(io::Error::other(format!("the file is larger than {FILE_BYTES} bytes; cut it into pieces")));
+    }
+    Ok(bytes)
+}
+
+/// What decoding one file after the other needs.
+struct Decoding {
+    logs: LogReader,
+    shaper: Shaper,
+    index: EventIndex,
+    route: Route,
+    names: Index,
+}
+
+impl Decoding {
+    fn new(options: &Options) -> anyhow::Result<Self> {
+        let format = || flow_format(&options.flow_format).context("`--flow-format`");
+        let routes = Routes::only(Route::new(Decode::Auto, format()?, false));
+        let shaper = || Shaper::new(&BTreeMap::new(), None);
+        Ok(Self {
+            logs: LogReader::new(shaper(), Arc::new(routes), "".into()),
+            shaper: shaper(),
+            index: EventIndex::default(),
+            route: Route::new(Decode::Auto, format()?, false),
+            names: Index::empty(),
+        })
+    }
+
+    /// Decodes bytes of any known form; `depth` counts the wrappings taken off so far. Returns what they were.
+    fn bytes(&mut self, bytes: &[u8], depth: usize, printer: &mut Printer<'_>) -> &'static str {
+        if depth > DEPTH {
+            return printer.fault(&"too many wrappings around each other", bytes, "wrapped too deep");
+        }
+        let form = match form::recognise(bytes) {
+            Ok(form) => form,
+            Err(error) => return printer.fault(&error, bytes, "not readable"),
+        };
+        match form {
+            Form::Empty => printer.fault(&"there is nothing in it", bytes, "empty"),
+            Form::Unknown(what) => printer.fault(&what, bytes, "unknown"),
+            Form::Subscription => {
+                self.logs.read(bytes, None, &self.names, printer);
+                "subscription payload"
+            }
+            Form::CloudTrail => self.cloudtrail(bytes, printer),
+            Form::Wrapped(name, pieces) => {
+                for (number, piece) in pieces.into_iter().enumerate() {
+                    printer.enter(format!("record {number}"));
+                    match piece {
+                        Ok(piece) => {
+                            self.bytes(&piece, depth + 1, printer);
+                        }
+                        Err(error) => {
+                            printer.fault(&error, &[], "");
+                        }
+                    }
+                    printer.leave();
+                }
+                name
+            }
+            Form::Notice => self.notices(bytes, printer),
+            Form::Text(text) => {
+                if depth > 0 && !text.contains(&b'\n') {
+                    self.line(&text, printer);
+                    "text"
+                } else {
+                    self.flow_log(&text, printer);
+                    "flow log"
+                }
+            }
+        }
+    }
+
+    fn cloudtrail(&mut self, bytes: &[u8], printer: &mut Printer<'_>) -> &'static str {
+        let mut decoder = FileDecoder::new(Limits::default());
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match decoder.feed(rest) {
+                Ok(used) => rest = rest.get(used..).unwrap_or_default(),
+                Err(error) => {
+                    self.records(&mut decoder, printer);
+                    return printer.fault(&error, &[], "CloudTrail file, damaged");
+                }
+            }
+            self.records(&mut decoder, printer);
+        }
+        decoder.end();
+        self.records(&mut decoder, printer);
+        match decoder.finish() {
+            Ok(summary) => match summary.kind {
+                FileKind::Digest => "CloudTrail digest, holds no records",
+                FileKind::Other => printer.fault(&"JSON, but no form that is known", &[], "unknown JSON"),
+                _ => "CloudTrail file",
+            },
+            Err(error) => printer.fault(&error, &[], "CloudTrail file, damaged"),
+        }
+    }
+
+    fn records(&mut self, decoder: &mut FileDecoder, printer: &mut Printer<'_>) {
+        while let Some(record) = decoder.next_record() {
+            match record {
+                Ok(record) => match self.shaper.trail(&record.event(), false, clock::wall_millis()) {
+                    Ok(message) => printer.message(&message),
+                    Err(error) if is_blank(&error) => {}
+                    Err(error) => {
+                        let position = format!("record {}, byte {}", record.index(), record.offset());
+                        printer.bad(Bad { class: Class::Record, position: &position, reason: &error, payload: record.text().as_bytes() });
+                    }
+                },
+                Err(bad) => {
+                    printer.bad(Bad { class: Class::Record, position: &"", reason: &bad.error(), payload: bad.bytes() });
+                }
+            }
+        }
+    }
+
+    /// A message of a queue, or a Lambda event with several: one GELF message per announced object.
+    fn notices(&mut self, bytes: &[u8], printer: &mut Printer<'_>) -> &'static str {
+        let notices = match Notice::from_lambda_event(bytes) {
+            Ok(notices) => notices,
+            Err(error) => return printer.fault(&error, bytes, "notice, refused"),
+        };
+        for (number, notice) in notices.into_iter().enumerate() {
+            printer.enter(format!("notice {number}"));
+            match notice {
+                Ok(notice) => self.notice(&notice, printer),
+                Err(error) => {
+                    printer.fault(&error, bytes, "");
+                }
+            }
+            printer.leave();
+        }
+        "notices"
+    }
+
+    fn notice(&mut self, notice: &Notice, printer: &mut Printer<'_>) {
+        use forebay_cloudtrail::Disposition;
+        match notice.disposition() {
+            Disposition::Objects => {
+                for object in &notice.objects {
+                    match self.shaper.announced(notice.form, object) {
+                        Ok(message) => printer.message(&message),
+                        Err(error) => printer.bad(Bad { class: Class::Notice, position: &"", reason: &error, payload: &[] }),
+                    }
+                }
+            }
+            Disposition::Record => {
+                let payload = notice.payload.clone().unwrap_or_default();
+                self.cloudtrail(payload.as_bytes(), printer);
+            }
+            Disposition::Nothing(why) => printer.note(&why),
+            _ => {
+                printer.fault(&"no form of notice that is known", &[], "");
+            }
+        }
+    }
+
+    fn flow_log(&mut self, text: &[u8], printer: &mut Printer<'_>) {
+        let formats = forebay_flowlog::FormatSet::new([self.route.format.clone()]);
+        let mut reader = forebay_flowlog::Reader::new(text, formats);
+        let mut record = forebay_flowlog::RecordBuf::new();
+        loop {
+            match reader.read_record(&mut record) {
+                Ok(true) => self.flow(&record.as_record(), printer),
+                Ok(false) => return,
+                Err(error) => {
+                    let fatal = error.is_fatal();
+                    printer.bad(Bad { class: Class::FlowLog, position: &"", reason: &error, payload: error.line() });
+                    if fatal {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn flow(&mut self, record: &forebay_flowlog::Record<'_>, printer: &mut Printer<'_>) {
+        let time = |field| record.timestamp(field).ok().flatten();
+        // CloudWatch Logs gives a record the time of its `start`.
+        let time = time(Field::Start).or_else(|| time(Field::End));
+        let context = context(time.map_or(0, |time| i64::try_from(time.unix_millis()).unwrap_or(0)));
+        let plan;
+        let plan = if *record.format() == self.route.format {
+            &self.route.plan
+        } else {
+            plan = crate::shape::FlowPlan::new(record.format(), false);
+            &plan
+        };
+        match self.shaper.flow(&context, plan, record, &self.names) {
+            Ok(message) => printer.message(&message),
+            Err(error) => printer.bad(Bad { class: Class::FlowLog, position: &"", reason: &error, payload: record.line() }),
+        }
+    }
+
+    /// One line that came wrapped: a flow log, or text as it is.
+    fn line(&mut self, line: &[u8], printer: &mut Printer<'_>) {
+        let format = self.route.format.clone();
+        match format.parse(line) {
+            Ok(record) if crate::log_reader::looks_like_flow_log(&record) => self.flow(&record, printer),
+            _ => {
+                let text = serde_json::Value::String(String::from_utf8_lossy(line).into_owned()).to_string();
+                let content = text.trim_matches('"');
+                match self.shaper.plain(&context(0), content.as_bytes()) {
+                    Ok(message) => printer.message(&message),
+                    Err(error) => printer.bad(Bad { class: Class::Event, position: &"", reason: &error, payload: line }),
+                }
+            }
+        }
+    }
+}
+
+/// A line outside CloudWatch Logs: it has no group and no stream.
+const fn context(timestamp: i64) -> Event<'static> {
+    Event { log_group: b"", log_stream: b"", owner: b"", stream: "", timestamp, id: None }
+}
+
+/// Lambda event around base64 around gzip around a payload is three.
+const DEPTH: usize = 5;
+
+/// Longest file: a captured record is small, a CloudTrail file has at most 50 MB.
+const FILE_BYTES: u64 = 256 << 20;

@@ -1,0 +1,331 @@
+//! `forebay demo`: the whole pipeline on an embedded AWS, with every message accounted for.
+//!
+//! Nothing of the pipeline is replaced: the unmodified AWS SDK clients talk to a model of AWS that is plugged in at
+//! their HTTP layer, and messages travel over a real TCP connection to a GELF listener in the same process.
+
+mod feed;
+mod ledger;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use forebay_localaws::{Cloud, Fault, FaultRule, LocalAws, Service, Settings};
+use serde_json::{Map, Value};
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
+
+use crate::{
+    aws::Account,
+    clock, config,
+    config::Config,
+    exit::Exit,
+    pipeline::{Pipeline, Summary},
+};
+
+pub use ledger::{Expected, Ledger, Receipt, Tally};
+
+use feed::{BROKEN, CUSTOM_FORMAT, CUSTOM_GROUP, FLOW_GROUP, Feed, identify};
+use world::{QUEUE, REGION, STREAM, World};
+
+/// How the demo runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long events are fed.
+    pub feed: Duration,
+    /// Whether the embedded AWS fails now and then.
+    pub faults: bool,
+}
+
+/// What a run of the demo showed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The books.
+    pub receipt: Receipt,
+    /// From the start of the pipeline to the first message at the receiver.
+    pub first_message: Option<Duration>,
+    /// What the pipeline says.
+    pub summary: Summary,
+    /// Input that was broken on purpose.
+    pub broken: u64,
+    /// Dead letters, in the order in which they were kept.
+    pub letters: Vec<Value>,
+    /// Leases that still have an owner after the stop.
+    pub leases_held: usize,
+    /// Lease rows with a sequence number as checkpoint.
+    pub leases_advanced: usize,
+    /// Messages left in the queue.
+    pub queue_left: usize,
+}
+
+impl Outcome {
+    /// Whether nothing was lost or changed, every broken input was kept, and the AWS side is tidy.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.receipt.is_clean()
+            && self.summary.unsettled == 0
+            && self.letters.len() as u64 == self.broken
+            && self.leases_held == 0
+            && self.queue_left == 0
+    }
+}
+
+/// Runs the demo and shows it on standard output.
+///
+/// # Errors
+///
+/// The listener cannot bind, or the pipeline cannot run at all.
+pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
+    let folder = std::env::temp_dir().join(format!("forebay-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let mut out = std::io::stdout();
+    writeln!(out, "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n")?;
+    let shown = Mutex::new(Shown::default());
+    let outcome = play(options, &folder, |kind, message| {
+        shown.lock().unwrap_or_else(PoisonError::into_inner).show(kind, message);
+    })
+    .await;
+    let removed = std::fs::remove_dir_all(&folder);
+    let outcome = outcome?;
+    removed.with_context(|| format!("{} cannot be removed", folder.display()))?;
+    write!(out, "\n{outcome}")?;
+    out.flush()?;
+    Ok(if outcome.is_clean() { Exit::Done } else { Exit::Failed })
+}
+
+/// Runs the demo; `show` sees every message that arrives, with its kind.
+///
+/// # Errors
+///
+/// As [`demo`].
+pub async fn play(
+    options: &Options,
+    folder: &Path,
+    show: impl Fn(&str, &Map<String, Value>) + Send + Sync + 'static,
+) -> anyhow::Result<Outcome> {
+    let epoch = clock::wall_millis();
+    let aws = LocalAws::new(Cloud::new(Settings::instant(), SEED), u64::try_from(epoch).unwrap_or_default());
+    let account = Account::from_sdk(sdk(&aws).await, config::Aws { s3_path_style: true, ..config::Aws::default() });
+    let world = World::build(&account, &aws).await?;
+    if options.faults {
+        fail_now_and_then(&aws);
+    }
+
+    let ledger = Arc::new(Ledger::default());
+    let mut tasks = JoinSet::new();
+    let address = listen(&mut tasks, Arc::clone(&ledger), show).await?;
+    let letters = folder.join("dead-letters.ndjson");
+    let config = configuration(address, &letters)?;
+    let pipeline = Pipeline::with_accounts(config, BTreeMap::from([("default".to_owned(), account.clone())]));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let started = Instant::now();
+    let running = tokio::spawn(pipeline.run(async move {
+        // A sender that is gone means that the demo failed.
+        let _ = stopped.await;
+    }));
+
+    Feed::new(world, Arc::clone(&ledger), epoch).run(options.feed).await?;
+    let complete = ledger.complete(PATIENCE).await;
+    tracing::info!(complete, "everything was fed");
+    // Dead letters have no receiver to wait for.
+    wait_for_letters(&letters).await;
+    drop(stop);
+    let summary = running.await.context("the pipeline ended early")??;
+    tasks.shutdown().await;
+
+    aws.with(|cloud, _| cloud.faults().clear());
+    let (leases_held, leases_advanced) = leases(&account).await?;
+    let receipt = ledger.receipt();
+    Ok(Outcome {
+        first_message: receipt.first_received.map(|at| at.saturating_duration_since(started.into_std())),
+        receipt,
+        summary,
+        broken: BROKEN,
+        letters: read_letters(&letters)?,
+        leases_held,
+        leases_advanced,
+        queue_left: queue_left(&account).await?,
+    })
+}
+
+async fn sdk(aws: &LocalAws) -> aws_config::SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(aws.http_client())
+        .credentials_provider(Credentials::new("AKIAEXAMPLE", "secret", None, None, "demo"))
+        .region(Region::new(REGION))
+        .load()
+        .await
+}
+
+/// The configuration of the demo, as a person would write it.
+fn configuration(address: SocketAddr, letters: &Path) -> anyhow::Result<Config> {
+    let text = format!(
+        r#"
+version = 1
+[kinesis.demo]
+stream = "{STREAM}"
+start = "trim-horizon"
+read_interval = "200ms"
+decode = "auto"
+[[kinesis.demo.route]]
+log_group = "{CUSTOM_GROUP}"
+decode = "flowlog"
+flow_format = "{CUSTOM_FORMAT}"
+[[kinesis.demo.route]]
+log_group = "{FLOW_GROUP}"
+decode = "flowlog"
+[cloudtrail.demo]
+queue = "{QUEUE}"
+object_retry = "100ms"
+[entities]
+enabled = true
+[output.demo]
+address = ["{address}"]
+[dead_letter]
+path = {letters:?}
+"#,
+        letters = letters.display().to_string(),
+    );
+    Config::parse(&text).map_err(|problems| anyhow::anyhow!("the demo's configuration: {problems:?}"))
+}
+
+/// Every kind of trouble that a retry must get over, at rates far above the real ones.
+fn fail_now_and_then(aws: &LocalAws) {
+    aws.with(|cloud, _| {
+        let faults = cloud.faults();
+        for service in [Service::Kinesis, Service::DynamoDb, Service::Sqs, Service::S3] {
+            faults.push(FaultRule::new(Fault::Throttle).service(service).per_million(40_000));
+            faults.push(FaultRule::new(Fault::InternalError).service(service).per_million(20_000));
+        }
+        // The write took effect, the answer is lost: what looks like a lost race is our own write.
+        faults.push(FaultRule::new(Fault::LostAnswer).service(Service::DynamoDb).operation("UpdateItem").per_million(80_000));
+        faults.push(FaultRule::new(Fault::LostAnswer).service(Service::Sqs).operation("DeleteMessageBatch").per_million(80_000));
+    });
+}
+
+/// A GELF receiver on loopback that books what arrives.
+async fn listen(
+    tasks: &mut JoinSet<()>,
+    ledger: Arc<Ledger>,
+    show: impl Fn(&str, &Map<String, Value>) + Send + Sync + 'static,
+) -> anyhow::Result<SocketAddr> {
+    todo!()
+}
+
+async fn wait_for_letters(path: &Path) {
+    let wait = async {
+        while read_letters(path).is_ok_and(|letters| (letters.len() as u64) < BROKEN) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // Too few letters show in the receipt.
+    let _ = tokio::time::timeout(PATIENCE, wait).await;
+}
+
+fn read_letters(path: &Path) -> anyhow::Result<Vec<Value>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("the demo's dead letters"),
+    };
+    text.lines().map(|line| serde_json::from_str(line).context("the demo's dead letters")).collect()
+}
+
+/// Leases with an owner, and leases with a sequence number.
+async fn leases(account: &Account) -> anyhow::Result<(usize, usize)> {
+    let table = format!("graylog-aws-plugin-{STREAM}");
+    let rows = account.dynamodb().scan().table_name(table).send().await.context("the demo's lease table")?;
+    let has_owner = |row: &&std::collections::HashMap<String, _>| row.contains_key("leaseOwner");
+    let numbered = rows.items().iter().filter(|row| {
+        let checkpoint = row.get("checkpoint").and_then(|value| value.as_s().ok());
+        checkpoint.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    Ok((rows.items().iter().filter(has_owner).count(), numbered.count()))
+}
+
+async fn queue_left(account: &Account) -> anyhow::Result<usize> {
+    use aws_sdk_sqs::types::QueueAttributeName as Name;
+    let sqs = account.sqs(None);
+    let queue = sqs.get_queue_url().queue_name(QUEUE).send().await.context("the demo's queue")?;
+    let names = [Name::ApproximateNumberOfMessages, Name::ApproximateNumberOfMessagesNotVisible];
+    let request = sqs.get_queue_attributes().set_queue_url(queue.queue_url).set_attribute_names(Some(names.to_vec()));
+    let attributes = request.send().await.context("the demo's queue")?.attributes.unwrap_or_default();
+    Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<usize>().ok()).sum())
+}
+
+/// Which messages were shown: a few of each kind are enough.
+#[derive(Debug, Default)]
+struct Shown {
+    kinds: BTreeMap<String, u32>,
+}
+
+impl Shown {
+    fn show(&mut self, kind: &str, message: &Map<String, Value>) {
+        let count = self.kinds.entry(kind.to_owned()).or_default();
+        *count += 1;
+        if *count > SHOWN {
+            return;
+        }
+        let text = |name: &str| message.get(name).and_then(Value::as_str);
+        let mut line = text("short_message").unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+        for (label, field) in [("from", "_src_addr"), ("to", "_dst_addr")] {
+            let name = text(&format!("{field}_entity_description")).or_else(|| text(&format!("{field}_entity")));
+            if let Some(name) = name {
+                line.push_str(&format!("  {label} {name}"));
+            }
+        }
+        // The receipt tells what matters; a closed pipe is no reason to stop accounting.
+        let _ = writeln!(std::io::stdout(), "{kind:<16} {line}");
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.receipt)?;
+        writeln!(formatter, "\nbroken on purpose: {}, kept as dead letters: {}", self.broken, self.letters.len())?;
+        for letter in &self.letters {
+            let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
+            writeln!(formatter, "  {:<9} {} {}: {}", text("class"), text("origin"), text("position"), text("reason"))?;
+        }
+        writeln!(
+            formatter,
+            "leases: {} checkpointed, {} still held; queue: {} messages left",
+            self.leases_advanced, self.leases_held, self.queue_left
+        )?;
+        if let Some(first) = self.first_message {
+            writeln!(formatter, "first message after {:.2} s", first.as_secs_f64())?;
+        }
+        let total = self.receipt.total();
+        if self.is_clean() {
+            writeln!(formatter, "nothing lost: {} produced, {} received", total.produced, total.received)
+        } else {
+            writeln!(
+                formatter,
+                "NOT CLEAN: {} lost, {} altered, {} not expected, {} unsettled",
+                total.lost(),
+                total.altered,
+                self.receipt.unexpected,
+                self.summary.unsettled
+            )
+        }
+    }
+}
+
+/// The demo is the same each time.
+const SEED: u64 = 7;
+
+/// Messages shown of each kind.
+const SHOWN: u32 = 2;
+
+/// How long the last messages may take.
+const PATIENCE: Duration = Duration::from_secs(30);
