@@ -240,8 +240,7 @@ impl Decoding {
     }
 
     fn flow_log(&mut self, text: &[u8], printer: &mut Printer<'_>) {
-        let formats = forebay_flowlog::FormatSet::new([self.route.format.clone()]);
-        let mut reader = forebay_flowlog::Reader::new(text, formats);
+        let mut reader = forebay_flowlog::Reader::new(text).with_formats(self.route.format.clone());
         let mut record = forebay_flowlog::RecordBuf::new();
         loop {
             match reader.read_record(&mut record) {

@@ -20,6 +20,7 @@ use std::{
 use anyhow::Context;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
+use forebay_gelf::listener::{Listener, ListenerConfig};
 use forebay_localaws::{Cloud, Fault, FaultRule, LocalAws, Service, Settings};
 use serde_json::{Map, Value};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
@@ -91,7 +92,7 @@ pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout();
     writeln!(out, "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n")?;
     let shown = Mutex::new(Shown::default());
-    let outcome = play(options, &folder, |kind, message| {
+    let outcome = play(options, &folder, move |kind, message| {
         shown.lock().unwrap_or_else(PoisonError::into_inner).show(kind, message);
     })
     .await;
@@ -208,8 +209,8 @@ fn fail_now_and_then(aws: &LocalAws) {
             faults.push(FaultRule::new(Fault::InternalError).service(service).per_million(20_000));
         }
         // The write took effect, the answer is lost: what looks like a lost race is our own write.
-        faults.push(FaultRule::new(Fault::LostAnswer).service(Service::DynamoDb).operation("UpdateItem").per_million(80_000));
-        faults.push(FaultRule::new(Fault::LostAnswer).service(Service::Sqs).operation("DeleteMessageBatch").per_million(80_000));
+        faults.push(FaultRule::new(Fault::LoseAnswer).service(Service::DynamoDb).operation("UpdateItem").per_million(80_000));
+        faults.push(FaultRule::new(Fault::LoseAnswer).service(Service::Sqs).operation("DeleteMessageBatch").per_million(80_000));
     });
 }
 
@@ -219,7 +220,23 @@ async fn listen(
     ledger: Arc<Ledger>,
     show: impl Fn(&str, &Map<String, Value>) + Send + Sync + 'static,
 ) -> anyhow::Result<SocketAddr> {
-    todo!()
+    let mut config = ListenerConfig::loopback();
+    config.udp = None;
+    let (listener, mut messages) = Listener::bind(config).await.context("the demo's GELF listener")?;
+    let address = listener.tcp_address().context("the demo's GELF listener has no address")?;
+    tasks.spawn(listener.run());
+    tasks.spawn(async move {
+        while let Some(arrived) = messages.next().await {
+            let Ok(Value::Object(message)) = serde_json::from_slice(&arrived.json) else {
+                ledger.receive(None, &Map::new(), Instant::now().into_std());
+                continue;
+            };
+            let id = identify(&message);
+            show(id.as_ref().map_or("?", |(kind, _)| kind), &message);
+            ledger.receive(id, &message, Instant::now().into_std());
+        }
+    });
+    Ok(address)
 }
 
 async fn wait_for_letters(path: &Path) {

@@ -141,7 +141,7 @@ impl Reading<'_> {
         collect: &mut impl Collect,
     ) {
         let text = event.message();
-        let line = match text.as_plain() {
+        let line: &[u8] = match text.as_plain() {
             Some(line) => line,
             None if route.decode == Decode::Cloudwatch => &[],
             None => {

@@ -90,7 +90,9 @@ impl Pipeline {
         let (delivery, settler) = Delivery::new(sink.clone(), dead_letters.clone());
 
         let mut background = JoinSet::new();
-        background.spawn(driver.run());
+        background.spawn(async {
+            driver.run().await;
+        });
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
         let table = entities::start(&config, &accounts, &mut background, stopping.clone())?;

@@ -29,16 +29,12 @@ pub(super) enum Form {
 ///
 /// Compressed bytes that do not inflate, not even their beginning.
 pub(super) fn recognise(bytes: &[u8]) -> Result<Form, String> {
-    match forebay_kpl::Aggregate::parse(bytes) {
-        Ok(Some(aggregate)) => {
-            let records = aggregate.records().map(|record| match record {
-                Ok(record) => Ok(record.data().to_vec()),
-                Err(error) => Err(error.to_string()),
-            });
-            return Ok(Form::Wrapped("KPL aggregate", records.collect()));
-        }
-        Ok(None) => {}
-        Err(error) => return Err(error.to_string()),
+    if let Some(aggregate) = forebay_kpl::Splitter::new().split(bytes).map_err(|error| error.to_string())? {
+        let records = aggregate.records().map(|record| match record {
+            Ok(record) => Ok(record.data.to_vec()),
+            Err(error) => Err(error.to_string()),
+        });
+        return Ok(Form::Wrapped("KPL aggregate", records.collect()));
     }
     if bytes.starts_with(b"PAR1") {
         return Ok(Form::Unknown("Parquet, which is not read: choose the text format for the flow log"));

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use forebay_localaws::{Cloud, LocalAws};
+use forebay_localaws::{Association, Cloud, Instance, LocalAws, NetworkInterface};
 
 use crate::aws::Account;
 
@@ -54,6 +54,37 @@ pub(super) const BUCKET: &str = "demo-trail";
 pub(super) const TRAIL_ACCOUNT: &str = "123456789012";
 pub(super) const REGION: &str = "eu-west-1";
 pub(super) const VPC: &str = "vpc-0a1b";
+
+/// Instances and interfaces, which nobody makes through the SDK's clients of the pipeline.
+fn stage(cloud: &mut Cloud) {
+    let ec2 = cloud.ec2_in(TRAIL_ACCOUNT, REGION);
+    for host in HOSTS {
+        ec2.add_instance(Instance {
+            id: host.instance.into(),
+            private_address: Some(host.address.into()),
+            vpc: Some(VPC.into()),
+            tags: vec![("Name".into(), host.name.into())],
+            ..Instance::default()
+        });
+        ec2.add_interface(NetworkInterface {
+            id: host.interface.into(),
+            instance: Some(host.instance.into()),
+            private_addresses: vec![host.address.into()],
+            vpc: Some(VPC.into()),
+            ..NetworkInterface::default()
+        });
+    }
+    ec2.add_interface(NetworkInterface {
+        id: LOAD_BALANCER.interface.into(),
+        description: format!("ELB {}", LOAD_BALANCER.name),
+        requester: Some("amazon-elb".into()),
+        requester_managed: true,
+        private_addresses: vec![LOAD_BALANCER.address.into()],
+        association: Some(Association { public_address: LOAD_BALANCER.public_address.into(), owner: "amazon-elb".into() }),
+        vpc: Some(VPC.into()),
+        ..NetworkInterface::default()
+    });
+}
 
 impl World {
     /// Makes stream, queue and bucket through the SDK, as a person would.
