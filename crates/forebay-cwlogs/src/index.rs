@@ -177,16 +177,18 @@ impl Reader<'_> {
 
     /// Goes on at the next place where an envelope begins for certain.
     ///
-    /// Neither mark can stand within a JSON string: the quote would be escaped, and so would the line feed. The search
-    /// begins a little before the failure, because an envelope that was cut within a string takes the first quote of
-    /// the next one for the end of that string.
+    /// Neither mark can stand within a JSON string: the quote would be escaped, and so would the line feed. The first
+    /// mark also counts before the failure: an envelope that was cut takes the next one for one of its values. Since
+    /// values nest 64 deep at most, no byte is read more often than that.
     fn resume(&mut self, start: usize, failed_at: usize) -> Option<()> {
-        let from = failed_at.saturating_sub(ENVELOPE_MARK.len()).max(start + 1);
-        let rest = self.text.get(from..)?;
-        let by_member = memmem::find(rest, ENVELOPE_MARK);
-        let rest = rest.get(..by_member.unwrap_or(rest.len()))?;
-        let by_line = memmem::find(rest, b"\n{").map(|at| at + 1);
-        self.scanner.seek(from + by_line.or(by_member)?);
+        let rest = self.text.get(start + 1..)?;
+        let by_member = memmem::find(rest, ENVELOPE_MARK).map(|at| start + 1 + at);
+        let lines = self
+            .text
+            .get(failed_at..by_member.unwrap_or(self.text.len()))
+            .unwrap_or_default();
+        let by_line = memmem::find(lines, b"\n{").map(|at| failed_at + at + 1);
+        self.scanner.seek(by_line.or(by_member)?);
         Some(())
     }
 
