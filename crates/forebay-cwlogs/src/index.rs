@@ -9,11 +9,13 @@ use memchr::memmem;
 
 use crate::error::{Error, EventProblem, JsonProblem, Limit};
 use crate::limits::Limits;
-use crate::scan::{INVALID, Scanner, Stop};
+use crate::scan::{Scanner, Stop};
 use crate::text::Text;
 use crate::timestamp::Timestamp;
 
 pub(crate) use crate::scan::Span;
+
+mod event;
 
 /// What was found in one text.
 #[derive(Debug, Default)]
@@ -175,16 +177,18 @@ impl Reader<'_> {
 
     /// Goes on at the next place where an envelope begins for certain.
     ///
-    /// Neither mark can stand within a JSON string: the quote would be escaped, and so would the line feed. The search
-    /// begins a little before the failure, because an envelope that was cut within a string takes the first quote of
-    /// the next one for the end of that string.
+    /// Neither mark can stand within a JSON string: the quote would be escaped, and so would the line feed. The first
+    /// mark also counts before the failure: an envelope that was cut takes the next one for one of its values. Since
+    /// values nest 64 deep at most, no byte is read more often than that.
     fn resume(&mut self, start: usize, failed_at: usize) -> Option<()> {
-        let from = failed_at.saturating_sub(ENVELOPE_MARK.len()).max(start + 1);
-        let rest = self.text.get(from..)?;
-        let by_member = memmem::find(rest, ENVELOPE_MARK);
-        let rest = rest.get(..by_member.unwrap_or(rest.len()))?;
-        let by_line = memmem::find(rest, b"\n{").map(|at| at + 1);
-        self.scanner.seek(from + by_line.or(by_member)?);
+        let rest = self.text.get(start + 1..)?;
+        let by_member = memmem::find(rest, ENVELOPE_MARK).map(|at| start + 1 + at);
+        let lines = self
+            .text
+            .get(failed_at..by_member.unwrap_or(self.text.len()))
+            .unwrap_or_default();
+        let by_line = memmem::find(lines, b"\n{").map(|at| failed_at + at + 1);
+        self.scanner.seek(by_line.or(by_member)?);
         Some(())
     }
 
@@ -318,251 +322,6 @@ impl Reader<'_> {
             };
         }
     }
-
-    /// Reads an event in the very form in which CloudWatch Logs writes it; `None`, and nothing read, for any other.
-    #[inline]
-    fn usual_event(&mut self) -> Option<EventSpan> {
-        let start = self.scanner.offset();
-        let event = self.try_usual_event(start);
-        if event.is_none() {
-            self.scanner.seek(start);
-        }
-        event
-    }
-
-    #[inline]
-    fn try_usual_event(&mut self, start: usize) -> Option<EventSpan> {
-        let scanner = &mut self.scanner;
-        if !scanner.eat(b"{\"id\":\"") {
-            return None;
-        }
-        let id = scanner.string_content().ok()?;
-        if !scanner.eat(b",\"timestamp\":") {
-            return None;
-        }
-        let (timestamp, len) = Timestamp::usual(scanner.rest())?;
-        scanner.seek(scanner.offset() + len);
-        if !scanner.eat(b",\"message\":\"") {
-            return None;
-        }
-        let message = scanner.string_content().ok()?;
-        let mut extracted_fields = Span::default();
-        if !scanner.eat(b"}") {
-            if !scanner.eat(b",\"extractedFields\":") || scanner.peek() != Some(b'{') {
-                return None;
-            }
-            let from = scanner.offset();
-            let flags = scanner
-                .skip_value(self.limits.json_depth.saturating_sub(EVENT_DEPTH))
-                .ok()?;
-            extracted_fields = Span::new(from, scanner.offset(), flags);
-            if !scanner.eat(b"}") {
-                return None;
-            }
-        }
-        let flags = id.flags | message.flags | extracted_fields.flags;
-        if flags & INVALID != 0 || message.range().len() > self.limits.event_bytes {
-            return None;
-        }
-        let range = Span::new(start, scanner.offset(), 0);
-        Some(EventSpan {
-            range,
-            id,
-            message,
-            extracted_fields,
-            timestamp,
-            problem: None,
-        })
-    }
-
-    /// Reads an event in any form. Only text that is not JSON ends the reading.
-    fn event(&mut self) -> Result<EventSpan, Stop> {
-        let start = self.scanner.offset();
-        let inner_levels = self.limits.json_depth.saturating_sub(EVENT_DEPTH);
-        let mut draft = EventDraft::new();
-        if self.scanner.peek() != Some(b'{') {
-            self.scanner.skip_value(inner_levels + 1)?;
-            draft.not_an_object = true;
-            return Ok(draft.finish(Span::new(start, self.scanner.offset(), 0)));
-        }
-        self.scanner.eat(b"{");
-        if self.scanner.next_token() == Some(b'}') {
-            self.scanner.eat(b"}");
-            return Ok(draft.finish(Span::new(start, self.scanner.offset(), 0)));
-        }
-        loop {
-            let name = self.scanner.key()?;
-            match EventMember::named(name) {
-                EventMember::Id => draft.id = self.id(inner_levels)?,
-                EventMember::Timestamp => draft.timestamp = self.timestamp(inner_levels)?,
-                EventMember::Message => draft.message = self.message(inner_levels)?,
-                EventMember::ExtractedFields => {
-                    draft.extracted_fields = self.extracted_fields(inner_levels)?
-                }
-                EventMember::Unknown => drop(self.scanner.skip_value(inner_levels)?),
-            }
-            match self.scanner.next_token() {
-                Some(b',') => self.scanner.eat(b","),
-                Some(b'}') => {
-                    self.scanner.eat(b"}");
-                    return Ok(draft.finish(Span::new(start, self.scanner.offset(), 0)));
-                }
-                _ => return Err(self.scanner.unexpected()),
-            };
-        }
-    }
-
-    /// An id is text, but a number has been seen; null and absence are the empty id.
-    fn id(&mut self, levels: usize) -> Result<Member<Span>, Stop> {
-        let at = self.scanner.offset();
-        match self.scanner.peek() {
-            Some(b'"') => self.valid_string(at),
-            Some(b'n') => self.scanner.literal(b"null").map(|()| Ok(Span::default())),
-            Some(b'-' | b'0'..=b'9') => self.scanner.number().map(Ok),
-            _ => self.wrong(EventProblem::WrongType, at, levels),
-        }
-    }
-
-    fn message(&mut self, levels: usize) -> Result<Member<Span>, Stop> {
-        let at = self.scanner.offset();
-        if self.scanner.peek() != Some(b'"') {
-            return self.wrong(EventProblem::WrongType, at, levels);
-        }
-        let string = self.valid_string(at)?;
-        Ok(match string {
-            Ok(span) if span.text(self.text).value_len() > self.limits.event_bytes => Err(Flaw {
-                problem: EventProblem::TooLarge,
-                at,
-                span,
-            }),
-            other => other,
-        })
-    }
-
-    fn extracted_fields(&mut self, levels: usize) -> Result<Member<Span>, Stop> {
-        let at = self.scanner.offset();
-        match self.scanner.peek() {
-            Some(b'n') => self.scanner.literal(b"null").map(|()| Ok(Span::default())),
-            Some(b'{') => {
-                let flags = self.scanner.skip_value(levels)?;
-                let span = Span::new(at, self.scanner.offset(), 0);
-                Ok(if flags & INVALID == 0 {
-                    Ok(span)
-                } else {
-                    Err(Flaw::new(EventProblem::BadString, at))
-                })
-            }
-            _ => self.wrong(EventProblem::WrongType, at, levels),
-        }
-    }
-
-    fn timestamp(&mut self, levels: usize) -> Result<Member<Timestamp>, Stop> {
-        let at = self.scanner.offset();
-        let span = match self.scanner.peek() {
-            Some(b'-' | b'0'..=b'9') => self.scanner.number()?,
-            Some(b'"') => self.scanner.string()?,
-            Some(b'n') => {
-                self.scanner.literal(b"null")?;
-                return Ok(Err(Flaw::new(EventProblem::NoTimestamp, at)));
-            }
-            _ => return self.wrong(EventProblem::BadTimestamp, at, levels),
-        };
-        let digits = self.text.get(span.range()).unwrap_or_default();
-        Ok(Timestamp::parse(digits).ok_or_else(|| Flaw::new(EventProblem::BadTimestamp, at)))
-    }
-
-    fn valid_string(&mut self, at: usize) -> Result<Member<Span>, Stop> {
-        let span = self.scanner.string()?;
-        Ok(if span.is_invalid() {
-            Err(Flaw::new(EventProblem::BadString, at))
-        } else {
-            Ok(span)
-        })
-    }
-
-    fn wrong<T>(
-        &mut self,
-        problem: EventProblem,
-        at: usize,
-        levels: usize,
-    ) -> Result<Member<T>, Stop> {
-        self.scanner.skip_value(levels)?;
-        Ok(Err(Flaw::new(problem, at)))
-    }
-}
-
-/// A member of an event, or what is wrong with it.
-type Member<T> = Result<T, Flaw>;
-
-#[derive(Clone, Copy)]
-struct Flaw {
-    problem: EventProblem,
-    at: usize,
-    /// The message, if it is merely too large.
-    span: Span,
-}
-
-impl Flaw {
-    fn new(problem: EventProblem, at: usize) -> Self {
-        Self {
-            problem,
-            at,
-            span: Span::default(),
-        }
-    }
-}
-
-/// An event while its members arrive; a repeated member replaces the earlier one, flaw or not.
-struct EventDraft {
-    id: Member<Span>,
-    timestamp: Member<Timestamp>,
-    message: Member<Span>,
-    extracted_fields: Member<Span>,
-    not_an_object: bool,
-}
-
-impl EventDraft {
-    fn new() -> Self {
-        Self {
-            id: Ok(Span::default()),
-            timestamp: Err(Flaw::new(EventProblem::NoTimestamp, usize::MAX)),
-            message: Err(Flaw::new(EventProblem::NoMessage, usize::MAX)),
-            extracted_fields: Ok(Span::default()),
-            not_an_object: false,
-        }
-    }
-
-    fn finish(self, range: Span) -> EventSpan {
-        let start = range.range().start;
-        let flaw = if self.not_an_object {
-            Some(Flaw::new(EventProblem::NotAnObject, start))
-        } else {
-            let members = [
-                self.message.err(),
-                self.timestamp.err(),
-                self.id.err(),
-                self.extracted_fields.err(),
-            ];
-            members.into_iter().flatten().next()
-        };
-        let oversized = self.message.map_or_else(|flaw| flaw.span, |span| span);
-        EventSpan {
-            range,
-            id: self.id.unwrap_or_default(),
-            message: oversized,
-            extracted_fields: self.extracted_fields.unwrap_or_default(),
-            timestamp: self.timestamp.unwrap_or_default(),
-            // A member that is not there is reported where the event begins.
-            problem: flaw.map(|flaw| {
-                let at = if flaw.at == usize::MAX {
-                    start
-                } else {
-                    flaw.at
-                };
-                (flaw.problem, at as u32)
-            }),
-        }
-    }
 }
 
 enum EnvelopeMember {
@@ -591,26 +350,6 @@ impl EnvelopeMember {
     }
 }
 
-enum EventMember {
-    Id,
-    Timestamp,
-    Message,
-    ExtractedFields,
-    Unknown,
-}
-
-impl EventMember {
-    fn named(name: Text<'_>) -> Self {
-        match &*name.to_cow() {
-            b"id" => Self::Id,
-            b"timestamp" => Self::Timestamp,
-            b"message" => Self::Message,
-            b"extractedFields" => Self::ExtractedFields,
-            _ => Self::Unknown,
-        }
-    }
-}
-
 const fn limit(what: Limit, limit: usize, at: usize) -> Error {
     Error::Limit { what, limit, at }
 }
@@ -619,6 +358,3 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How CloudWatch Logs begins an envelope.
 const ENVELOPE_MARK: &[u8] = b"{\"messageType\"";
-
-/// Envelope, list of events, event.
-const EVENT_DEPTH: usize = 3;

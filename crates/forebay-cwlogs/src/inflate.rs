@@ -28,22 +28,27 @@ impl Inflater {
         }
     }
 
-    /// Inflates all members of `input` into the front of `out`; returns how many bytes that are.
+    /// Inflates all members of `input` into the front of `buffer`; returns how many bytes that are.
     ///
-    /// `out` only ever grows, so that its bytes are set to zero once and not for every input.
+    /// `buffer` only ever grows, so that its bytes are set to zero once and not for every input.
     pub(crate) fn gunzip(
         &mut self,
         input: &[u8],
-        out: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         ceiling: Ceiling,
         limits: &Limits,
     ) -> Result<usize, Error> {
-        ensure_len(out, ceiling.hint(input));
+        ensure_len(buffer, ceiling.hint(input));
         #[cfg(feature = "libdeflate")]
-        if let Some(filled) = self.one_shot.gunzip(input, out, ceiling) {
+        if let Some(filled) = self.one_shot.gunzip(input, buffer, ceiling) {
             return Ok(filled);
         }
-        let (mut at, mut filled, mut members) = (0, 0, 0);
+        let mut output = Output {
+            buffer,
+            filled: 0,
+            ceiling,
+        };
+        let (mut at, mut members) = (0, 0);
         loop {
             members += 1;
             if members > limits.members {
@@ -53,14 +58,14 @@ impl Inflater {
                     at,
                 });
             }
-            let start = filled;
+            let start = output.filled;
             at = gzip_header(input, at)?;
-            (at, filled) = self.inflate(input, at, out, start, (ceiling, Compression::Gzip))?;
-            at = check_trailer(input, at, out.get(start..filled).unwrap_or_default())?;
+            at = self.inflate(Compression::Gzip, input, at, &mut output)?;
+            at = check_trailer(input, at, output.since(start))?;
             let rest = input.get(at..).unwrap_or_default();
-            // Blocks of tapes and of some disks are filled up with zeros.
+            // Some writers fill their last block up with zeros.
             if rest.iter().all(|byte| *byte == 0) {
-                return Ok(filled);
+                return Ok(output.filled);
             }
             if !rest.starts_with(GZIP_MAGIC) {
                 return Err(corrupt(Compression::Gzip, Damage::TrailingBytes, at));
@@ -68,83 +73,104 @@ impl Inflater {
         }
     }
 
-    /// Inflates a zlib stream into the front of `out`; returns how many bytes that are.
+    /// Inflates a zlib stream into the front of `buffer`; returns how many bytes that are.
     pub(crate) fn unzlib(
         &mut self,
         input: &[u8],
-        out: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         ceiling: Ceiling,
     ) -> Result<usize, Error> {
-        let (at, filled) = self.inflate(input, 0, out, 0, (ceiling, Compression::Zlib))?;
+        let mut output = Output {
+            buffer,
+            filled: 0,
+            ceiling,
+        };
+        let at = self.inflate(Compression::Zlib, input, 0, &mut output)?;
         let rest = input.get(at..).unwrap_or_default();
         if rest.iter().any(|byte| *byte != 0) {
             return Err(corrupt(Compression::Zlib, Damage::TrailingBytes, at));
         }
-        Ok(filled)
+        Ok(output.filled)
     }
 
-    /// Inflates the stream at `input[at..]` behind `out[..start]`; returns the ends of both.
+    /// Inflates the stream at `input[at..]`; returns where it ends.
     fn inflate(
         &mut self,
+        compression: Compression,
         input: &[u8],
         at: usize,
-        out: &mut Vec<u8>,
-        start: usize,
-        (ceiling, compression): (Ceiling, Compression),
-    ) -> Result<(usize, usize), Error> {
+        output: &mut Output<'_>,
+    ) -> Result<usize, Error> {
         let source = input.get(at..).unwrap_or_default();
+        let start = output.filled;
         // Told that everything is there, the inflater writes straight into the buffer instead of by way of its window.
         // If the buffer turns out too small, the same work is done again step by step.
         self.stream.reset(compression == Compression::Zlib);
-        let end = ceiling.bytes.min(out.len());
-        if let Some(target) = out.get_mut(start..end).filter(|target| !target.is_empty()) {
-            let status = self
-                .stream
-                .decompress(source, target, FlushDecompress::Finish);
-            if matches!(status, Ok(Status::StreamEnd)) {
-                return Ok((
-                    at + self.stream.total_in() as usize,
-                    start + self.stream.total_out() as usize,
-                ));
-            }
-            self.stream.reset(compression == Compression::Zlib);
+        let status = self
+            .stream
+            .decompress(source, output.spare(), FlushDecompress::Finish);
+        if matches!(status, Ok(Status::StreamEnd)) {
+            output.filled = start + self.stream.total_out() as usize;
+            return Ok(at + self.stream.total_in() as usize);
         }
+        self.stream.reset(compression == Compression::Zlib);
         loop {
-            let (read, written) = (
-                self.stream.total_in() as usize,
-                self.stream.total_out() as usize,
-            );
-            let filled = start + written;
-            let source = source.get(read..).unwrap_or_default();
+            let (read, written) = (self.stream.total_in(), self.stream.total_out());
             let mut beyond = [0];
-            let target = match grow(out, filled, ceiling) {
-                Some(target) => target,
-                None => &mut beyond[..],
-            };
+            let full = !output.grow();
+            let target = if full { &mut beyond } else { output.spare() };
+            let source = source.get(read as usize..).unwrap_or_default();
             let status = self
                 .stream
                 .decompress(source, target, FlushDecompress::None);
-            let (now_read, now_written) = (
-                self.stream.total_in() as usize,
-                self.stream.total_out() as usize,
-            );
-            if filled >= ceiling.bytes && now_written > written {
-                return Err(ceiling.passed(at + now_read));
+            let end = at + self.stream.total_in() as usize;
+            let advanced = self.stream.total_out() > written;
+            if full && advanced {
+                return Err(output.ceiling.passed(end));
             }
+            output.filled = start + self.stream.total_out() as usize;
             match status {
-                Ok(Status::StreamEnd) => return Ok((at + now_read, start + now_written)),
-                Ok(_) if now_read != read || now_written != written => {}
+                Ok(Status::StreamEnd) => return Ok(end),
+                Ok(_) if advanced || self.stream.total_in() > read => {}
                 // Nothing more can be read or written: the input has come to its end, the stream has not.
                 Ok(_) => return Err(corrupt(compression, Damage::Truncated, input.len())),
-                Err(_) => {
-                    return Err(corrupt(
-                        compression,
-                        damage_at(now_read, compression),
-                        at + now_read,
-                    ));
-                }
+                Err(_) => return Err(corrupt(compression, damage_at(end - at, compression), end)),
             }
         }
+    }
+}
+
+/// The buffer of one input while it fills.
+struct Output<'b> {
+    buffer: &'b mut Vec<u8>,
+    filled: usize,
+    ceiling: Ceiling,
+}
+
+impl Output<'_> {
+    /// Makes room if there is none; `false` if the ceiling is reached.
+    fn grow(&mut self) -> bool {
+        let Ceiling { bytes, .. } = self.ceiling;
+        if self.filled >= bytes {
+            return false;
+        }
+        if self.filled >= self.buffer.len() {
+            ensure_len(
+                self.buffer,
+                (self.filled * 2).max(self.filled + CHUNK).min(bytes),
+            );
+        }
+        true
+    }
+
+    /// Returns the room that is left under the ceiling.
+    fn spare(&mut self) -> &mut [u8] {
+        let end = self.buffer.len().min(self.ceiling.bytes);
+        self.buffer.get_mut(self.filled..end).unwrap_or_default()
+    }
+
+    fn since(&self, start: usize) -> &[u8] {
+        self.buffer.get(start..self.filled).unwrap_or_default()
     }
 }
 
@@ -195,18 +221,6 @@ impl Ceiling {
             .unwrap_or(usize::MAX)
             .min(believed)
     }
-}
-
-/// Returns the part of the buffer behind `filled`, after growing it if nothing is left; `None` at the ceiling.
-fn grow(out: &mut Vec<u8>, filled: usize, ceiling: Ceiling) -> Option<&mut [u8]> {
-    if filled >= ceiling.bytes {
-        return None;
-    }
-    if filled >= out.len() {
-        ensure_len(out, (out.len() * 2).max(filled + CHUNK).min(ceiling.bytes));
-    }
-    let end = out.len().min(ceiling.bytes);
-    out.get_mut(filled..end)
 }
 
 fn ensure_len(out: &mut Vec<u8>, len: usize) {

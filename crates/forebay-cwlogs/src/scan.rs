@@ -69,12 +69,6 @@ impl Stop {
             },
         }
     }
-
-    pub(crate) const fn offset(self) -> usize {
-        match self {
-            Self::Json { at, .. } | Self::Depth { at } => at,
-        }
-    }
 }
 
 /// A position in JSON text.
@@ -189,12 +183,14 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Ok(Span::new(start, self.at - 1, flags));
         }
-        self.string_with_escapes(start, flags)
+        self.string_with_escapes(Span::new(start, self.at, flags))
     }
 
-    #[cold]
+    /// Reads the rest of a string of which a run without escapes has been read.
     #[inline(never)]
-    fn string_with_escapes(&mut self, start: usize, mut flags: u8) -> Result<Span, Stop> {
+    pub(crate) fn string_with_escapes(&mut self, run: Span) -> Result<Span, Stop> {
+        let start = run.range().start;
+        let mut flags = run.flags;
         loop {
             match self.peek() {
                 None => return Err(self.unexpected()),
@@ -418,10 +414,36 @@ fn escape_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Returns how many bytes come before the first quote, backslash or control character, and whether any of them is
-/// above 127. Looks at eight bytes at a time.
+/// Returns how many bytes come before the first quote, backslash or control character, and [`NON_ASCII`] if any of
+/// them is above 127.
+///
+/// Blocks without an end are dismissed whole, in a loop without branches that the compiler turns into vector
+/// instructions; the last block is looked at in words.
 #[inline]
-fn plain_run(bytes: &[u8]) -> (usize, u8) {
+pub(crate) fn plain_run(bytes: &[u8]) -> (usize, u8) {
+    let mut high = 0;
+    let mut len = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        let (mut special, mut all) = (0, 0);
+        for byte in block {
+            special |= u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
+            all |= byte;
+        }
+        if special != 0 {
+            break;
+        }
+        high |= all;
+        len += BLOCK;
+    }
+    let (more, flags) = plain_run_in_words(bytes.get(len..).unwrap_or_default());
+    (
+        len + more,
+        flags | if high & 0x80 == 0 { 0 } else { NON_ASCII },
+    )
+}
+
+#[inline]
+fn plain_run_in_words(bytes: &[u8]) -> (usize, u8) {
     let mut high = 0;
     let mut words = bytes.chunks_exact(8);
     let mut len = 0;
@@ -464,4 +486,6 @@ const fn non_ascii(high: u64) -> u8 {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
+/// Two or four vector registers.
+const BLOCK: usize = 32;
 const MAX_DEPTH: usize = 64;
