@@ -44,7 +44,9 @@ pub(crate) fn fault(digits: &[u8], max: u64) -> FieldErrorKind {
 #[cold]
 fn without_leading_zeros(digits: &[u8], value: u64) -> &[u8] {
     let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
-    digits.get(digits.len().saturating_sub(length)..).unwrap_or(digits)
+    digits
+        .get(digits.len().saturating_sub(length)..)
+        .unwrap_or(digits)
 }
 
 #[cold]
@@ -95,7 +97,9 @@ mod tests {
 
     fn check(digits: &str, max: u64) -> Result<u64, FieldErrorKind> {
         // In front, so that the fast way cannot be taken, and behind other text.
-        let judge = |line: &[u8], start, end| decode(line, start, end, max).ok_or_else(|| fault(&line[start..end], max));
+        let judge = |line: &[u8], start, end| {
+            decode(line, start, end, max).ok_or_else(|| fault(&line[start..end], max))
+        };
         let alone = judge(digits.as_bytes(), 0, digits.len());
         for before in ["", "9", "x ", "eni-0123456789 9", "1234567890123456 "] {
             let line = format!("{before}{digits} 77");

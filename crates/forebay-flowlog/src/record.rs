@@ -3,9 +3,9 @@ use std::net::IpAddr;
 
 use crate::address;
 use crate::columns::Columns;
-use crate::error::{FieldError, FieldErrorKind};
+use crate::error::{FieldError, FieldErrorKind, LineError};
 use crate::field::{Field, ValueType};
-use crate::format::Format;
+use crate::format::{Format, check_length};
 use crate::number;
 use crate::tag::TagValue;
 use crate::timestamp::Timestamp;
@@ -30,15 +30,6 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     #[inline]
-    pub(crate) const fn blank(format: &'a Format, line: &'a [u8]) -> Self {
-        Self {
-            line,
-            format,
-            columns: Columns::new(),
-        }
-    }
-
-    #[inline]
     pub(crate) const fn of(format: &'a Format, line: &'a [u8], columns: Columns) -> Self {
         Self {
             line,
@@ -47,9 +38,15 @@ impl<'a> Record<'a> {
         }
     }
 
-    #[inline]
-    pub(crate) const fn columns_mut(&mut self) -> &mut Columns {
-        &mut self.columns
+    /// Takes the columns from the line. Inside the record, because moving it costs as much as finding them.
+    #[inline(always)]
+    pub(crate) fn find_columns(&mut self) -> Option<LineError> {
+        let line = match check_length(self.line) {
+            Ok(line) => line,
+            Err(error) => return Some(error),
+        };
+        self.columns.read(line);
+        self.format.check_count(line, &self.columns).err()
     }
 
     #[inline]
@@ -284,7 +281,11 @@ impl<'a> Record<'a> {
     #[cold]
     fn number_error(&self, field: Field) -> FieldError {
         let start = self.find(field).map_or(0, |(start, _)| start);
-        FieldError::new(field, start, number::fault(self.raw(field).unwrap_or_default(), max_of(field)))
+        FieldError::new(
+            field,
+            start,
+            number::fault(self.raw(field).unwrap_or_default(), max_of(field)),
+        )
     }
 
     /// Where the value of a field stands; `None` for `-` and for a field the format does not have.
