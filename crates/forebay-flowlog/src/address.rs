@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Reads `line[start..end]` as an address. A zone index (`%eth0`) is cut off.
 ///
 /// The whole line is handed in because sixteen bytes that begin with the address can then be loaded at once.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode(line: &[u8], start: usize, end: usize) -> Option<IpAddr> {
     let length = end.saturating_sub(start);
     match line.get(start..).and_then(<[u8]>::first_chunk) {
@@ -15,6 +15,7 @@ pub(crate) fn decode(line: &[u8], start: usize, end: usize) -> Option<IpAddr> {
     }
 }
 
+#[cold]
 fn decode_slowly(address: &[u8]) -> Option<IpAddr> {
     let address = std::str::from_utf8(address).ok()?;
     if let Ok(address) = address.parse() {
@@ -37,62 +38,60 @@ fn four_octets(block: &[u8; 16], length: usize) -> Option<Ipv4Addr> {
         half.first_chunk()
             .map_or(0, |half| u64::from_le_bytes(*half))
     };
-    let (low, high) = (word(low), word(high));
-    let dots = equal_dot(low) | equal_dot(high) << 8;
-    let digits = digit(low) | digit(high) << 8;
-    let within = (1_u32 << length) - 1;
-    let dots = dots & within;
-    if (dots | (digits & within)) != within || dots.count_ones() != 3 {
+    let dots = (dots(word(low)) | dots(word(high)) << 8) & ((1 << length) - 1);
+    let without_first = dots & dots.wrapping_sub(1);
+    let without_second = without_first & without_first.wrapping_sub(1);
+    if without_second == 0 || without_second & (without_second - 1) != 0 {
         return None;
     }
     let first = dots.trailing_zeros() as usize;
-    let dots = dots & (dots - 1);
-    let second = dots.trailing_zeros() as usize;
-    let dots = dots & (dots - 1);
-    let third = dots.trailing_zeros() as usize;
+    let second = without_first.trailing_zeros() as usize;
+    let third = without_second.trailing_zeros() as usize;
 
-    let (a, bad_a) = octet(block, 0, first);
-    let (b, bad_b) = octet(block, first + 1, second);
-    let (c, bad_c) = octet(block, second + 1, third);
-    let (d, bad_d) = octet(block, third + 1, length);
-    if bad_a | bad_b | bad_c | bad_d {
-        return None;
+    let a = octet(block, 0, first);
+    let b = octet(block, first + 1, second);
+    let c = octet(block, second + 1, third);
+    let d = octet(block, third + 1, length);
+    if (a | b | c | d) > 255 {
+        None
+    } else {
+        Some(Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d))
     }
-    Some(Ipv4Addr::new(a, b, c, d))
 }
 
-/// One octet whose bytes are known to be digits, and whether it is malformed.
+/// One octet, or a number above 255 for what is none.
 #[inline(always)]
-fn octet(block: &[u8; 16], start: usize, end: usize) -> (u8, bool) {
-    let length = end.wrapping_sub(start);
-    // The last octet of 15 bytes begins at 12, so that four bytes are always there for a good one.
+fn octet(block: &[u8; 16], start: usize, end: usize) -> u32 {
+    let length = end - start;
+    // The last of 15 bytes begins at 12 at most, so that a good octet always has four bytes to load.
     let Some(bytes) = block.get(start..).and_then(<[u8]>::first_chunk::<4>) else {
-        return (0, true);
+        return MALFORMED;
     };
-    if !(1..=3).contains(&length) {
-        return (0, true);
+    if length > 3 {
+        return MALFORMED;
     }
-    // The last digit goes to the third byte; the bytes before the number become 0.
-    let aligned = u32::from_le_bytes(*bytes) << (8 * (3 - length as u32));
-    let digits = aligned & 0x000F_0F0F;
+    // The last digit goes to the third byte; before the first one there are zeros.
+    let shift = 8 * (3 - length as u32);
+    let digits = ((u32::from_le_bytes(*bytes) ^ 0x0030_3030) << shift) & 0x00FF_FFFF;
+    // 118 lifts every byte above 9 over 127.
+    let foreign = (digits.wrapping_add(0x0076_7676) | digits) & 0x0080_8080;
     let value = (digits & 0xFF) * 100 + ((digits >> 8) & 0xFF) * 10 + (digits >> 16);
-    const LEAST: [u32; 4] = [0, 0, 10, 100];
-    (value as u8, value > 255 || value < LEAST[length & 3])
+    // Too few digits, or a leading zero.
+    let least = [u32::MAX, 0, 10, 100][length];
+    if foreign != 0 || value < least {
+        MALFORMED
+    } else {
+        value
+    }
 }
+
+const MALFORMED: u32 = 256;
 
 /// One bit per byte that is a dot.
 #[inline(always)]
-fn equal_dot(word: u64) -> u32 {
+fn dots(word: u64) -> u32 {
     let differs = word ^ (b'.' as u64 * ONES);
     gather(!(((differs & !HIGH) + !HIGH) | differs) & HIGH)
-}
-
-/// One bit per byte that is a decimal digit.
-#[inline(always)]
-fn digit(word: u64) -> u32 {
-    let from_zero = (word | HIGH).wrapping_sub(b'0' as u64 * ONES);
-    let upto_nine = ((b'9' as u64 | 0x80) * ONES).wrapping_sub(word & !HIGH);
-    gather(from_zero & upto_nine & !word & HIGH)
 }
 
 #[inline(always)]

@@ -19,7 +19,7 @@ impl Columns {
     ///
     /// Blocks of 64 bytes become one bit mask of blanks each, and a loop takes the bits: one hard-to-predict
     /// branch per block, where a loop over bytes or words has one per column.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn read(&mut self, line: &[u8]) {
         let mut cursor = Cursor {
             spans: &mut self.spans,

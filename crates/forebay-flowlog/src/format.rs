@@ -131,13 +131,14 @@ impl Format {
     /// # Errors
     ///
     /// If the line has another number of columns or is longer than [`Format::MAX_LINE`].
-    #[inline]
+    #[inline(always)]
     pub fn parse<'a>(&'a self, line: &'a [u8]) -> Result<Record<'a>, LineError> {
         let line = without_line_end(line);
-        let mut record = Record::blank(self, line);
-        record.columns_mut().read(check_length(line)?);
-        self.check_count(line, record.columns())?;
-        Ok(record)
+        let mut record = Record::of(self, line, Columns::new());
+        match record.find_columns() {
+            None => Ok(record),
+            Some(error) => Err(error),
+        }
     }
 
     /// The records of a text, borrowed from it. Blank lines and header lines that name this format are passed over.

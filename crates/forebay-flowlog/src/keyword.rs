@@ -27,15 +27,21 @@ macro_rules! keywords {
                     Self::Other(word) => word,
                 }
             }
+
+            /// The word if it is one that this crate knows.
+            #[inline]
+            pub(crate) fn from_known(word: &[u8]) -> Option<Self> {
+                $(if word == $word.as_bytes() {
+                    return Some(Self::$variant);
+                })+
+                None
+            }
         }
 
         impl<'a> From<&'a str> for $name<'a> {
             #[inline]
             fn from(word: &'a str) -> Self {
-                match word {
-                    $($word => Self::$variant,)+
-                    other => Self::Other(other),
-                }
+                Self::from_known(word.as_bytes()).unwrap_or(Self::Other(word))
             }
         }
 

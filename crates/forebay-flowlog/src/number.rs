@@ -4,46 +4,40 @@ use crate::error::FieldErrorKind;
 ///
 /// The whole line is handed in because eight bytes that end with the number can then be loaded at once; what
 /// precedes the number is masked away. Most numbers in a flow log have one to ten digits.
-#[inline]
-pub(crate) fn decode(
-    line: &[u8],
-    start: usize,
-    end: usize,
-    max: u64,
-) -> Result<u64, FieldErrorKind> {
-    let length = end.saturating_sub(start);
-    let value = match (eight_before(line, end), length) {
-        (Some(word), 1..=8) => eight_digits(word, length),
-        (Some(low), 9..=16) => match eight_before(line, end - 8) {
-            Some(high) => match (eight_digits(high, length - 8), eight_digits(low, 8)) {
-                (Some(high), Some(low)) => Some(high * 100_000_000 + low),
-                _ => None,
-            },
-            None => return decode_slowly(line.get(start..end).unwrap_or_default(), max),
+///
+/// Answers with an `Option`, which travels in registers; [`fault`] finds out afterwards what was wrong.
+#[inline(always)]
+pub(crate) fn decode(line: &[u8], start: usize, end: usize, max: u64) -> Option<u64> {
+    let length = end.wrapping_sub(start);
+    let value = match eight_before(line, end) {
+        Some(word) if length.wrapping_sub(1) < 8 => eight_digits(word, length)?,
+        Some(low) if length.wrapping_sub(9) < 8 => match eight_before(line, end - 8) {
+            Some(high) => eight_digits(high, length - 8)? * 100_000_000 + eight_digits(low, 8)?,
+            None => return decode_slowly(line, start, end, max),
         },
-        _ => return decode_slowly(line.get(start..end).unwrap_or_default(), max),
+        _ => return decode_slowly(line, start, end, max),
     };
-    match value {
-        Some(value) if value <= max => Ok(value),
-        Some(_) => Err(FieldErrorKind::TooLarge { max }),
-        None => Err(FieldErrorKind::NotNumber),
-    }
+    if value <= max { Some(value) } else { None }
 }
 
 /// The digits `line[start..end]` without leading zeros, checked but not converted: a JSON number as it stands.
-#[inline]
-pub(crate) fn text(
-    line: &[u8],
-    start: usize,
-    end: usize,
-    max: u64,
-) -> Result<&[u8], FieldErrorKind> {
+#[inline(always)]
+pub(crate) fn text(line: &[u8], start: usize, end: usize, max: u64) -> Option<&[u8]> {
     // Decoding costs a few multiplications; comparing digits with the limit would cost more.
     let value = decode(line, start, end, max)?;
-    let digits = line.get(start..end).unwrap_or_default();
-    match digits {
-        [b'0', _, ..] => Ok(without_leading_zeros(digits, value)),
-        _ => Ok(digits),
+    match line.get(start..end)? {
+        digits @ [b'0', _, ..] => Some(without_leading_zeros(digits, value)),
+        digits => Some(digits),
+    }
+}
+
+/// What is wrong with digits that [`decode`] refused.
+#[cold]
+pub(crate) fn fault(digits: &[u8], max: u64) -> FieldErrorKind {
+    if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+        FieldErrorKind::TooLarge { max }
+    } else {
+        FieldErrorKind::NotNumber
     }
 }
 
@@ -56,16 +50,13 @@ fn without_leading_zeros(digits: &[u8], value: u64) -> &[u8] {
 }
 
 #[cold]
-fn decode_slowly(digits: &[u8], max: u64) -> Result<u64, FieldErrorKind> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(FieldErrorKind::NotNumber);
-    }
+fn decode_slowly(line: &[u8], start: usize, end: usize, max: u64) -> Option<u64> {
+    let digits = line.get(start..end).filter(|digits| !digits.is_empty())?;
     let value = digits.iter().try_fold(0_u64, |value, digit| {
-        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
     });
-    value
-        .filter(|value| *value <= max)
-        .ok_or(FieldErrorKind::TooLarge { max })
+    value.filter(|value| *value <= max)
 }
 
 #[inline(always)]
@@ -106,15 +97,18 @@ mod tests {
 
     fn check(digits: &str, max: u64) -> Result<u64, FieldErrorKind> {
         // In front, so that the fast way cannot be taken, and behind other text.
-        let alone = decode(digits.as_bytes(), 0, digits.len(), max);
+        let judge = |line: &[u8], start, end| {
+            decode(line, start, end, max).ok_or_else(|| fault(&line[start..end], max))
+        };
+        let alone = judge(digits.as_bytes(), 0, digits.len());
         for before in ["", "9", "x ", "eni-0123456789 9", "1234567890123456 "] {
             let line = format!("{before}{digits} 77");
             let (start, end) = (before.len(), before.len() + digits.len());
-            assert_eq!(decode(line.as_bytes(), start, end, max), alone, "{line}");
+            assert_eq!(judge(line.as_bytes(), start, end), alone, "{line}");
             let canonical = text(line.as_bytes(), start, end, max).map(|text| text.to_vec());
             assert_eq!(
                 canonical,
-                alone.map(|value| value.to_string().into_bytes()),
+                alone.ok().map(|value| value.to_string().into_bytes()),
                 "{line}"
             );
         }
@@ -165,8 +159,10 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(decode(b"", 0, 0, 9), Err(FieldErrorKind::NotNumber));
-        assert_eq!(decode(b"12345678", 8, 4, 9), Err(FieldErrorKind::NotNumber));
+        assert_eq!(decode(b"", 0, 0, 9), None);
+        assert_eq!(decode(b"12345678", 8, 4, 9), None);
+        assert_eq!(decode(b"12345678", 4, 40, 9), None);
+        assert_eq!(fault(b"", 9), FieldErrorKind::NotNumber);
     }
 
     proptest! {

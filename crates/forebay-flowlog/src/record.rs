@@ -3,9 +3,9 @@ use std::net::IpAddr;
 
 use crate::address;
 use crate::columns::Columns;
-use crate::error::{FieldError, FieldErrorKind};
+use crate::error::{FieldError, FieldErrorKind, LineError};
 use crate::field::{Field, ValueType};
-use crate::format::Format;
+use crate::format::{Format, check_length};
 use crate::number;
 use crate::tag::TagValue;
 use crate::timestamp::Timestamp;
@@ -30,15 +30,6 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     #[inline]
-    pub(crate) const fn blank(format: &'a Format, line: &'a [u8]) -> Self {
-        Self {
-            line,
-            format,
-            columns: Columns::new(),
-        }
-    }
-
-    #[inline]
     pub(crate) const fn of(format: &'a Format, line: &'a [u8], columns: Columns) -> Self {
         Self {
             line,
@@ -47,9 +38,15 @@ impl<'a> Record<'a> {
         }
     }
 
-    #[inline]
-    pub(crate) const fn columns_mut(&mut self) -> &mut Columns {
-        &mut self.columns
+    /// Takes the columns from the line. Inside the record, because moving it costs as much as finding them.
+    #[inline(always)]
+    pub(crate) fn find_columns(&mut self) -> Option<LineError> {
+        let line = match check_length(self.line) {
+            Ok(line) => line,
+            Err(error) => return Some(error),
+        };
+        self.columns.read(line);
+        self.format.check_count(line, &self.columns).err()
     }
 
     #[inline]
@@ -71,13 +68,13 @@ impl<'a> Record<'a> {
 
     /// The text of a field as it stands in the line, also where it is `-`; `None` if the format does not have the
     /// field.
-    #[inline]
+    #[inline(always)]
     pub fn raw(&self, field: Field) -> Option<&'a [u8]> {
         self.column(self.format.position(field)?)
     }
 
     /// The text of the column at a position, counted from 0.
-    #[inline]
+    #[inline(always)]
     pub fn column(&self, position: usize) -> Option<&'a [u8]> {
         if position >= self.format.len() {
             return None;
@@ -152,7 +149,7 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// If the text is not UTF-8.
-    #[inline]
+    #[inline(always)]
     pub fn text(&self, field: Field) -> Result<Option<&'a str>, FieldError> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
@@ -169,14 +166,14 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// If the text is not decimal digits, or beyond [`Field::max_value`](crate::Field::max_value).
-    #[inline]
+    #[inline(always)]
     pub fn number(&self, field: Field) -> Result<Option<u64>, FieldError> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
         };
         match number::decode(self.line, start, end, max_of(field)) {
-            Ok(number) => Ok(Some(number)),
-            Err(kind) => Err(FieldError::new(field, start, kind)),
+            Some(number) => Ok(Some(number)),
+            None => Err(self.number_error(field)),
         }
     }
 
@@ -186,14 +183,14 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// As [`Record::number`].
-    #[inline]
+    #[inline(always)]
     pub fn number_text(&self, field: Field) -> Result<Option<&'a [u8]>, FieldError> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
         };
         match number::text(self.line, start, end, max_of(field)) {
-            Ok(digits) => Ok(Some(digits)),
-            Err(kind) => Err(FieldError::new(field, start, kind)),
+            Some(digits) => Ok(Some(digits)),
+            None => Err(self.number_error(field)),
         }
     }
 
@@ -202,7 +199,7 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// If the text is no IPv4 or IPv6 address.
-    #[inline]
+    #[inline(always)]
     pub fn address(&self, field: Field) -> Result<Option<IpAddr>, FieldError> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
@@ -218,7 +215,7 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// If the text is not decimal digits, or beyond `u64`.
-    #[inline]
+    #[inline(always)]
     pub fn timestamp(&self, field: Field) -> Result<Option<Timestamp>, FieldError> {
         Ok(self.number(field)?.map(Timestamp::from_logged))
     }
@@ -228,7 +225,7 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// None today; the signature is that of the other accessors.
-    #[inline]
+    #[inline(always)]
     pub fn tag(&self, field: Field) -> Result<Option<TagValue<'a>>, FieldError> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
@@ -279,6 +276,16 @@ impl<'a> Record<'a> {
         };
         self.raw(field)
             .is_none_or(|text| text == b"-" || text.starts_with(prefix))
+    }
+
+    #[cold]
+    fn number_error(&self, field: Field) -> FieldError {
+        let start = self.find(field).map_or(0, |(start, _)| start);
+        FieldError::new(
+            field,
+            start,
+            number::fault(self.raw(field).unwrap_or_default(), max_of(field)),
+        )
     }
 
     /// Where the value of a field stands; `None` for `-` and for a field the format does not have.

@@ -105,13 +105,13 @@ impl<'a> Record<'a> {
     /// What the network did with the traffic, `action`.
     #[inline]
     pub fn action(&self) -> Decoded<Action<'a>> {
-        Ok(self.text(Field::Action)?.map(Action::from))
+        self.keyword(Field::Action, Action::from_known)
     }
 
     /// Status of the record, `log-status`. See also [`Record::kind`].
     #[inline]
     pub fn log_status(&self) -> Decoded<LogStatus<'a>> {
-        Ok(self.text(Field::LogStatus)?.map(LogStatus::from))
+        self.keyword(Field::LogStatus, LogStatus::from_known)
     }
 
     /// VPC, `vpc-id`.
@@ -141,7 +141,7 @@ impl<'a> Record<'a> {
     /// Kind of traffic, `type`.
     #[inline]
     pub fn traffic_type(&self) -> Decoded<TrafficType<'a>> {
-        Ok(self.text(Field::Type)?.map(TrafficType::from))
+        self.keyword(Field::Type, TrafficType::from_known)
     }
 
     /// Source address in the packet, `pkt-srcaddr`.
@@ -173,7 +173,7 @@ impl<'a> Record<'a> {
     /// Direction seen from the interface, `flow-direction`.
     #[inline]
     pub fn flow_direction(&self) -> Decoded<FlowDirection<'a>> {
-        Ok(self.text(Field::FlowDirection)?.map(FlowDirection::from))
+        self.keyword(Field::FlowDirection, FlowDirection::from_known)
     }
 
     /// Path of egress traffic, `traffic-path`.
@@ -185,7 +185,7 @@ impl<'a> Record<'a> {
     /// Why the traffic was rejected, `reject-reason`.
     #[inline]
     pub fn reject_reason(&self) -> Decoded<RejectReason<'a>> {
-        Ok(self.text(Field::RejectReason)?.map(RejectReason::from))
+        self.keyword(Field::RejectReason, RejectReason::from_known)
     }
 
     /// Encryption in transit, `encryption-status`.
@@ -199,7 +199,7 @@ impl<'a> Record<'a> {
     /// Kind of the recorded interface, `interface-type`.
     #[inline]
     pub fn interface_type(&self) -> Decoded<InterfaceType<'a>> {
-        Ok(self.text(Field::InterfaceType)?.map(InterfaceType::from))
+        self.keyword(Field::InterfaceType, InterfaceType::from_known)
     }
 
     /// Kind of the next hop's interface, `next-hop-interface-type`.
@@ -213,7 +213,16 @@ impl<'a> Record<'a> {
     /// Kind of the recorded resource in Transit Gateway flow logs, `resource-type`.
     #[inline]
     pub fn resource_type(&self) -> Decoded<ResourceType<'a>> {
-        Ok(self.text(Field::ResourceType)?.map(ResourceType::from))
+        self.keyword(Field::ResourceType, ResourceType::from_known)
+    }
+
+    /// A word: a known one is told by its bytes, only an unknown one has to be UTF-8.
+    #[inline(always)]
+    fn keyword<T: From<&'a str>>(&self, field: Field, known: fn(&[u8]) -> Option<T>) -> Decoded<T> {
+        match self.raw(field).and_then(known) {
+            Some(word) => Ok(Some(word)),
+            None => Ok(self.text(field)?.map(T::from)),
+        }
     }
 
     /// A number whose range, checked by [`Record::number`], fits the wanted type.
