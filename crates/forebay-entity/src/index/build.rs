@@ -109,19 +109,17 @@ impl<'a> Build<'a> {
             return Some(claim.record);
         }
         // Neighbours in a delegated range often have the same candidates: one group serves them all.
-        let same = |group: &[u32]| {
-            group
-                .iter()
-                .eq(self.claims.iter().map(|claim| &claim.record))
-        };
-        let last = self
-            .groups
-            .len()
-            .checked_sub(2)
-            .and_then(|at| Some((at, *self.groups.get(at)? as usize)));
-        if let Some((at, start)) = last
-            && self.members.get(start..).is_some_and(same)
-        {
+        let last = self.groups.len().checked_sub(2).filter(|&at| {
+            let start = self
+                .groups
+                .get(at)
+                .map_or(usize::MAX, |&start| start as usize);
+            let claimed = self.claims.iter().map(|claim| &claim.record);
+            self.members
+                .get(start..)
+                .is_some_and(|group| group.iter().eq(claimed))
+        });
+        if let Some(at) = last {
             return Some(GROUP + at as u32);
         }
         let value = GROUP + (self.groups.len() - 1) as u32;
