@@ -122,32 +122,38 @@ impl<'a> Entity<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fields(&self, set: FieldSet) -> impl Iterator<Item = Field<'a>> + use<'a> {
-        let plain = |text| Label { prefix: "", text };
-        let kind = self.kind();
-        let plugin = [
-            ("_entity", self.label()),
-            ("_entity_description", self.description().map(plain)),
-            ("_entity_aws_type", Some(plain(self.notation().1))),
-        ];
-        let extended = match set {
-            FieldSet::Plugin => [("", None); 8],
-            FieldSet::Extended => [
-                ("_entity_kind", Some(plain(kind.as_str()))),
-                ("_entity_name", self.name().map(plain)),
-                ("_entity_detail", self.detail().map(plain)),
-                ("_entity_account", self.account().map(plain)),
-                ("_entity_region", self.region().map(plain)),
-                ("_entity_vpc", self.vpc().map(plain)),
-                ("_entity_subnet", self.subnet().map(plain)),
-                ("_entity_interface", self.interface().map(plain)),
-            ],
+        let entity = *self;
+        let count = match set {
+            FieldSet::Plugin => PLUGIN_FIELDS,
+            FieldSet::Extended => ALL_FIELDS,
         };
-        plugin
-            .into_iter()
-            .chain(extended)
-            .filter_map(|(suffix, value)| value.map(|value| Field { suffix, value }))
+        (0..count).filter_map(move |at| entity.field(at))
+    }
+
+    /// The field at a position, so that only wanted values are looked up.
+    fn field(&self, at: u8) -> Option<Field<'a>> {
+        let plain = |text| Label { prefix: "", text };
+        let (suffix, value) = match at {
+            0 => ("_entity", self.label()?),
+            1 => ("_entity_description", plain(self.description()?)),
+            2 => ("_entity_aws_type", plain(self.notation().1)),
+            3 => ("_entity_kind", plain(self.kind().as_str())),
+            4 => ("_entity_name", plain(self.name()?)),
+            5 => ("_entity_detail", plain(self.detail()?)),
+            6 => ("_entity_account", plain(self.account()?)),
+            7 => ("_entity_region", plain(self.region()?)),
+            8 => ("_entity_vpc", plain(self.vpc()?)),
+            9 => ("_entity_subnet", plain(self.subnet()?)),
+            10 => ("_entity_interface", plain(self.interface()?)),
+            _ => return None,
+        };
+        Some(Field { suffix, value })
     }
 }
+
+/// How many positions of [`Entity::field`] are the plugin's, and how many there are.
+const PLUGIN_FIELDS: u8 = 3;
+const ALL_FIELDS: u8 = 11;
 
 #[cfg(test)]
 mod tests {
