@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use forebay_entity::{Config, FieldSet, Observer, Refresher, Scope, Summary, Table};
+use forebay_entity::{
+    Config, FieldSet, Observer, Refresher, Scope, Summary, Table, service_ranges,
+};
 use tokio::time::Instant;
 
 use crate::refresh::{Heard, at, id, refresher, small};
@@ -126,4 +128,18 @@ async fn a_bad_setting_is_refused_at_the_start() {
         refused.to_string(),
         "`interval` must be at least 10 s: EC2 throttles its describe calls per account"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn published_ranges_are_there_before_and_after_a_refresh() {
+    let file =
+        br#"{"prefixes":[{"ip_prefix":"52.92.0.0/17","region":"eu-west-1","service":"S3"}]}"#;
+    let endpoint = Endpoint::new(small);
+    let (refresher, table) = refresher(&endpoint, &["eu-west-1"], Config::default()).await;
+    let mut refresher = refresher.with_part(service_ranges(file).unwrap());
+    refresher.restore(&()).await;
+    assert_eq!(id(&table.load(), "52.92.0.1").as_deref(), Some("S3"));
+    refresher.refresh_once(at(1000), &()).await;
+    assert_eq!(id(&table.load(), "52.92.0.1").as_deref(), Some("S3"));
+    assert_eq!(id(&table.load(), "10.0.0.3").as_deref(), Some("nat-1"));
 }

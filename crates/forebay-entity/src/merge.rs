@@ -10,8 +10,7 @@
 
 use std::time::SystemTime;
 
-use crate::part::{Part, Source};
-use crate::{Entity, Kind};
+use crate::{Entity, Kind, Part, Source};
 
 /// A record that claims an address, with its number in the snapshot.
 #[derive(Clone, Copy, Debug)]

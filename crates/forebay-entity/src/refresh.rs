@@ -31,6 +31,24 @@ use crate::{Error, Index, Origin, Part, Table};
 /// Works with any of its rights missing. `ec2:DescribeNetworkInterfaces` tells most;
 /// `ec2:DescribeInstances` adds the names of instances; `elasticloadbalancing:DescribeLoadBalancers`
 /// the DNS names of classic load balancers.
+///
+/// ```no_run
+/// use std::time::SystemTime;
+///
+/// use forebay_entity::{Config, Origin, Refresher, Table, Target};
+///
+/// # async fn start(
+/// #     ec2: aws_sdk_ec2::Client,
+/// #     load_balancing: aws_sdk_elasticloadbalancing::Client,
+/// #     shutdown: impl Future<Output = ()> + Send + 'static,
+/// # ) -> Result<Table, forebay_entity::Error> {
+/// let table = Table::default();
+/// let target = Target::new(Origin::new("audit", "eu-west-1"), ec2).with_load_balancers(load_balancing);
+/// let refresher = Refresher::new(vec![target], Config::default(), table.clone(), 7)?;
+/// tokio::spawn(async move { refresher.run(SystemTime::now, shutdown, &()).await });
+/// # Ok(table)
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Refresher {
     targets: Vec<TargetState>,
@@ -99,7 +117,8 @@ impl Refresher {
         self
     }
 
-    /// Loads the snapshot file, if one is set and there is one, and publishes what it knows about the present targets.
+    /// Loads the snapshot file, if one is set and there is one, and publishes what it knows about the present targets,
+    /// with the parts of [`Refresher::with_part`].
     ///
     /// A file that is broken or of another layout is reported to the observer and passed over: the
     /// next refresh writes it anew.
@@ -108,6 +127,9 @@ impl Refresher {
     /// Safe: until the end nothing is published.
     pub async fn restore(&mut self, observer: &impl Observer) {
         let Some(path) = self.config.snapshot_file.clone() else {
+            if !self.fixed.is_empty() {
+                self.publish(observer).await;
+            }
             return;
         };
         match file::load(path).await {
@@ -345,18 +367,23 @@ impl Refresher {
 }
 
 impl Said {
-    /// Logs a failure when it is new or was not logged for a quarter of an hour.
+    /// Logs a failure when it is new, of another kind, or was not logged for a quarter of an hour.
     fn failed(&mut self, failure: &Failure) {
-        let now = Instant::now();
-        if let Some((kind, when)) = self.0
-            && kind == failure.kind()
-            && now < when + SAY_AGAIN
-        {
+        if !self.is_due(failure.kind(), Instant::now()) {
             return;
         }
-        self.0 = Some((failure.kind(), now));
         let (account, region) = (failure.origin().account(), failure.origin().region());
         tracing::warn!(account, region, error = %failure, cause = failure.cause(), "entity source keeps its old snapshot");
+    }
+
+    fn is_due(&mut self, kind: FailureKind, now: Instant) -> bool {
+        let lately = self
+            .0
+            .is_some_and(|(known, when)| known == kind && now < when + SAY_AGAIN);
+        if !lately {
+            self.0 = Some((kind, now));
+        }
+        !lately
     }
 
     fn recovered(&mut self, origin: &Origin, call: Call) {
@@ -371,4 +398,30 @@ impl Said {
     }
 }
 
-const SAY_AGAIN: Duration = Duration::from_mins(15);
+const SAY_AGAIN: Duration = Duration::from_secs(15 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lasting_fault_is_one_line_each_quarter_of_an_hour() {
+        let start = Instant::now();
+        let mut said = Said::default();
+        let minutes = |count: u64| start + Duration::from_secs(60 * count);
+        let due: Vec<u64> = (0..40)
+            .filter(|&minute| said.is_due(FailureKind::Denied, minutes(minute)))
+            .collect();
+        assert_eq!(due, [0, 15, 30]);
+        assert!(
+            said.is_due(FailureKind::Throttled, minutes(40)),
+            "another kind is news"
+        );
+        assert!(!said.is_due(FailureKind::Throttled, minutes(41)));
+        said.recovered(&Origin::new("a", "b"), Call::Instances);
+        assert!(
+            said.is_due(FailureKind::Throttled, minutes(42)),
+            "so is a fault that had gone"
+        );
+    }
+}

@@ -13,8 +13,8 @@ pub(crate) struct Slots<A> {
     len: usize,
 }
 
-/// Marks a free slot; also no valid value for a caller.
-pub(crate) const FREE: u32 = u32::MAX;
+/// Marks a free slot; values stay below it.
+const FREE: u32 = u32::MAX;
 
 impl<A: Bits + Default> Slots<A> {
     /// A table of these pairs, whose addresses are all different.

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Kind;
 use crate::{
     EntityDescription, InstanceDescription, InterfaceDescription, Origin, PartBuilder, Prefix,
 };

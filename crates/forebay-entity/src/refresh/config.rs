@@ -75,7 +75,7 @@ impl Default for Config {
         Self {
             interval: Duration::from_secs(60),
             jitter: Duration::from_secs(6),
-            stale_after: Duration::from_mins(15),
+            stale_after: Duration::from_secs(15 * 60),
             call_timeout: Duration::from_secs(60),
             page_size: 1000,
             concurrency: NonZeroUsize::MIN.saturating_add(3),
