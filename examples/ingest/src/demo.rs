@@ -206,7 +206,7 @@ fn fail_now_and_then(aws: &LocalAws) {
         let faults = cloud.faults();
         for service in [Service::Kinesis, Service::DynamoDb, Service::Sqs, Service::S3] {
             faults.push(FaultRule::new(Fault::Throttle).service(service).per_million(40_000));
-            faults.push(FaultRule::new(Fault::InternalError).service(service).per_million(20_000));
+            faults.push(FaultRule::new(Fault::ServerError).service(service).per_million(20_000));
         }
         // The write took effect, the answer is lost: what looks like a lost race is our own write.
         faults.push(FaultRule::new(Fault::LoseAnswer).service(Service::DynamoDb).operation("UpdateItem").per_million(80_000));
