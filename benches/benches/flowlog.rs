@@ -2,6 +2,7 @@
 //!
 //! `tokenise` is `Format::parse`, which finds the columns and decodes nothing. It is the baseline of the ratios; the
 //! group `split` shows what a split at every blank costs that only counts its columns.
+#![expect(clippy::unwrap_used, reason = "inputs of a bench are known to be good")]
 
 use std::fmt::Write;
 use std::hint::black_box;

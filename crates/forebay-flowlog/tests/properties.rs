@@ -1,4 +1,5 @@
 //! What holds for any input.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use forebay_flowlog::{Column, Error, Field, Format, Reader, RecordBuf, TagValue, Value};
 use proptest::collection::vec;

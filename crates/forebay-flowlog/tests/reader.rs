@@ -1,4 +1,5 @@
 //! Reading whole files: headers, blank lines, bad lines, limits, positions.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::error::Error as _;
 use std::io::{self, BufReader, Read};
@@ -21,7 +22,7 @@ fn line_ends_blank_lines_and_byte_order_marks_are_passed_over() {
     );
     check(
         "\n end  start \n2 840 \n2 841\r",
-        &[(3, 14, "2 840 "), (4, 21, "2 841")],
+        &[(3, 14, "2 840"), (4, 21, "2 841")],
     );
     check(
         "\u{feff}end start\n2 840\n\u{feff}end start\n\u{feff}2 841\n",

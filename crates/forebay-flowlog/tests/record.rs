@@ -271,6 +271,7 @@ fn blanks_and_line_ends_make_no_difference() {
         b"2 840\r\n",
         b"2 840\n",
         b"\t2 \t 840 \r\r\n",
+        b"2 840\r \n",
     ] {
         let record = format.parse(line).unwrap();
         assert_eq!(record, expected, "{}", line.escape_ascii());
@@ -287,7 +288,7 @@ fn a_wrong_count_says_what_and_where() {
     let cases: [(&[u8], usize, usize); 5] = [
         (b"", 0, 0),
         (b"2", 1, 1),
-        (b"2 ", 1, 2),
+        (b"2 ", 1, 1),
         (b"2 840 6", 3, 6),
         (b"2 840  6 7\r\n", 4, 7),
     ];

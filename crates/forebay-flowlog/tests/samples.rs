@@ -1,4 +1,5 @@
 //! Public samples beside the repository decode as their expected files say.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::PathBuf;
