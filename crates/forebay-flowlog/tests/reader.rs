@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::io::{self, BufReader, Read};
 
 use forebay_flowlog::{
-    Error, ErrorKind, Format, FormatSet, LineError, NotText, Position, Reader, RecordBuf,
+    Error, ErrorKind, Format, FormatSet, LineError, NotText, Position, Reader, RecordBuf, Wrapping,
 };
 
 const A: &str = "2 123456789010 eni-1 198.51.100.1 192.0.2.1 443 49152 6 10 840 1439387263 1439387264 ACCEPT OK";
@@ -259,6 +259,33 @@ fn a_failing_source_ends_the_reading() {
     assert_eq!(error.source().unwrap().to_string(), "the network went away");
     assert_eq!((error.is_fatal(), error.line()), (true, &b"2 1234"[..]));
     assert!(!reader.read_record(&mut record).unwrap());
+}
+
+#[test]
+fn lines_are_unwrapped_on_request() {
+    let cases = [
+        (
+            Wrapping::Quoted,
+            "\"version bytes\"\r\n\"2 840\"\r\n2 840\n",
+        ),
+        (
+            Wrapping::Timestamped,
+            "version bytes\n2024-04-05T19:33:20.000Z 2 840\n2 840\n",
+        ),
+    ];
+    for (wrapping, text) in cases {
+        let reader = Reader::new(text.as_bytes()).with_wrapping(wrapping);
+        let lines: Vec<String> = reader
+            .into_iter()
+            .map(|record| record.unwrap().to_string())
+            .collect();
+        assert_eq!(lines, ["2 840", "2 840"], "{wrapping:?}");
+        let bare = Reader::new(text.as_bytes()).into_iter().next().unwrap();
+        assert!(
+            bare.is_err() || bare.unwrap().to_string() != "2 840",
+            "only on request"
+        );
+    }
 }
 
 #[test]
