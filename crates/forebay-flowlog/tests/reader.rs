@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::error::Error as _;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use forebay_flowlog::{
     Error, ErrorKind, Format, FormatSet, LineError, NotText, Position, Reader, RecordBuf, Wrapping,
 };
@@ -259,6 +262,26 @@ fn a_failing_source_ends_the_reading() {
     assert_eq!(error.source().unwrap().to_string(), "the network went away");
     assert_eq!((error.is_fatal(), error.line()), (true, &b"2 1234"[..]));
     assert!(!reader.read_record(&mut record).unwrap());
+}
+
+#[test]
+fn concatenated_gzip_members_read_as_one_file() {
+    let member = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let file = [
+        member("version bytes\n2 840\n"),
+        member("\u{feff}bytes version\r\n841 3\r\n"),
+    ]
+    .concat();
+    let reader = Reader::new(BufReader::new(MultiGzDecoder::new(&file[..])));
+    let bytes: Vec<Option<u64>> = reader
+        .into_iter()
+        .map(|record| record.unwrap().as_record().bytes().unwrap())
+        .collect();
+    assert_eq!(bytes, [Some(840), Some(841)]);
 }
 
 #[test]
