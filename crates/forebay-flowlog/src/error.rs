@@ -30,7 +30,7 @@ impl Error {
         self.position
     }
 
-    /// The line as it was read, without its line end. A line over the limit is cut at the limit.
+    /// The line, without its line end and blanks before that. A line over the limit is cut at the limit.
     pub fn line(&self) -> &[u8] {
         &self.line
     }

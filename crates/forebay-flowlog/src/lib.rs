@@ -23,6 +23,7 @@ mod tag;
 mod tcp_flags;
 mod timestamp;
 mod window;
+mod wrapping;
 
 pub use error::{
     Error, ErrorKind, FieldError, FieldErrorKind, FieldNameError, FormatError, LineError, NotText,
@@ -45,3 +46,4 @@ pub use tag::TagValue;
 pub use tcp_flags::TcpFlags;
 pub use timestamp::Timestamp;
 pub use window::Window;
+pub use wrapping::Wrapping;

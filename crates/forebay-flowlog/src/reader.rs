@@ -8,6 +8,7 @@ use crate::format_set::FormatSet;
 use crate::lines::is_blank;
 use crate::position::Position;
 use crate::record_buf::RecordBuf;
+use crate::wrapping::Wrapping;
 
 /// Reads records from a source of lines, such as a decompressed S3 object.
 ///
@@ -25,6 +26,7 @@ pub struct Reader<R> {
     formats: FormatSet,
     header: Header,
     max_line: usize,
+    wrapping: Wrapping,
     next: Position,
     last: Position,
     finished: bool,
@@ -38,6 +40,7 @@ impl<R: BufRead> Reader<R> {
             formats: FormatSet::default(),
             header: Header::Absent,
             max_line: Format::MAX_LINE,
+            wrapping: Wrapping::Bare,
             next: Position::START,
             last: Position::START,
             finished: false,
@@ -56,6 +59,13 @@ impl<R: BufRead> Reader<R> {
     #[must_use]
     pub fn with_max_line(mut self, bytes: usize) -> Self {
         self.max_line = bytes.min(Format::MAX_LINE);
+        self
+    }
+
+    /// Sets what is around every line and does not belong to it, header lines included.
+    #[must_use]
+    pub fn with_wrapping(mut self, wrapping: Wrapping) -> Self {
+        self.wrapping = wrapping;
         self
     }
 
@@ -174,6 +184,11 @@ impl<R: BufRead> Reader<R> {
                     limit: self.max_line,
                 }),
             ));
+        }
+        if self.wrapping != Wrapping::Bare {
+            let inner = self.wrapping.inner(line);
+            line.truncate(inner.end);
+            line.drain(..inner.start);
         }
         Ok(true)
     }

@@ -54,7 +54,7 @@ impl<'a> Record<'a> {
         &self.columns
     }
 
-    /// The whole line, without its line end.
+    /// The whole line, without its line end and blanks before that.
     #[inline]
     pub const fn line(&self) -> &'a [u8] {
         self.line
@@ -301,7 +301,7 @@ impl<'a> Record<'a> {
 }
 
 impl fmt::Display for Record<'_> {
-    /// Prints the line as it was read, without its line end. Bytes that are not UTF-8 print as U+FFFD.
+    /// Prints [`Record::line`]. Bytes that are not UTF-8 print as U+FFFD.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.line.utf8_chunks() {
             f.write_str(chunk.valid())?;

@@ -53,7 +53,7 @@ impl RecordBuf {
         Record::of(&self.format, &self.line, self.columns)
     }
 
-    /// The whole line, without its line end.
+    /// The whole line, without its line end and blanks before that.
     pub fn line(&self) -> &[u8] {
         &self.line
     }

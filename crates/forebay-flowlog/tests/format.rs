@@ -9,7 +9,10 @@ const V2_LINE: &[u8] =
 fn the_default_formats_have_the_documented_order() {
     insta::assert_snapshot!(Format::v2(), @"${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}");
     insta::assert_snapshot!(Format::transit_gateway(), @"${version} ${resource-type} ${account-id} ${tgw-id} ${tgw-attachment-id} ${tgw-src-vpc-account-id} ${tgw-dst-vpc-account-id} ${tgw-src-vpc-id} ${tgw-dst-vpc-id} ${tgw-src-subnet-id} ${tgw-dst-subnet-id} ${tgw-src-eni} ${tgw-dst-eni} ${tgw-src-az-id} ${tgw-dst-az-id} ${tgw-pair-attachment-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${log-status} ${type} ${packets-lost-no-route} ${packets-lost-blackhole} ${packets-lost-mtu-exceeded} ${packets-lost-ttl-expired} ${tcp-flags} ${region} ${flow-direction} ${pkt-src-aws-service} ${pkt-dst-aws-service}");
-    assert_eq!((Format::v2().len(), Format::transit_gateway().len()), (14, 36));
+    assert_eq!(
+        (Format::v2().len(), Format::transit_gateway().len()),
+        (14, 36)
+    );
     assert_eq!(Format::default(), Format::v2());
 }
 
@@ -28,8 +31,15 @@ fn one_format_is_read_from_every_spelling() {
     ] {
         assert_eq!(template.parse(), Ok(expected.clone()), "{template}");
     }
-    for header in ["version pkt-srcaddr log-status\r\n", "\u{feff}VERSION PKT_SRCADDR LOG_STATUS"] {
-        assert_eq!(Format::from_header(header.as_bytes()), Ok(expected.clone()), "{header}");
+    for header in [
+        "version pkt-srcaddr log-status\r\n",
+        "\u{feff}VERSION PKT_SRCADDR LOG_STATUS",
+    ] {
+        assert_eq!(
+            Format::from_header(header.as_bytes()),
+            Ok(expected.clone()),
+            "{header}"
+        );
     }
 }
 
@@ -46,7 +56,10 @@ fn a_printed_format_reads_back() {
 fn an_unknown_name_is_kept_as_a_column() {
     let format = Format::from_template("${version} ${Some_New-Field} ${bytes}").unwrap();
     assert_eq!(format.columns()[1], Column::Other("Some_New-Field".into()));
-    assert_eq!(format.unknown_names().collect::<Vec<_>>(), ["Some_New-Field"]);
+    assert_eq!(
+        format.unknown_names().collect::<Vec<_>>(),
+        ["Some_New-Field"]
+    );
     assert_eq!(format.position_of("some-new-field"), Some(1));
     assert_eq!(format.position(Field::Bytes), Some(2));
     assert!(!format.contains(Field::Packets));
@@ -65,10 +78,15 @@ fn what_is_no_format_is_refused_with_a_remedy() {
     insta::assert_snapshot!(error("version,bytes"), @"column 0 (counted from 0) is `version,bytes`, which is no field name; write fields as `${name}` with single spaces between them");
     insta::assert_snapshot!(error("version -"), @"column 1 (counted from 0) is `-`, which is no field name; write fields as `${name}` with single spaces between them");
     insta::assert_snapshot!(Format::by_field_count(4).unwrap_err(), @"4 columns do not tell the format; set the format to the `LogFormat` that EC2 `DescribeFlowLogs` shows for this flow log, such as `${version} ${srcaddr}`");
-    let many: Vec<String> = (0..=Format::MAX_COLUMNS).map(|index| format!("name-{index}")).collect();
+    let many: Vec<String> = (0..=Format::MAX_COLUMNS)
+        .map(|index| format!("name-{index}"))
+        .collect();
     assert_eq!(Format::from_names(&many), Err(FormatError::TooMany));
     assert!(Format::from_names(&many[1..]).is_ok());
-    assert!(matches!(Format::from_header(b"version \xff"), Err(FormatError::BadName { .. })));
+    assert!(matches!(
+        Format::from_header(b"version \xff"),
+        Err(FormatError::BadName { .. })
+    ));
 }
 
 #[test]
@@ -76,7 +94,10 @@ fn only_the_default_formats_are_told_by_their_count() {
     assert_eq!(Format::by_field_count(14), Ok(Format::v2()));
     assert_eq!(Format::by_field_count(36), Ok(Format::transit_gateway()));
     for count in [0, 1, 2, 13, 15, 29, 35, 54, 72] {
-        assert_eq!(Format::by_field_count(count), Err(FormatError::UnknownCount { found: count }));
+        assert_eq!(
+            Format::by_field_count(count),
+            Err(FormatError::UnknownCount { found: count })
+        );
     }
 }
 
@@ -108,17 +129,36 @@ fn formats_that_share_a_source_are_told_by_count_then_by_values() {
     let reversed = format("${bytes} ${dstaddr} ${srcaddr}");
     let interfaces = format("${interface-id} ${vpc-id} ${action}");
     let pair = format("${version} ${interface-id}");
-    let set: FormatSet = [&addresses, &reversed, &interfaces, &pair, &pair].into_iter().cloned().collect();
+    let set: FormatSet = [&addresses, &reversed, &interfaces, &pair, &pair]
+        .into_iter()
+        .cloned()
+        .collect();
     assert_eq!(set.formats().len(), 4, "equal formats count once");
 
     let chosen = |line: &'static [u8]| set.parse(line).map(|record| record.format().clone());
     assert_eq!(chosen(b"192.0.2.1 192.0.2.2 840"), Ok(addresses.clone()));
     assert_eq!(chosen(b"840 192.0.2.1 192.0.2.2"), Ok(reversed.clone()));
     assert_eq!(chosen(b"eni-1 vpc-1 ACCEPT"), Ok(interfaces));
-    assert_eq!(chosen(b"anything goes"), Ok(pair), "the only format with two columns");
-    assert_eq!(chosen(b"- 192.0.2.2 -"), Err(LineError::Ambiguous { found: 3, fitting: 2 }));
-    assert_eq!(chosen(b"one two three"), Err(LineError::NoneFits { found: 3, tried: 3 }));
-    assert_eq!(chosen(b"one two three four"), Err(LineError::UnknownCount { found: 4 }));
+    assert_eq!(
+        chosen(b"anything goes"),
+        Ok(pair),
+        "the only format with two columns"
+    );
+    assert_eq!(
+        chosen(b"- 192.0.2.2 -"),
+        Err(LineError::Ambiguous {
+            found: 3,
+            fitting: 2
+        })
+    );
+    assert_eq!(
+        chosen(b"one two three"),
+        Err(LineError::NoneFits { found: 3, tried: 3 })
+    );
+    assert_eq!(
+        chosen(b"one two three four"),
+        Err(LineError::UnknownCount { found: 4 })
+    );
     insta::assert_snapshot!(chosen(b"- 192.0.2.2 -").unwrap_err(), @"2 formats with 3 columns fit this line; let each flow log write to a log group of its own");
     insta::assert_snapshot!(chosen(b"a b c").unwrap_err(), @"3 formats have 3 columns but the values fit none of them; set the format to the `LogFormat` that EC2 `DescribeFlowLogs` shows for this flow log, such as `${version} ${srcaddr}`");
 }
@@ -127,7 +167,17 @@ fn formats_that_share_a_source_are_told_by_count_then_by_values() {
 fn one_format_alone_says_how_many_columns_it_expects() {
     let set = FormatSet::from(Format::v2());
     assert!(set.parse(V2_LINE).is_ok());
-    assert_eq!(set.parse(b"2 3"), Err(LineError::FieldCount { expected: 14, found: 2, offset: 3 }));
+    assert_eq!(
+        set.parse(b"2 3"),
+        Err(LineError::FieldCount {
+            expected: 14,
+            found: 2,
+            offset: 3
+        })
+    );
     assert!(FormatSet::default().parse(V2_LINE).is_ok());
-    assert_eq!(FormatSet::new([]).parse(b"2 3"), Err(LineError::UnknownCount { found: 2 }));
+    assert_eq!(
+        FormatSet::new([]).parse(b"2 3"),
+        Err(LineError::UnknownCount { found: 2 })
+    );
 }
