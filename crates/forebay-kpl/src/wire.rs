@@ -125,10 +125,18 @@ impl<'a> Fields<'a> {
             }
             let (inner, wire_type) = self.tag()?;
             match wire_type {
-                VARINT => drop(self.varint()?),
-                BYTES => drop(self.length_delimited()?),
-                FIXED64 => drop(self.advance(8, at)?),
-                FIXED32 => drop(self.advance(4, at)?),
+                VARINT => {
+                    self.varint()?;
+                }
+                BYTES => {
+                    self.length_delimited()?;
+                }
+                FIXED64 => {
+                    self.advance(8, at)?;
+                }
+                FIXED32 => {
+                    self.advance(4, at)?;
+                }
                 GROUP => {
                     depth += 1;
                     *open.get_mut(depth).ok_or(Malformed(at))? = inner;
