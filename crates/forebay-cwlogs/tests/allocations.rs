@@ -1,4 +1,5 @@
 //! Allocations are counted, so that a regression fails instead of drifting.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fmt::Write as _;
 use std::io::Write as _;

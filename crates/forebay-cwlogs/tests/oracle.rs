@@ -1,4 +1,5 @@
 //! Properties, with `serde_json` as the independent reader.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
 

@@ -1,4 +1,9 @@
 //! Public samples, read from beside the repository where they are at hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and say that it was skipped"
+)]
 
 use std::fs;
 use std::path::PathBuf;

@@ -195,7 +195,10 @@ const MAX_GROUP_DEPTH: usize = 100;
 mod tests {
     use super::*;
 
-    fn read(data: &[u8]) -> Result<Vec<(u32, Option<u64>)>, Malformed> {
+    /// Number of a field, and its value or length unless it is skipped.
+    type Found = (u32, Option<u64>);
+
+    fn read(data: &[u8]) -> Result<Vec<Found>, Malformed> {
         let mut fields = Fields::new(data, 0..data.len());
         let mut found = Vec::new();
         while let Some((number, value)) = fields.next()? {
@@ -210,7 +213,7 @@ mod tests {
 
     #[test]
     fn fields_of_every_wire_type_are_read_or_skipped() {
-        let cases: &[(&[u8], Result<&[(u32, Option<u64>)], usize>)] = &[
+        let cases: &[(&[u8], Result<&[Found], usize>)] = &[
             (b"", Ok(&[])),
             (b"\x08\x00", Ok(&[(1, Some(0))])),
             (

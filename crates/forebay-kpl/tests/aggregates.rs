@@ -1,4 +1,5 @@
 //! Aggregates, sound and with each defect, judged by `prost` where an independent reader or writer is needed.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use forebay_kpl::{
     Aggregator, Error, HashKey, HashRange, Limits, PlainReason, RecordProblem, Splitter,
@@ -348,7 +349,8 @@ fn one_user_record_outside_the_range_drops_all() {
             .unwrap()
             .is_within(range)
     };
-    let cases: &[(&[(&str, Option<u128>)], bool, bool)] = &[
+    type Put<'a> = &'a [(&'a str, Option<u128>)];
+    let cases: &[(Put<'_>, bool, bool)] = &[
         (&[("a", None)], true, false),
         (&[("b", None)], false, true),
         (&[("a", None), ("a", None)], true, false),
