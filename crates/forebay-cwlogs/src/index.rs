@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use crate::error::{Error, EventProblem, JsonProblem, Limit};
 use crate::limits::Limits;
-use crate::scan::{Scanner, Stop};
+use crate::scan::{INVALID, Scanner, Stop};
 use crate::text::Text;
 use crate::timestamp::Timestamp;
 
@@ -269,12 +269,19 @@ impl Reader<'_> {
 
     /// Validates the filter names; what is not an array counts as an empty one.
     fn filters(&mut self) -> Result<Span, Stop> {
-        let start = self.scanner.offset();
+        let at = self.scanner.offset();
         let is_array = self.scanner.peek() == Some(b'[');
-        self.scanner
+        let flags = self
+            .scanner
             .skip_value(self.limits.json_depth.saturating_sub(1))?;
+        if flags & INVALID != 0 {
+            return Err(Stop::Json {
+                problem: JsonProblem::BadString,
+                at,
+            });
+        }
         Ok(if is_array {
-            Span::new(start, self.scanner.offset(), 0)
+            Span::new(at, self.scanner.offset(), 0)
         } else {
             Span::default()
         })

@@ -158,7 +158,14 @@ impl<'a> Scanner<'a> {
     /// Reads a member name and the colon behind it.
     pub(crate) fn key(&mut self) -> Result<Text<'a>, Stop> {
         self.skip_space();
+        let at = self.at;
         let name = self.string()?;
+        if name.is_invalid() {
+            return Err(Stop::Json {
+                problem: JsonProblem::BadString,
+                at,
+            });
+        }
         self.expect(b':')?;
         self.skip_space();
         Ok(name.text(self.text))

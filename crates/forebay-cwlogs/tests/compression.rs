@@ -1,4 +1,5 @@
 //! Gzip, zlib and base64, whole, damaged and malicious. The outcome is the same with both inflaters.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
 

@@ -1,4 +1,5 @@
 //! Envelopes in every form the specification knows, good and bad.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use forebay_cwlogs::{
     Decoder, Error, EventProblem, FieldValue, JsonProblem, Limit, Limits, MessageType, Payload,

@@ -125,10 +125,18 @@ impl<'a> Fields<'a> {
             }
             let (inner, wire_type) = self.tag()?;
             match wire_type {
-                VARINT => drop(self.varint()?),
-                BYTES => drop(self.length_delimited()?),
-                FIXED64 => drop(self.advance(8, at)?),
-                FIXED32 => drop(self.advance(4, at)?),
+                VARINT => {
+                    self.varint()?;
+                }
+                BYTES => {
+                    self.length_delimited()?;
+                }
+                FIXED64 => {
+                    self.advance(8, at)?;
+                }
+                FIXED32 => {
+                    self.advance(4, at)?;
+                }
                 GROUP => {
                     depth += 1;
                     *open.get_mut(depth).ok_or(Malformed(at))? = inner;
@@ -187,7 +195,10 @@ const MAX_GROUP_DEPTH: usize = 100;
 mod tests {
     use super::*;
 
-    fn read(data: &[u8]) -> Result<Vec<(u32, Option<u64>)>, Malformed> {
+    /// Number of a field, and its value or length unless it is skipped.
+    type Found = (u32, Option<u64>);
+
+    fn read(data: &[u8]) -> Result<Vec<Found>, Malformed> {
         let mut fields = Fields::new(data, 0..data.len());
         let mut found = Vec::new();
         while let Some((number, value)) = fields.next()? {
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn fields_of_every_wire_type_are_read_or_skipped() {
-        let cases: &[(&[u8], Result<&[(u32, Option<u64>)], usize>)] = &[
+        let cases: &[(&[u8], Result<&[Found], usize>)] = &[
             (b"", Ok(&[])),
             (b"\x08\x00", Ok(&[(1, Some(0))])),
             (
