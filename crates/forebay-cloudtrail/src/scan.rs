@@ -7,6 +7,7 @@ use crate::error::RecordFault;
 use crate::event::{EventIndex, Kind, MemberSpan};
 use crate::limits::{RECORD_DEPTH, RECORD_MEMBERS};
 use crate::member::{Known, Scope};
+use crate::outline::is_blank;
 use crate::text::{Text, TextForm, hex4};
 
 /// Reads the object that begins at `bytes[0]` and returns the offset behind its last brace. The members end up in `index`.
@@ -297,7 +298,14 @@ impl Scanner<'_> {
 
     #[inline]
     fn blanks(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+        // Log files are written without blanks: one comparison settles it.
+        if self.bytes.get(self.at).is_some_and(|byte| *byte <= b' ') {
+            self.skip_blanks();
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.bytes.get(self.at).is_some_and(|byte| is_blank(*byte)) {
             self.at += 1;
         }
     }

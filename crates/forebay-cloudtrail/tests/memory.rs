@@ -36,7 +36,7 @@ fn gzip(records: usize) -> (Vec<u8>, usize) {
 
 #[test]
 fn a_file_of_50_megabytes_is_read_in_less_than_64_kib_of_heap() {
-    let (file, length) = gzip(36_000);
+    let (file, length) = gzip(43_000);
     assert!(length > 50_000_000, "{length}");
     let mut records = 0;
     let info = allocation_counter::measure(|| {
@@ -47,7 +47,7 @@ fn a_file_of_50_megabytes_is_read_in_less_than_64_kib_of_heap() {
         }
         assert!(reader.summary().is_some());
     });
-    assert_eq!(records, 36_000);
+    assert_eq!(records, 43_000);
     println!(
         "{} MB inflated, peak {} bytes in {} allocations",
         length / 1_000_000,
