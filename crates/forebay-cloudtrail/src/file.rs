@@ -85,11 +85,15 @@ impl FileDecoder {
     ///
     /// The file is damaged, no log file, or over a limit. Records before the damage can still be taken.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
-        let used = if self.error.is_none() {
-            self.pump(bytes)
-        } else {
-            0
-        };
+        let mut used = 0;
+        while self.error.is_none() {
+            // The first bytes are looked at by themselves.
+            let first = self.head.is_some();
+            used += self.pump(bytes.get(used..).unwrap_or_default());
+            if !first || used >= bytes.len() {
+                break;
+            }
+        }
         match self.error.as_ref().or(self.splitter.refused()) {
             Some(error) => Err(error.clone()),
             None => Ok(used),

@@ -85,6 +85,8 @@ struct Element {
     searched: usize,
     /// It was handed out already; the rest of it is thrown away.
     dropping: bool,
+    /// Its brackets do not match.
+    lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -302,7 +304,20 @@ impl RecordSplitter {
                 self.state = State::Top;
                 Next::Again
             }
-            Some(_) => self.element(Place::List { wrapped }, RecordFault::NotAnObject),
+            Some(b'"' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                self.element(Place::List { wrapped }, RecordFault::NotAnObject)
+            }
+            Some(_) => {
+                let fault = RecordFault::Syntax {
+                    at: 0,
+                    expected: "a record",
+                };
+                self.element(Place::List { wrapped }, fault);
+                if let State::Element(element) = &mut self.state {
+                    element.lost = true;
+                }
+                Next::Again
+            }
         }
     }
 
@@ -547,12 +562,15 @@ impl RecordSplitter {
             return if self.ended { Next::Again } else { Next::More };
         }
         if let Some(at) = broken {
+            // The first fault, whatever this walk stumbled over: how the text is cut into pieces must not show.
+            let fault = scan_record(capped(bytes, self.cap), &mut self.index).err();
+            let fault = fault.filter(|fault| matches!(fault, RecordFault::Syntax { .. }));
             return self.element(
                 Place::Top,
-                RecordFault::Syntax {
+                fault.unwrap_or(RecordFault::Syntax {
                     at,
                     expected: "a member",
-                },
+                }),
             );
         }
         if length <= self.cap && !self.ended {
@@ -607,13 +625,19 @@ impl RecordSplitter {
             fault,
             searched,
             dropping: false,
+            lost: false,
         });
         Next::Again
     }
 
     fn inside_element(&mut self, mut element: Element) -> Next {
         let bytes = self.window.unread();
-        let end = element.outline.run(bytes);
+        // Once brackets have been found not to match, only the next record's beginning helps.
+        let mut end = if element.lost {
+            None
+        } else {
+            element.outline.run(bytes)
+        };
         if let (Some(end), None) = (end, element.fault) {
             match scan_record(
                 bytes.get(..end.min(self.cap)).unwrap_or_default(),
@@ -634,7 +658,7 @@ impl RecordSplitter {
                 }
             }
         }
-        let looked_at = end.unwrap_or(bytes.len());
+        let mut looked_at = end.unwrap_or(bytes.len());
         if let Some(fault @ RecordFault::Syntax { .. }) = element.fault {
             let seen = bytes.get(..looked_at).unwrap_or_default();
             let restart = match element.place {
@@ -648,6 +672,31 @@ impl RecordSplitter {
             element.searched = element
                 .searched
                 .max(looked_at.saturating_sub(RESTART_WIDTH));
+        }
+        if element.fault.is_some_and(is_syntax) && matches!(element.place, Place::List { .. }) {
+            // Brackets that match by chance: then something else than the list goes on behind them.
+            if let Some(behind) = end {
+                match bytes.iter().skip(behind).find(|byte| !is_blank(**byte)) {
+                    Some(b',' | b']') => {}
+                    None if !self.ended && bytes.len() <= self.cap => {
+                        self.state = State::Element(element);
+                        return Next::More;
+                    }
+                    _ => {
+                        element.lost = true;
+                        end = None;
+                        looked_at = bytes.len();
+                        let restart = restart_in_list(bytes, element.searched);
+                        if let (Some(restart), Some(fault)) = (restart, element.fault) {
+                            self.leave(element.place);
+                            return self.end_element(element.dropping, fault, restart);
+                        }
+                        element.searched = element
+                            .searched
+                            .max(looked_at.saturating_sub(RESTART_WIDTH));
+                    }
+                }
+            }
         }
         if let Some(end) = end {
             self.leave(element.place);
@@ -763,6 +812,10 @@ impl RecordSplitter {
         self.bad_records += 1;
         Next::Found(Found::Bad { to: shown, fault })
     }
+}
+
+const fn is_syntax(fault: RecordFault) -> bool {
+    matches!(fault, RecordFault::Syntax { .. })
 }
 
 enum Key<'a> {
