@@ -19,15 +19,26 @@ fn cloudtrail(criterion: &mut Criterion) {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).expect("memory");
     let gzip = encoder.finish().expect("memory");
-    println!("{RECORDS} records, {} bytes, {} compressed", text.len(), gzip.len());
+    println!(
+        "{RECORDS} records, {} bytes, {} compressed",
+        text.len(),
+        gzip.len()
+    );
 
     let mut group = criterion.benchmark_group("cloudtrail");
-    group.throughput(Throughput::ElementsAndBytes { elements: RECORDS as u64, bytes: text.len() as u64 });
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: RECORDS as u64,
+        bytes: text.len() as u64,
+    });
 
     let mut inflated = vec![0; text.len()];
     let mut libdeflate = libdeflater::Decompressor::new();
     group.bench_function("gunzip/libdeflate", |bencher| {
-        bencher.iter(|| libdeflate.gzip_decompress(black_box(&gzip), &mut inflated).expect("gzip"));
+        bencher.iter(|| {
+            libdeflate
+                .gzip_decompress(black_box(&gzip), &mut inflated)
+                .expect("gzip")
+        });
     });
 
     let mut piece = vec![0; 12 << 10];
@@ -66,7 +77,10 @@ fn cloudtrail(criterion: &mut Criterion) {
         });
     });
 
-    for (name, view) in [("gunzip+split+flatten/plugin", View::Plugin), ("gunzip+split+flatten/complete", View::Complete)] {
+    for (name, view) in [
+        ("gunzip+split+flatten/plugin", View::Plugin),
+        ("gunzip+split+flatten/complete", View::Complete),
+    ] {
         let mut flattener = Flattener::new(view);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
@@ -82,7 +96,10 @@ fn cloudtrail(criterion: &mut Criterion) {
         });
     }
 
-    for (name, view) in [("to-json/plugin", View::Plugin), ("to-json/complete", View::Complete)] {
+    for (name, view) in [
+        ("to-json/plugin", View::Plugin),
+        ("to-json/complete", View::Complete),
+    ] {
         let mut flattener = Flattener::new(view);
         let mut out = Vec::with_capacity(64 << 10);
         group.bench_function(name, |bencher| {
@@ -96,9 +113,16 @@ fn cloudtrail(criterion: &mut Criterion) {
                         out.extend_from_slice(name.as_str().as_bytes());
                         out.extend_from_slice(b"\":\"");
                         match value {
-                            Value::Text(text) => out.extend_from_slice(text.as_json().unwrap_or("").as_bytes()),
-                            Value::Bool(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
-                            Value::Millis(millis) => write!(out, "{}.{:03}", millis / 1000, millis % 1000).expect("memory"),
+                            Value::Text(text) => {
+                                out.extend_from_slice(text.as_json().unwrap_or("").as_bytes())
+                            }
+                            Value::Bool(flag) => {
+                                out.extend_from_slice(if flag { b"true" } else { b"false" })
+                            }
+                            Value::Millis(millis) => {
+                                write!(out, "{}.{:03}", millis / 1000, millis % 1000)
+                                    .expect("memory")
+                            }
                             _ => {}
                         }
                         out.extend_from_slice(b"\",");
@@ -160,10 +184,23 @@ fn file(records: usize) -> String {
 fn record(random: &mut impl FnMut() -> u64) -> String {
     let id = |random: &mut dyn FnMut() -> u64| {
         let (a, b) = (random(), random());
-        format!("{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}", a as u32, (a >> 32) as u16, (a >> 48) & 0xfff, b & 0xfff, b >> 16)
+        format!(
+            "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+            a as u32,
+            (a >> 32) as u16,
+            (a >> 48) & 0xfff,
+            b & 0xfff,
+            b >> 16
+        )
     };
-    let (session, access_key, request, event) = (random() % 40, random() % 40, id(random), id(random));
-    let role = ["Reader", "Deployer", "AWSReservedSSO_Admin_0123456789abcdef", "ecsTaskExecutionRole"][(random() % 4) as usize];
+    let (session, access_key, request, event) =
+        (random() % 40, random() % 40, id(random), id(random));
+    let role = [
+        "Reader",
+        "Deployer",
+        "AWSReservedSSO_Admin_0123456789abcdef",
+        "ecsTaskExecutionRole",
+    ][(random() % 4) as usize];
     let user = if random() % 4 == 0 {
         format!(
             r#"{{"type":"IAMUser","principalId":"AIDAEXAMPLE{session:08}","arn":"arn:aws:iam::123456789012:user/user-{session}","accountId":"123456789012","accessKeyId":"AKIAEXAMPLE{access_key:08}","userName":"user-{session}"}}"#

@@ -94,7 +94,7 @@ impl FileDecoder {
                 break;
             }
         }
-        match self.error.as_ref().or(self.splitter.refused()) {
+        match self.error.as_ref().or_else(|| self.splitter.refused()) {
             Some(error) => Err(error.clone()),
             None => Ok(used),
         }
@@ -150,7 +150,7 @@ impl FileDecoder {
     ///
     /// Something is missing or damaged. Records that were taken are good all the same.
     pub fn finish(&self) -> Result<Summary, FileError> {
-        if let Some(error) = self.error.as_ref().or(self.splitter.refused()) {
+        if let Some(error) = self.error.as_ref().or_else(|| self.splitter.refused()) {
             return Err(error.clone());
         }
         self.inflater.finish()?;

@@ -1,4 +1,4 @@
-//! Reads CloudTrail notices and log files.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
@@ -17,6 +17,8 @@ mod outline;
 mod reader;
 mod record;
 mod scan;
+#[cfg(feature = "serde")]
+mod serialize;
 mod splitter;
 mod text;
 mod time;
