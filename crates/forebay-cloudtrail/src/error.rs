@@ -104,6 +104,8 @@ pub enum RecordFault {
     Truncated,
     /// The element is JSON, but no object.
     NotAnObject,
+    /// An object, but without any member that makes it a CloudTrail record.
+    NotARecord,
     /// Longer than [`Limits::record_bytes`](crate::Limits::record_bytes).
     TooLong {
         /// The limit.
@@ -126,6 +128,9 @@ impl fmt::Display for RecordFault {
             }
             Self::Truncated => formatter.write_str("the text ends inside the record"),
             Self::NotAnObject => formatter.write_str("the element is not an object"),
+            Self::NotARecord => {
+                formatter.write_str("the object has no member of a CloudTrail record")
+            }
             Self::TooLong { limit } => write!(
                 formatter,
                 "longer than {limit} bytes; raise `record_bytes` to read it"

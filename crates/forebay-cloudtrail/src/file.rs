@@ -1,13 +1,65 @@
 //! [`FileDecoder`]: the bytes of an S3 object in, one record at a time out.
 
 use crate::error::FileError;
+use crate::inflate::Inflater;
 use crate::limits::Limits;
-use crate::splitter::{BadRecord, Record, RecordSplitter, Summary};
+use crate::record::{BadRecord, FileKind, Record, Summary};
+use crate::splitter::{Found, RecordSplitter};
 
 /// Inflates and splits a log file as its bytes arrive.
+///
+/// Gzip with any number of members, zlib and plain JSON are told apart by their first bytes; a gzip file inside a gzip file is unwrapped
+/// once more. See [`RecordSplitter`] for the JSON that is read.
+///
+/// Memory: 43 KiB for the inflater, a window of 12 KiB that grows only for a record that does not fit, and the index of one record. Nothing
+/// is allocated per record.
+///
+/// ```
+/// use forebay_cloudtrail::{FileDecoder, Limits};
+///
+/// # let pieces: [&[u8]; 2] = [br#"{"Records":[{"eventName":"A"},"#, br#"{"eventName":"B"}]}"#];
+/// let mut decoder = FileDecoder::new(Limits::default());
+/// let mut names = Vec::new();
+/// for piece in pieces { // as they come from S3
+///     let mut rest = piece;
+///     while !rest.is_empty() {
+///         let used = decoder.feed(rest)?;
+///         rest = &rest[used..];
+///         while let Some(item) = decoder.next_record() {
+///             match item {
+///                 Ok(record) => names.push(record.event().event_name().unwrap().to_string()),
+///                 Err(bad) => eprintln!("{}: {:?}", bad.error(), bad.bytes()),
+///             }
+///         }
+///     }
+/// }
+/// decoder.end();
+/// while let Some(item) = decoder.next_record() { /* as above */ }
+/// let summary = decoder.finish()?; // only now is the file known to be complete
+/// assert_eq!((summary.records, names.len()), (2, 2));
+/// # Ok::<(), forebay_cloudtrail::FileError>(())
+/// ```
 #[derive(Debug)]
 pub struct FileDecoder {
+    limits: Limits,
+    inflater: Inflater,
+    nested: Option<Box<Nested>>,
+    /// The first inflated bytes, until it is known whether they are compressed again.
+    head: Option<Vec<u8>>,
     splitter: RecordSplitter,
+    /// The inflater may have more to give without more to take.
+    pending: bool,
+    ended: bool,
+    error: Option<FileError>,
+}
+
+/// A second layer of compression.
+#[derive(Debug)]
+struct Nested {
+    inflater: Inflater,
+    /// What the first layer gave and the second did not take yet.
+    between: Vec<u8>,
+    start: usize,
 }
 
 impl FileDecoder {
@@ -15,36 +67,192 @@ impl FileDecoder {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            splitter: RecordSplitter::new(limits),
+            splitter: RecordSplitter::new(limits.clone()),
+            limits,
+            inflater: Inflater::new(),
+            nested: None,
+            head: Some(Vec::new()),
+            pending: false,
+            ended: false,
+            error: None,
         }
     }
 
-    /// Takes bytes as they come from S3 and returns how many were used. Take all records, then feed the rest.
+    /// Takes bytes as they come from S3 and returns how many were used. Take all records, then feed the rest. What is used without a record
+    /// being complete is kept, up to [`Limits::record_bytes`].
     ///
     /// # Errors
     ///
-    /// The file is damaged or over a limit. Records before the damage can still be taken.
+    /// The file is damaged, no log file, or over a limit. Records before the damage can still be taken.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
-        self.splitter.feed(bytes);
-        Ok(bytes.len())
+        let mut used = 0;
+        while self.error.is_none() {
+            // The first bytes are looked at by themselves.
+            let first = self.head.is_some();
+            used += self.pump(bytes.get(used..).unwrap_or_default());
+            if !first || used >= bytes.len() {
+                break;
+            }
+        }
+        match self.error.as_ref().or_else(|| self.splitter.refused()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(used),
+        }
     }
 
-    /// The next record, or the next thing that is not one; `None`: feed more.
+    /// The next record, or the next thing in the place of one; `None`: feed more, or, after [`end`](Self::end), ask
+    /// [`finish`](Self::finish).
     pub fn next_record(&mut self) -> Option<Result<Record<'_>, BadRecord<'_>>> {
-        self.splitter.next_record()
+        let found = self.advance()?;
+        Some(self.show(found))
+    }
+
+    /// Looks for the next item without borrowing it.
+    pub(crate) fn advance(&mut self) -> Option<Found> {
+        loop {
+            if let Some(found) = self.splitter.advance() {
+                return Some(found);
+            }
+            if self.pending && self.error.is_none() {
+                self.pump(&[]);
+            } else if self.ended {
+                self.ended = false;
+                if self.error.is_none() {
+                    self.splitter.end();
+                }
+            } else {
+                return None;
+            }
+        }
+    }
+
+    /// Borrows the item that [`advance`](Self::advance) found.
+    pub(crate) fn show(&mut self, found: Found) -> Result<Record<'_>, BadRecord<'_>> {
+        self.splitter.show(found)
     }
 
     /// Says that no more bytes come. Take the records that this sets free, then ask [`finish`](Self::finish).
     pub fn end(&mut self) {
-        self.splitter.end();
+        self.ended = true;
+        if self.error.is_some() {
+            return;
+        }
+        self.splitter.feed(self.inflater.end());
+        self.splitter.feed(&self.head.take().unwrap_or_default());
+        if let Some(nested) = &mut self.nested {
+            self.splitter.feed(nested.inflater.end());
+        }
     }
 
-    /// Confirms the verified end: checksum and length of every gzip member are right and the JSON text is closed.
+    /// Confirms the verified end: checksum and length of every gzip member are right, the JSON text is closed, and every record was taken.
     ///
     /// # Errors
     ///
     /// Something is missing or damaged. Records that were taken are good all the same.
-    pub fn finish(&mut self) -> Result<Summary, FileError> {
-        self.splitter.finish()
+    pub fn finish(&self) -> Result<Summary, FileError> {
+        if let Some(error) = self.error.as_ref().or_else(|| self.splitter.refused()) {
+            return Err(error.clone());
+        }
+        self.inflater.finish()?;
+        if let Some(nested) = &self.nested {
+            nested.inflater.finish()?;
+        }
+        let summary = self.splitter.finish()?;
+        Ok(Summary {
+            compressed_bytes: self.inflater.used(),
+            members: self.inflater.members(),
+            ..summary
+        })
+    }
+
+    /// What the file looks like so far.
+    #[must_use]
+    pub const fn kind(&self) -> FileKind {
+        self.splitter.kind()
+    }
+
+    /// Compressed bytes that were used so far.
+    #[must_use]
+    pub const fn compressed_bytes(&self) -> u64 {
+        self.inflater.used()
+    }
+
+    /// Inflates once into the free end of the window. Returns how many bytes were used; a failure is remembered.
+    fn pump(&mut self, bytes: &[u8]) -> usize {
+        let outcome = if self.nested.is_some() {
+            self.pump_nested(bytes)
+        } else if let Some(head) = self.head.take() {
+            self.pump_head(bytes, head)
+        } else {
+            self.pump_plain(bytes)
+        };
+        outcome.unwrap_or_else(|error| {
+            self.error = Some(error);
+            0
+        })
+    }
+
+    fn pump_plain(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
+        let room = self.splitter.spare();
+        let before = self.inflater.produced();
+        let progress = self.inflater.run(bytes, room, &self.limits);
+        // What came out before a failure is good.
+        let produced = usize::try_from(self.inflater.produced() - before).unwrap_or(0);
+        self.pending = produced == room.len();
+        self.splitter.filled(produced);
+        Ok(progress?.used)
+    }
+
+    /// The first bytes that come out tell whether there is a second layer.
+    fn pump_head(&mut self, bytes: &[u8], mut head: Vec<u8>) -> Result<usize, FileError> {
+        let mut first = [0; HEAD];
+        let room = first.get_mut(head.len()..).unwrap_or_default();
+        let progress = self.inflater.run(bytes, room, &self.limits)?;
+        head.extend_from_slice(room.get(..progress.produced).unwrap_or_default());
+        self.pending = progress.produced > 0;
+        let compressed = self.inflater.is_compressed();
+        if head.len() < HEAD && compressed != Some(false) {
+            self.head = Some(head);
+        } else if compressed == Some(true) && head.starts_with(&[0x1f, 0x8b, 8]) {
+            self.nested = Some(Box::new(Nested {
+                inflater: Inflater::new(),
+                between: head,
+                start: 0,
+            }));
+        } else {
+            self.splitter.feed(&head);
+        }
+        Ok(progress.used)
+    }
+
+    fn pump_nested(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
+        let Some(nested) = &mut self.nested else {
+            return Ok(0);
+        };
+        let mut used = 0;
+        if nested.start >= nested.between.len() {
+            nested.between.resize(BETWEEN, 0);
+            nested.start = 0;
+            let progress = self.inflater.run(bytes, &mut nested.between, &self.limits);
+            let produced = progress.as_ref().map_or(0, |progress| progress.produced);
+            nested.between.truncate(produced);
+            used = progress?.used;
+        }
+        let input = nested.between.get(nested.start..).unwrap_or_default();
+        let room = self.splitter.spare();
+        let before = nested.inflater.produced();
+        let progress = nested.inflater.run(input, room, &self.limits);
+        let produced = usize::try_from(nested.inflater.produced() - before).unwrap_or(0);
+        self.splitter.filled(produced);
+        nested.start += progress?.used;
+        self.pending = produced > 0
+            || nested.start < nested.between.len()
+            || used == 0 && nested.between.len() == BETWEEN;
+        Ok(used)
     }
 }
+
+/// Bytes by which a second layer is known.
+const HEAD: usize = 4;
+/// Bytes between the layers.
+const BETWEEN: usize = 4 << 10;

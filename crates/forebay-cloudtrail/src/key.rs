@@ -229,7 +229,9 @@ impl<'a> CloudTrailKey<'a> {
         let prefix = if prefix.is_empty() {
             prefix
         } else {
-            prefix.strip_suffix('/')?
+            prefix
+                .strip_suffix('/')
+                .filter(|prefix| !prefix.is_empty())?
         };
         if !is_prefix(prefix) || !is_name(name, account, kind, region) {
             return None;

@@ -1,21 +1,28 @@
-//! Reads CloudTrail notices and log files.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod bucket;
 mod error;
 mod event;
+mod field;
 mod file;
 mod flatten;
+mod inflate;
 mod key;
 mod limits;
 mod member;
 mod notice;
+mod outline;
 mod reader;
+mod record;
 mod scan;
+#[cfg(feature = "serde")]
+mod serialize;
 mod splitter;
 mod text;
 mod time;
+mod window;
 mod wire;
 
 pub use bucket::{BucketName, BucketNameError};
@@ -26,6 +33,7 @@ pub use flatten::{Flattened, Flattener, Name, Value, View};
 pub use key::{CloudTrailKey, KeyKind, ObjectKey, ObjectKeyError};
 pub use limits::Limits;
 pub use notice::{Disposition, Form, Ignored, NothingReason, Notice, ObjectRef};
-pub use reader::FileReader;
-pub use splitter::{BadRecord, FileKind, Record, RecordSplitter, Summary};
+pub use reader::{FileReader, Records};
+pub use record::{BadRecord, FileKind, Record, Summary};
+pub use splitter::RecordSplitter;
 pub use text::Text;

@@ -78,13 +78,6 @@ macro_rules! members {
             /// All of them.
             pub(crate) const ALL: &'static [Self] = &[ $($( Self::$known, )*)* ];
 
-            /// The member called `key` in `scope`.
-            pub(crate) fn find(scope: Scope, key: &[u8]) -> Option<Self> {
-                match scope {
-                    $( Scope::$scope => find_in!(key; $( $json $known )*), )*
-                }
-            }
-
             /// Its field in the flattened view.
             pub(crate) const fn field(self) -> &'static str {
                 match self { $($( Self::$known => $field, )*)* }
@@ -101,7 +94,6 @@ macro_rules! members {
             }
 
             /// Where it lives and what JSON calls it.
-            #[cfg(test)]
             pub(crate) const fn json(self) -> (Scope, &'static str) {
                 match self { $($( Self::$known => (Scope::$scope, $json), )*)* }
             }
@@ -116,16 +108,6 @@ macro_rules! members {
                     self.text(Known::$known)
                 }
             )*)*
-        }
-    };
-}
-
-macro_rules! find_in {
-    ($key:ident; ) => { None };
-    ($key:ident; $( $json:literal $known:ident )+) => {
-        match $key {
-            $( key if key == $json.as_bytes() => Some(Self::$known), )+
-            _ => None,
         }
     };
 }
@@ -345,5 +327,82 @@ members! {
         window_end WindowEnd "windowEnd" => "window_end", Text;
         /// `timeWindow.windowSize`, such as `PT5M`.
         window_size WindowSize "windowSize" => "window_size", Text;
+    }
+}
+
+impl Known {
+    /// The member called `key` in `scope`.
+    #[inline]
+    pub(crate) fn find(scope: Scope, key: &[u8]) -> Option<Self> {
+        let mut slot = hash(scope, key);
+        loop {
+            let known = *Self::ALL.get(usize::from(*TABLE.get(slot % SLOTS)?))?;
+            let (home, name) = known.json();
+            if name.as_bytes() == key && home as u8 == scope as u8 {
+                return Some(known);
+            }
+            slot += 1;
+        }
+    }
+}
+
+/// Spreads names by their length and three of their letters: names of one scope rarely share all four.
+const fn hash(scope: Scope, key: &[u8]) -> usize {
+    match key {
+        [] => 0,
+        [first, .., last] => {
+            let middle = key[key.len() / 2];
+            (*first as usize * 7
+                + *last as usize * 29
+                + middle as usize * 3
+                + key.len() * 61
+                + scope as usize * 101)
+                % SLOTS
+        }
+        [only] => *only as usize % SLOTS,
+    }
+}
+
+const SLOTS: usize = 512;
+const FREE: u8 = u8::MAX;
+
+/// Positions in [`Known::ALL`] by hash, the next slot taken where two meet. Made when this is compiled.
+static TABLE: [u8; SLOTS] = {
+    let mut table = [FREE; SLOTS];
+    let mut position = 0;
+    while position < Known::ALL.len() {
+        let (scope, name) = Known::ALL[position].json();
+        let mut slot = hash(scope, name.as_bytes()) % SLOTS;
+        while table[slot] != FREE {
+            slot = (slot + 1) % SLOTS;
+        }
+        table[slot] = position as u8;
+        position += 1;
+    }
+    assert!(Known::ALL.len() < FREE as usize, "positions fit a byte");
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_found_in_its_scope_and_nowhere_else() {
+        for known in Known::ALL {
+            let (scope, name) = known.json();
+            assert_eq!(Known::find(scope, name.as_bytes()), Some(*known));
+        }
+        for name in [
+            "",
+            "x",
+            "eventname",
+            "eventNam",
+            "eventNamee",
+            "sessionIssuer",
+            "tlsVersion",
+        ] {
+            assert_eq!(Known::find(Scope::Record, name.as_bytes()), None, "{name}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::error::RecordFault;
 use crate::event::{EventIndex, Kind, MemberSpan};
 use crate::limits::{RECORD_DEPTH, RECORD_MEMBERS};
 use crate::member::{Known, Scope};
+use crate::outline::is_blank;
 use crate::text::{Text, TextForm, hex4};
 
 /// Reads the object that begins at `bytes[0]` and returns the offset behind its last brace. The members end up in `index`.
@@ -18,60 +19,6 @@ pub(crate) fn scan_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize,
     }
     scanner.members(Scope::Record, 1, index)?;
     Ok(scanner.at)
-}
-
-/// Walks the members of one object or the elements of one array, both already known to be valid JSON.
-pub(crate) struct Walk<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-/// One element of a [`Walk`]: the key as written between its quotes (empty in an array), and the value.
-pub(crate) struct Element<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) kind: Kind,
-    pub(crate) json: &'a str,
-}
-
-impl<'a> Walk<'a> {
-    /// `text` begins with the opening bracket.
-    pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 1 }
-    }
-
-    fn step(&mut self) -> Result<Element<'a>, RecordFault> {
-        let mut scanner = Scanner {
-            bytes: self.text.as_bytes(),
-            at: self.at,
-        };
-        let object = self.text.starts_with('{');
-        scanner.blanks();
-        if scanner.peek()? == b',' {
-            scanner.at += 1;
-            scanner.blanks();
-        }
-        let mut key = "";
-        if object {
-            let (start, end, _) = scanner.key()?;
-            key = self.text.get(start..end).unwrap_or("");
-        }
-        let start = scanner.at;
-        let kind = scanner.value()?;
-        self.at = scanner.at;
-        Ok(Element {
-            key,
-            kind,
-            json: self.text.get(start..scanner.at).unwrap_or(""),
-        })
-    }
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = Element<'a>;
-
-    fn next(&mut self) -> Option<Element<'a>> {
-        self.step().ok()
-    }
 }
 
 struct Scanner<'b> {
@@ -165,10 +112,6 @@ impl Scanner<'_> {
         self.at += 1;
         self.blanks();
         Ok((start, end, escaped))
-    }
-
-    fn value(&mut self) -> Result<Kind, RecordFault> {
-        self.value_at(0)
     }
 
     /// Any value. `depth` brackets are open around it.
@@ -355,7 +298,14 @@ impl Scanner<'_> {
 
     #[inline]
     fn blanks(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+        // Log files are written without blanks: one comparison settles it.
+        if self.bytes.get(self.at).is_some_and(|byte| *byte <= b' ') {
+            self.skip_blanks();
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.bytes.get(self.at).is_some_and(|byte| is_blank(*byte)) {
             self.at += 1;
         }
     }

@@ -113,6 +113,16 @@ impl<'a> Text<'a> {
         self.form == TextForm::Json
     }
 
+    pub(crate) const fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    pub(crate) fn has_lone_surrogates(&self) -> bool {
+        self.form == TextForm::Escaped
+            && memchr::memmem::find(self.raw.as_bytes(), b"\\u").is_some()
+            && Parts::new(self.raw).any(|part| matches!(part, Part::Char { lone: true, .. }))
+    }
+
     /// Length in bytes of the borrowed form; never less than the length of the resolved text.
     #[must_use]
     pub const fn raw_len(&self) -> usize {

@@ -94,8 +94,7 @@ fn read_inner(
     if let Some(records) = records(message) {
         return read_s3(records, notice);
     }
-    if let Some(kind) = text(message, "detail-type").filter(|kind| kind.ends_with("via CloudTrail"))
-    {
+    if text(message, "detail-type").is_some_and(|kind| kind.ends_with("via CloudTrail")) {
         // A record that announces an object, such as PutObject in a data event, is still a record.
         let record =
             member(message, "detail").is_some_and(|detail| detail.get("eventVersion").is_some());
@@ -105,7 +104,6 @@ fn read_inner(
                 member: "detail",
             });
         }
-        debug_assert!(!kind.is_empty());
         notice.form = Form::CloudTrailEvent;
         notice.payload = Some(text_of.to_owned());
         return Ok(());
@@ -135,14 +133,14 @@ fn read_cloudtrail(message: &Map<String, Value>, notice: &mut Notice) -> Result<
         form: Form::CloudTrail,
         member,
     };
-    let bucket = text(message, "s3Bucket").ok_or(malformed("s3Bucket"))?;
+    let bucket = text(message, "s3Bucket").ok_or_else(|| malformed("s3Bucket"))?;
     let keys = match message.get("s3ObjectKey") {
         Some(Value::Array(keys)) => keys.as_slice(),
         Some(key @ Value::String(_)) => std::slice::from_ref(key),
         _ => return Err(malformed("s3ObjectKey")),
     };
     for key in keys {
-        let key = key.as_str().ok_or(malformed("s3ObjectKey[]"))?;
+        let key = key.as_str().ok_or_else(|| malformed("s3ObjectKey[]"))?;
         notice.push(Candidate {
             bucket,
             key,
@@ -170,7 +168,7 @@ fn read_s3(records: &[Value], notice: &mut Notice) -> Result<(), NoticeError> {
         let name = record
             .get("eventName")
             .and_then(Value::as_str)
-            .ok_or(malformed("Records[].eventName"))?;
+            .ok_or_else(|| malformed("Records[].eventName"))?;
         if !name.trim_start_matches("s3:").starts_with("ObjectCreated:") {
             notice.ignore_other()?;
             continue;
@@ -178,8 +176,9 @@ fn read_s3(records: &[Value], notice: &mut Notice) -> Result<(), NoticeError> {
         let at = |path: &str| record.pointer(path);
         let string = |path: &str| at(path).and_then(Value::as_str);
         notice.push(Candidate {
-            bucket: string("/s3/bucket/name").ok_or(malformed("Records[].s3.bucket.name"))?,
-            key: string("/s3/object/key").ok_or(malformed("Records[].s3.object.key"))?,
+            bucket: string("/s3/bucket/name")
+                .ok_or_else(|| malformed("Records[].s3.bucket.name"))?,
+            key: string("/s3/object/key").ok_or_else(|| malformed("Records[].s3.object.key"))?,
             encoded: true,
             size: at("/s3/object/size").and_then(size),
             etag: string("/s3/object/eTag"),
@@ -215,8 +214,8 @@ fn read_event_bridge(
         .and_then(|bucket| bucket.get("name"))
         .and_then(Value::as_str);
     notice.push(Candidate {
-        bucket: bucket.ok_or(malformed("detail.bucket.name"))?,
-        key: string("key").ok_or(malformed("detail.object.key"))?,
+        bucket: bucket.ok_or_else(|| malformed("detail.bucket.name"))?,
+        key: string("key").ok_or_else(|| malformed("detail.object.key"))?,
         encoded: false,
         size: of_object("size").and_then(size),
         etag: string("etag"),
