@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use forebay_lease::{Checkpoint, ShardId, WorkerId};
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::processor::Stopping;
+
+/// What a worker reports while it runs, for counters and dashboards.
+///
+/// Every method has an empty default, and `()` observes nothing. The methods are called on the data path: they must
+/// return at once and must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// A lease was taken, from a dead or slow owner if `from` is there.
+    fn lease_taken(&self, shard: &ShardId, from: Option<&WorkerId>) {
+        let _ = (shard, from);
+    }
+
+    /// A lease is no longer held.
+    fn lease_stopped(&self, shard: &ShardId, reason: Stopping) {
+        let _ = (shard, reason);
+    }
+
+    /// How many leases this worker holds now.
+    fn leases_held(&self, count: usize) {
+        let _ = count;
+    }
+
+    /// The lease table holds this position now.
+    fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
+        let _ = (shard, checkpoint);
+    }
+
+    /// A read came back: user records handed over and bytes of the answer, both possibly 0.
+    fn records_read(&self, shard: &ShardId, records: usize, bytes: usize) {
+        let _ = (shard, records, bytes);
+    }
+
+    /// How far behind the newest record a shard is read.
+    fn lag(&self, shard: &ShardId, behind: Duration) {
+        let _ = (shard, behind);
+    }
+
+    /// Bytes in flight over all shards, after a read.
+    fn bytes_in_flight(&self, bytes: usize) {
+        let _ = bytes;
+    }
+
+    /// Records ended in a reported way other than in the processor. Called exactly once for each such record.
+    fn records_dropped(&self, shard: &ShardId, count: usize, why: Dropped) {
+        let _ = (shard, count, why);
+    }
+
+    /// The stored position was older than what the stream still keeps: records are lost for good.
+    fn gap(&self, gap: &Gap) {
+        let _ = gap;
+    }
+
+    /// A batch and all its acknowledgers were dropped with records not accepted; the shard is read again from there.
+    fn batch_abandoned(&self, shard: &ShardId, records: usize) {
+        let _ = (shard, records);
+    }
+
+    /// An attempt of a call came back or timed out.
+    fn call(&self, call: Call, took: Duration, failed: bool) {
+        let _ = (call, took, failed);
+    }
+
+    /// The service asked for fewer calls. Also reported as an [`Observer::error`].
+    fn throttled(&self, call: Option<Call>) {
+        let _ = call;
+    }
+
+    /// Something failed. Retried or not, it is reported once per attempt.
+    fn error(&self, error: &Error) {
+        let _ = error;
+    }
+
+    /// The worker gave its leases back because the processor made no progress, or took up work again.
+    fn parked(&self, parked: bool) {
+        let _ = parked;
+    }
+}
+
+impl Observer for () {}
+
+/// Why a record never reached the processor.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Dropped {
+    /// It belongs to another shard's hash range: its producer sent it there again after a resharding.
+    OtherShard,
+    /// It sits in a KPL aggregate that could be read only in part.
+    DamagedAggregate,
+}
+
+/// Records that the stream no longer had when they were asked for.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// The shard.
+    pub shard: ShardId,
+    /// The stored position; everything up to it was processed.
+    pub checkpoint: Checkpoint,
+    /// The first position that was still there.
+    pub found: Checkpoint,
+    /// The time that is missing at most, if both ends are known.
+    pub missing: Option<Duration>,
+}
