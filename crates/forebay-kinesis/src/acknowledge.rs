@@ -1,5 +1,11 @@
-use std::ops::{Bound, RangeBounds};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::ops::{Bound, Range, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use forebay_lease::Checkpoint;
+use tokio::sync::Notify;
+
+use crate::budget::Grant;
 
 /// Accepts the records of one batch. Cheap to clone, usable from any task, in any order, at any time.
 ///
@@ -31,4 +37,216 @@ impl Acknowledger {
         };
         self.acknowledgement.accept(start..end);
     }
+}
+
+/// What is still open of one batch. Shared by the batch and its acknowledgers; the last one to go gives the bytes back.
+#[derive(Debug)]
+pub(crate) struct Acknowledgement {
+    ledger: Arc<Ledger>,
+    batch: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    accepted: Vec<bool>,
+    /// Everything before this index is accepted.
+    prefix: usize,
+    open: usize,
+    grant: Option<Grant>,
+}
+
+impl Acknowledgement {
+    pub(crate) fn accept(&self, indices: Range<usize>) {
+        let released;
+        {
+            let mut state = lock(&self.state);
+            let State { accepted, open, .. } = &mut *state;
+            let end = indices.end.min(accepted.len());
+            let Some(slots) = accepted.get_mut(indices.start.min(end)..end) else {
+                return;
+            };
+            let mut newly = 0;
+            for slot in slots {
+                newly += usize::from(!*slot);
+                *slot = true;
+            }
+            if newly == 0 {
+                return;
+            }
+            *open -= newly;
+            let before = state.prefix;
+            while state.accepted.get(state.prefix) == Some(&true) {
+                state.prefix += 1;
+            }
+            released = if state.open == 0 { state.grant.take() } else { None };
+            self.ledger
+                .accepted(self.batch, newly, (state.prefix > before).then_some(state.prefix));
+        }
+        // Giving bytes back can wake readers; nobody needs the lock for that.
+        drop(released);
+    }
+}
+
+impl Drop for Acknowledgement {
+    fn drop(&mut self) {
+        let open = lock(&self.state).open;
+        if open > 0 {
+            self.ledger.abandoned(open);
+        }
+    }
+}
+
+/// What is accepted of one shard, for one time of holding its lease.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Batches with open records, and accepted ones behind them, in the order of the shard.
+    batches: VecDeque<Delivered>,
+    /// The number of the first of them.
+    first: u64,
+    watermark: Option<Checkpoint>,
+    open: usize,
+    abandoned: usize,
+    /// How often something was accepted, to see progress.
+    acceptances: u64,
+    /// The lease is gone, or the shard is read again: nothing may move any more.
+    retired: bool,
+}
+
+#[derive(Debug)]
+struct Delivered {
+    positions: Vec<Checkpoint>,
+    prefix: usize,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                batches: VecDeque::new(),
+                first: 0,
+                watermark: None,
+                open: 0,
+                abandoned: 0,
+                acceptances: 0,
+                retired: false,
+            }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Takes note of a batch that is about to be handed over. Positions must follow those of the batch before.
+    pub(crate) fn deliver(self: &Arc<Self>, positions: Vec<Checkpoint>, grant: Grant) -> Arc<Acknowledgement> {
+        let count = positions.len();
+        let mut inner = lock(&self.inner);
+        let batch = inner.first + inner.batches.len() as u64;
+        inner.open += count;
+        inner.batches.push_back(Delivered { positions, prefix: 0 });
+        Arc::new(Acknowledgement {
+            ledger: Arc::clone(self),
+            batch,
+            state: Mutex::new(State {
+                accepted: vec![false; count],
+                prefix: 0,
+                open: count,
+                grant: Some(grant),
+            }),
+        })
+    }
+
+    /// Moves past a position that needs no processor, in its order.
+    pub(crate) fn pass(&self, position: Checkpoint) {
+        let mut inner = lock(&self.inner);
+        inner.batches.push_back(Delivered {
+            positions: vec![position],
+            prefix: 1,
+        });
+        inner.fold();
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    fn accepted(&self, batch: u64, records: usize, prefix: Option<usize>) {
+        let mut inner = lock(&self.inner);
+        if inner.retired {
+            return;
+        }
+        inner.open = inner.open.saturating_sub(records);
+        inner.acceptances += 1;
+        let at = usize::try_from(batch.wrapping_sub(inner.first)).unwrap_or(usize::MAX);
+        if let (Some(prefix), Some(delivered)) = (prefix, inner.batches.get_mut(at)) {
+            delivered.prefix = delivered.prefix.max(prefix);
+            inner.fold();
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    fn abandoned(&self, records: usize) {
+        let mut inner = lock(&self.inner);
+        if !inner.retired {
+            inner.abandoned += records;
+            drop(inner);
+            self.changed.notify_one();
+        }
+    }
+
+    /// The position below and at which everything is accepted, if it moved since it was last taken.
+    pub(crate) fn take_watermark(&self) -> Option<Checkpoint> {
+        lock(&self.inner).watermark.take()
+    }
+
+    /// Records handed over and not accepted.
+    pub(crate) fn open(&self) -> usize {
+        lock(&self.inner).open
+    }
+
+    /// Records whose batch was dropped unaccepted: they can never be accepted any more.
+    pub(crate) fn abandoned_records(&self) -> usize {
+        lock(&self.inner).abandoned
+    }
+
+    /// Grows with every acceptance.
+    pub(crate) fn acceptances(&self) -> u64 {
+        lock(&self.inner).acceptances
+    }
+
+    /// From now on nothing that is accepted counts.
+    pub(crate) fn retire(&self) {
+        lock(&self.inner).retired = true;
+    }
+
+    /// Waits for the next change. One waiter at a time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no change that came before the next call.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Inner {
+    fn fold(&mut self) {
+        while let Some(delivered) = self.batches.front() {
+            if let Some(position) = delivered.prefix.checked_sub(1).and_then(|at| delivered.positions.get(at)) {
+                self.watermark = Some(position.clone());
+            }
+            if delivered.prefix < delivered.positions.len() {
+                return;
+            }
+            self.batches.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+/// The guarded values are valid after every statement, so a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -91,6 +91,9 @@ pub struct Record {
     pub partition_key: Arc<str>,
     /// The producer's explicit hash key, known for aggregated records only.
     pub explicit_hash_key: Option<Arc<str>>,
+    /// Why the record is not what its producer put. `None` for a sound record; else [`Record::data`] is a part of a KPL
+    /// aggregate that could not be read, for your dead letters. It has to be accepted like any other.
+    pub damage: Option<Arc<str>>,
     /// Milliseconds since 1970 at which the stream took the record in, roughly, if the service said so.
     pub approximate_arrival: Option<i64>,
 }

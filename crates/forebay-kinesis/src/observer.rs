@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forebay_lease::{Checkpoint, ShardId, WorkerId};
+use forebay_lease::{Checkpoint, SequenceNumber, ShardId, WorkerId};
 
 use crate::call::Call;
 use crate::error::Error;
@@ -90,8 +90,6 @@ impl Observer for () {}
 pub enum Dropped {
     /// It belongs to another shard's hash range: its producer sent it there again after a resharding.
     OtherShard,
-    /// It sits in a KPL aggregate that could be read only in part.
-    DamagedAggregate,
 }
 
 /// Records that the stream no longer had when they were asked for.
@@ -100,10 +98,10 @@ pub enum Dropped {
 pub struct Gap {
     /// The shard.
     pub shard: ShardId,
-    /// The stored position; everything up to it was processed.
-    pub checkpoint: Checkpoint,
-    /// The first position that was still there.
-    pub found: Checkpoint,
+    /// The number of the stored checkpoint; everything up to it was processed.
+    pub stored: SequenceNumber,
+    /// The first number that was still there.
+    pub found: SequenceNumber,
     /// The time that is missing at most, if both ends are known.
     pub missing: Option<Duration>,
 }
