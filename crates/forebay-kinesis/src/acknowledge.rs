@@ -3,9 +3,11 @@ use std::ops::{Bound, Range, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use forebay_lease::Checkpoint;
-use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::budget::Grant;
+use crate::progress::Progress;
 
 /// Accepts the records of one batch. Cheap to clone, usable from any task, in any order, at any time.
 ///
@@ -97,24 +99,23 @@ impl Drop for Acknowledgement {
     }
 }
 
-/// What is accepted of one shard, for one time of holding its lease.
+/// What is accepted of one shard, for one reading of it.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     inner: Mutex<Inner>,
-    changed: Notify,
+    changed: watch::Sender<()>,
+    progress: Progress,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
-    /// Batches with open records, and accepted ones behind them, in the order of the shard.
+    /// Batches that hold the watermark back, and whatever was delivered behind them.
     batches: VecDeque<Delivered>,
     /// The number of the first of them.
     first: u64,
     watermark: Option<Checkpoint>,
     open: usize,
     abandoned: usize,
-    /// How often something was accepted, to see progress.
-    acceptances: u64,
     /// The lease is gone, or the shard is read again: nothing may move any more.
     retired: bool,
 }
@@ -126,18 +127,11 @@ struct Delivered {
 }
 
 impl Ledger {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(progress: Progress) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::new(Inner {
-                batches: VecDeque::new(),
-                first: 0,
-                watermark: None,
-                open: 0,
-                abandoned: 0,
-                acceptances: 0,
-                retired: false,
-            }),
-            changed: Notify::new(),
+            inner: Mutex::default(),
+            changed: watch::Sender::new(()),
+            progress,
         })
     }
 
@@ -148,6 +142,8 @@ impl Ledger {
         let batch = inner.first + inner.batches.len() as u64;
         inner.open += count;
         inner.batches.push_back(Delivered { positions, prefix: 0 });
+        drop(inner);
+        self.progress.handed_over(count, Instant::now());
         Arc::new(Acknowledgement {
             ledger: Arc::clone(self),
             batch,
@@ -169,7 +165,7 @@ impl Ledger {
         });
         inner.fold();
         drop(inner);
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     fn accepted(&self, batch: u64, records: usize, prefix: Option<usize>) {
@@ -178,14 +174,16 @@ impl Ledger {
             return;
         }
         inner.open = inner.open.saturating_sub(records);
-        inner.acceptances += 1;
-        let at = usize::try_from(batch.wrapping_sub(inner.first)).unwrap_or(usize::MAX);
-        if let (Some(prefix), Some(delivered)) = (prefix, inner.batches.get_mut(at)) {
+        let at = batch.checked_sub(inner.first).and_then(|at| usize::try_from(at).ok());
+        if let (Some(prefix), Some(at)) = (prefix, at)
+            && let Some(delivered) = inner.batches.get_mut(at)
+        {
             delivered.prefix = delivered.prefix.max(prefix);
             inner.fold();
         }
         drop(inner);
-        self.changed.notify_one();
+        self.progress.accepted(records, Instant::now());
+        self.changed.send_replace(());
     }
 
     fn abandoned(&self, records: usize) {
@@ -193,7 +191,7 @@ impl Ledger {
         if !inner.retired {
             inner.abandoned += records;
             drop(inner);
-            self.changed.notify_one();
+            self.changed.send_replace(());
         }
     }
 
@@ -212,22 +210,22 @@ impl Ledger {
         lock(&self.inner).abandoned
     }
 
-    /// Grows with every acceptance.
-    pub(crate) fn acceptances(&self) -> u64 {
-        lock(&self.inner).acceptances
+    /// From now on nothing that is accepted counts. Returns how many records were open.
+    pub(crate) fn retire(&self) -> usize {
+        let mut inner = lock(&self.inner);
+        if inner.retired {
+            return 0;
+        }
+        inner.retired = true;
+        let open = inner.open;
+        drop(inner);
+        self.progress.forgotten(open);
+        open
     }
 
-    /// From now on nothing that is accepted counts.
-    pub(crate) fn retire(&self) {
-        lock(&self.inner).retired = true;
-    }
-
-    /// Waits for the next change. One waiter at a time.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no change that came before the next call.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Tells of every change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 }
 
