@@ -248,3 +248,134 @@ impl Inner {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::budget::Budget;
+
+    fn position(number: usize) -> Checkpoint {
+        Checkpoint::Sequence {
+            number: number.to_string().parse().expect("a number"),
+            sub_sequence: 0,
+        }
+    }
+
+    struct Fixture {
+        budget: Budget,
+        ledger: Arc<Ledger>,
+        next: usize,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let progress = Progress::new(Instant::now());
+            Self {
+                budget: Budget::new(1 << 20),
+                ledger: Ledger::new(progress),
+                next: 1,
+            }
+        }
+
+        async fn deliver(&mut self, records: usize) -> Acknowledger {
+            let positions = (self.next..self.next + records).map(position).collect();
+            self.next += records;
+            let grant = self.budget.reserve(records * 10).await;
+            Acknowledger::new(self.ledger.deliver(positions, grant))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_watermark_waits_for_the_first_open_record() {
+        let mut fixture = Fixture::new();
+        let (first, second) = (fixture.deliver(3).await, fixture.deliver(2).await);
+        second.accept(..);
+        assert_eq!(fixture.ledger.take_watermark(), None);
+        first.accept(1..=1);
+        assert_eq!(fixture.ledger.take_watermark(), None);
+        first.accept(0..1);
+        assert_eq!(fixture.ledger.take_watermark(), Some(position(2)));
+        assert_eq!(fixture.ledger.take_watermark(), None);
+        first.accept(2..100);
+        assert_eq!(fixture.ledger.take_watermark(), Some(position(5)));
+        assert_eq!(fixture.ledger.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_come_back_with_the_last_acceptance_or_the_last_handle() {
+        let mut fixture = Fixture::new();
+        let (first, second) = (fixture.deliver(2).await, fixture.deliver(3).await);
+        let copy = first.clone();
+        assert_eq!(fixture.budget.in_flight(), 50);
+        first.accept(0..1);
+        drop(first);
+        assert_eq!(fixture.budget.in_flight(), 50);
+        copy.accept(1..);
+        assert_eq!(fixture.budget.in_flight(), 30);
+        drop(second);
+        assert_eq!(fixture.budget.in_flight(), 0);
+        assert_eq!(fixture.ledger.abandoned_records(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_passed_position_counts_in_its_order() {
+        let mut fixture = Fixture::new();
+        let first = fixture.deliver(1).await;
+        fixture.ledger.pass(position(2));
+        assert_eq!(fixture.ledger.take_watermark(), None);
+        first.accept(..);
+        assert_eq!(fixture.ledger.take_watermark(), Some(position(2)));
+    }
+
+    #[tokio::test]
+    async fn nothing_moves_after_retiring() {
+        let mut fixture = Fixture::new();
+        let first = fixture.deliver(4).await;
+        first.accept(..1);
+        assert_eq!(fixture.ledger.retire(), 3);
+        assert_eq!(fixture.ledger.retire(), 0);
+        fixture.ledger.take_watermark();
+        first.accept(..);
+        assert_eq!(fixture.ledger.take_watermark(), None);
+        assert_eq!(fixture.budget.in_flight(), 0, "late acceptance still gives bytes back");
+    }
+
+    proptest! {
+        #[test]
+        fn the_watermark_equals_the_naive_one(
+            sizes in prop::collection::vec(1_usize..6, 1..8),
+            picks in prop::collection::vec((0_usize..8, 0_usize..6, 0_usize..6), 0..60),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                let mut fixture = Fixture::new();
+                let mut handles = Vec::new();
+                let mut starts = Vec::new();
+                for size in &sizes {
+                    starts.push(fixture.next);
+                    handles.push(fixture.deliver(*size).await);
+                }
+                let total: usize = sizes.iter().sum();
+                let mut naive = vec![false; total];
+                let mut watermark = None;
+                for (batch, from, to) in picks {
+                    let batch = batch % sizes.len();
+                    handles[batch].accept(from..to);
+                    for at in from..to.min(sizes[batch]) {
+                        naive[starts[batch] - 1 + at] = true;
+                    }
+                    watermark = fixture.ledger.take_watermark().or(watermark);
+                    let expected = naive.iter().take_while(|accepted| **accepted).count();
+                    assert_eq!(watermark, (expected > 0).then(|| position(expected)));
+                    assert_eq!(fixture.ledger.open(), naive.iter().filter(|accepted| !**accepted).count());
+                }
+                for handle in &handles {
+                    handle.accept(..);
+                }
+                assert_eq!(fixture.budget.in_flight(), 0);
+            });
+        }
+    }
+}
