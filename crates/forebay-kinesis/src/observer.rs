@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_lease::{Checkpoint, SequenceNumber, ShardId, WorkerId};
@@ -83,6 +84,137 @@ pub trait Observer: Send + Sync + 'static {
 }
 
 impl Observer for () {}
+
+/// Both are told, the left one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn lease_taken(&self, shard: &ShardId, from: Option<&WorkerId>) {
+        self.0.lease_taken(shard, from);
+        self.1.lease_taken(shard, from);
+    }
+
+    fn lease_stopped(&self, shard: &ShardId, reason: Stopping) {
+        self.0.lease_stopped(shard, reason);
+        self.1.lease_stopped(shard, reason);
+    }
+
+    fn leases_held(&self, count: usize) {
+        self.0.leases_held(count);
+        self.1.leases_held(count);
+    }
+
+    fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
+        self.0.checkpoint_written(shard, checkpoint);
+        self.1.checkpoint_written(shard, checkpoint);
+    }
+
+    fn records_read(&self, shard: &ShardId, records: usize, bytes: usize) {
+        self.0.records_read(shard, records, bytes);
+        self.1.records_read(shard, records, bytes);
+    }
+
+    fn lag(&self, shard: &ShardId, behind: Duration) {
+        self.0.lag(shard, behind);
+        self.1.lag(shard, behind);
+    }
+
+    fn bytes_in_flight(&self, bytes: usize) {
+        self.0.bytes_in_flight(bytes);
+        self.1.bytes_in_flight(bytes);
+    }
+
+    fn records_dropped(&self, shard: &ShardId, count: usize, why: Dropped) {
+        self.0.records_dropped(shard, count, why);
+        self.1.records_dropped(shard, count, why);
+    }
+
+    fn gap(&self, gap: &Gap) {
+        self.0.gap(gap);
+        self.1.gap(gap);
+    }
+
+    fn batch_abandoned(&self, shard: &ShardId, records: usize) {
+        self.0.batch_abandoned(shard, records);
+        self.1.batch_abandoned(shard, records);
+    }
+
+    fn call(&self, call: Call, took: Duration, failed: bool) {
+        self.0.call(call, took, failed);
+        self.1.call(call, took, failed);
+    }
+
+    fn throttled(&self, call: Option<Call>) {
+        self.0.throttled(call);
+        self.1.throttled(call);
+    }
+
+    fn error(&self, error: &Error) {
+        self.0.error(error);
+        self.1.error(error);
+    }
+
+    fn parked(&self, parked: bool) {
+        self.0.parked(parked);
+        self.1.parked(parked);
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn lease_taken(&self, shard: &ShardId, from: Option<&WorkerId>) {
+        (**self).lease_taken(shard, from);
+    }
+
+    fn lease_stopped(&self, shard: &ShardId, reason: Stopping) {
+        (**self).lease_stopped(shard, reason);
+    }
+
+    fn leases_held(&self, count: usize) {
+        (**self).leases_held(count);
+    }
+
+    fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
+        (**self).checkpoint_written(shard, checkpoint);
+    }
+
+    fn records_read(&self, shard: &ShardId, records: usize, bytes: usize) {
+        (**self).records_read(shard, records, bytes);
+    }
+
+    fn lag(&self, shard: &ShardId, behind: Duration) {
+        (**self).lag(shard, behind);
+    }
+
+    fn bytes_in_flight(&self, bytes: usize) {
+        (**self).bytes_in_flight(bytes);
+    }
+
+    fn records_dropped(&self, shard: &ShardId, count: usize, why: Dropped) {
+        (**self).records_dropped(shard, count, why);
+    }
+
+    fn gap(&self, gap: &Gap) {
+        (**self).gap(gap);
+    }
+
+    fn batch_abandoned(&self, shard: &ShardId, records: usize) {
+        (**self).batch_abandoned(shard, records);
+    }
+
+    fn call(&self, call: Call, took: Duration, failed: bool) {
+        (**self).call(call, took, failed);
+    }
+
+    fn throttled(&self, call: Option<Call>) {
+        (**self).throttled(call);
+    }
+
+    fn error(&self, error: &Error) {
+        (**self).error(error);
+    }
+
+    fn parked(&self, parked: bool) {
+        (**self).parked(parked);
+    }
+}
 
 /// Why a record never reached the processor.
 #[non_exhaustive]
