@@ -53,7 +53,7 @@ impl Bed {
     pub fn put(&self, key: &str, data: impl Into<Vec<u8>>) {
         let data: Vec<u8> = data.into();
         self.aws
-            .with(|cloud, now| cloud.kinesis().put_record(STREAM, key, None, data.into(), now))
+            .with(|cloud, now| cloud.kinesis().put_record(STREAM, key, data, now))
             .expect("a record");
     }
 

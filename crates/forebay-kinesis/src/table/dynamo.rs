@@ -1,15 +1,20 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder as Overrides;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ScalarAttributeType, TableStatus,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ScalarAttributeType, TableStatus,
 };
 use tokio::time::Instant;
 
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
+use crate::table::expression::{self, Expression};
+use crate::table::lease_row::KEY;
+use crate::table::row::{Change, Row};
+use crate::table::store::{RowStore, Write};
 
 /// How a lease table that does not exist yet is paid for.
 #[non_exhaustive]
@@ -116,6 +121,26 @@ impl DynamoLeaseTable {
         }
     }
 
+    async fn scan_page(
+        &self,
+        start: Option<Item>,
+        limit: Option<i32>,
+    ) -> Result<(Vec<Item>, Option<Item>), Error> {
+        let request = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .set_exclusive_start_key(start)
+            .set_limit(limit);
+        let page = attempt(
+            Call::Scan,
+            &self.table,
+            request.customize().config_override(once()).send(),
+        )
+        .await?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
     /// Waits until the table can be used, creating it if need be.
     async fn make_ready(&self) -> Result<Vec<Error>, Error> {
         let deadline = Instant::now() + CREATION_LIMIT;
@@ -132,7 +157,9 @@ impl DynamoLeaseTable {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Denied => {
                     // The table may well be there. A scan, which everyone needs, tells.
-                    degraded.push(error);
+                    if degraded.is_empty() {
+                        degraded.push(error);
+                    }
                     match self.scan_page(None, Some(1)).await {
                         Ok(_) => return Ok(degraded),
                         Err(error) if error.kind() == ErrorKind::Gone => {
@@ -160,10 +187,113 @@ impl DynamoLeaseTable {
     }
 }
 
+impl RowStore for DynamoLeaseTable {
+    async fn open(&self) -> Result<Vec<Error>, Error> {
+        self.make_ready().await
+    }
+
+    async fn rows(&self) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        let mut start = None;
+        for _ in 0..PAGES {
+            let (items, next) = self.scan_page(start, None).await?;
+            rows.extend(items.into_iter().map(expression::row));
+            if rows.len() > ROWS {
+                break;
+            }
+            match next {
+                None => return Ok(rows),
+                Some(next) => start = Some(next),
+            }
+        }
+        Err(Error::of_call(ErrorKind::Corrupt, Call::Scan, self.table.as_str())
+            .with_detail("the table holds more than 100,000 rows or 1,000 pages; is it a lease table?"))
+    }
+
+    async fn row(&self, key: &str) -> Result<Option<Row>, Error> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(KEY, AttributeValue::S(key.to_owned()))
+            .consistent_read(true);
+        let answer = attempt(
+            Call::GetItem,
+            &self.table,
+            request.customize().config_override(once()).send(),
+        )
+        .await?;
+        Ok(answer.item.map(expression::row))
+    }
+
+    async fn insert(&self, row: &Row) -> Result<Write, Error> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(expression::item(row)))
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", KEY);
+        let written = attempt(
+            Call::PutItem,
+            &self.table,
+            request.customize().config_override(once()).send(),
+        )
+        .await;
+        Write::of(written.map(drop))
+    }
+
+    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
+        let expression = Expression::of(change);
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(KEY, AttributeValue::S(key.to_owned()))
+            .set_condition_expression(expression.condition.clone())
+            .set_update_expression(expression.update.clone())
+            .set_expression_attribute_names(expression.names())
+            .set_expression_attribute_values(expression.values());
+        let written = attempt(
+            Call::UpdateItem,
+            &self.table,
+            request.customize().config_override(once()).send(),
+        )
+        .await;
+        Write::of(written.map(drop))
+    }
+
+    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
+        let expression = Expression::of(condition);
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key(KEY, AttributeValue::S(key.to_owned()))
+            .set_condition_expression(expression.condition.clone())
+            .set_expression_attribute_names(expression.names())
+            .set_expression_attribute_values(expression.values());
+        let written = attempt(
+            Call::DeleteItem,
+            &self.table,
+            request.customize().config_override(once()).send(),
+        )
+        .await;
+        Write::of(written.map(drop))
+    }
+
+    fn name(&self) -> &str {
+        &self.table
+    }
+}
+
+type Item = HashMap<String, AttributeValue>;
+
 fn once() -> Overrides {
     Overrides::new().retry_config(RetryConfig::disabled())
 }
 
-const KEY: &str = "leaseKey";
 const CREATION_POLL: Duration = Duration::from_millis(500);
 const CREATION_LIMIT: Duration = Duration::from_secs(600);
+const PAGES: usize = 1_000;
+const ROWS: usize = 100_000;
