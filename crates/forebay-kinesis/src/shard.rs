@@ -1,5 +1,5 @@
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use forebay_lease::{Checkpoint, SequenceNumber, ShardId};
@@ -40,6 +40,8 @@ pub(crate) struct Parts<P> {
     pub(crate) budget: Budget,
     pub(crate) progress: Progress,
     pub(crate) reporter: Arc<Reporter>,
+    /// How long the stream keeps records, once that is known.
+    pub(crate) retention: Arc<OnceLock<Duration>>,
 }
 
 /// Where the reading starts.
@@ -140,7 +142,11 @@ impl<P: Processor> Shard<P> {
             self.parts.stream.clone(),
             self.id.clone(),
             self.settings.clone(),
-            (self.parts.budget.clone(), Arc::clone(&self.parts.reporter)),
+            (
+                self.parts.budget.clone(),
+                Arc::clone(&self.parts.reporter),
+                Arc::clone(&self.parts.retention),
+            ),
         );
         match &self.start {
             Start::Fresh(position) => fetcher.start_at(position.clone()),

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
@@ -27,6 +27,10 @@ pub(crate) struct Fetcher {
     settings: Settings,
     budget: Budget,
     reporter: Arc<Reporter>,
+    /// How long the stream keeps records, once that is known.
+    retention: Arc<OnceLock<Duration>>,
+    /// The share of the retention, in percent, that the log has heard of.
+    warned: u8,
     position: Position,
     iterator: Option<String>,
     /// Everything up to here was processed in an earlier life.
@@ -80,9 +84,9 @@ impl Fetcher {
         stream: KinesisStream,
         shard: ShardId,
         settings: Settings,
-        shared: (Budget, Arc<Reporter>),
+        shared: (Budget, Arc<Reporter>, Arc<OnceLock<Duration>>),
     ) -> Self {
-        let (budget, reporter) = shared;
+        let (budget, reporter, retention) = shared;
         Self {
             stream,
             shard,
@@ -91,6 +95,8 @@ impl Fetcher {
             settings,
             budget,
             reporter,
+            retention,
+            warned: 0,
             position: Position::TrimHorizon,
             iterator: None,
             done: None,
@@ -246,12 +252,14 @@ impl Fetcher {
         })
     }
 
-    fn observe(&self, content: &Content, behind: Option<u64>) {
+    fn observe(&mut self, content: &Content, behind: Option<u64>) {
         let observer = self.reporter.observer();
         observer.records_read(&self.shard, content.records.len(), content.bytes);
         observer.bytes_in_flight(self.budget.in_flight());
         if let Some(millis) = behind {
-            observer.lag(&self.shard, Duration::from_millis(millis));
+            let lag = Duration::from_millis(millis);
+            observer.lag(&self.shard, lag);
+            self.warned = warn_of_loss(&self.shard, lag, self.retention.get(), self.warned);
         }
         if content.other_shard > 0 {
             observer.records_dropped(&self.shard, content.other_shard, Dropped::OtherShard);
@@ -359,6 +367,24 @@ impl Child {
                 .as_ref()
                 .map(|range| (range.starting_hash_key.clone(), range.ending_hash_key.clone())),
         })
+    }
+}
+
+/// Says once at half of the retention, and once more at four fifths, that records will expire unread.
+fn warn_of_loss(shard: &ShardId, lag: Duration, retention: Option<&Duration>, warned: u8) -> u8 {
+    let Some(retention) = retention else { return warned };
+    if lag * 5 >= *retention * 4 {
+        if warned < 80 {
+            tracing::error!(%shard, ?lag, ?retention, "records are about to expire unread");
+        }
+        80
+    } else if lag * 2 >= *retention {
+        if warned < 50 {
+            tracing::warn!(%shard, ?lag, ?retention, "the shard lags by half of the retention");
+        }
+        warned.max(50)
+    } else {
+        0
     }
 }
 

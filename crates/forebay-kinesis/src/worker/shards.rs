@@ -133,6 +133,7 @@ impl<P> Clone for Parts<P> {
             budget: self.budget.clone(),
             progress: self.progress.clone(),
             reporter: Arc::clone(&self.reporter),
+            retention: Arc::clone(&self.retention),
         }
     }
 }

@@ -1,0 +1,11 @@
+mod dynamo;
+mod expression;
+mod file;
+mod lease_row;
+mod memory;
+mod row;
+mod row_bytes;
+mod store;
+pub use dynamo::{Billing, DynamoLeaseTable};
+pub use file::FileLeaseTable;
+pub use memory::MemoryLeaseTable;
