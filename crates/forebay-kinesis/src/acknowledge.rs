@@ -1,8 +1,7 @@
-use std::collections::VecDeque;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use forebay_lease::Checkpoint;
+use forebay_lease::{Checkpoint, Ticket, Tracker};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -45,15 +44,13 @@ impl Acknowledger {
 #[derive(Debug)]
 pub(crate) struct Acknowledgement {
     ledger: Arc<Ledger>,
-    batch: u64,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    accepted: Vec<bool>,
-    /// Everything before this index is accepted.
-    prefix: usize,
+    /// The ticket of each record that is not accepted.
+    tickets: Vec<Option<Ticket>>,
     open: usize,
     grant: Option<Grant>,
 }
@@ -63,27 +60,13 @@ impl Acknowledgement {
         let released;
         {
             let mut state = lock(&self.state);
-            let State { accepted, open, .. } = &mut *state;
-            let end = indices.end.min(accepted.len());
-            let Some(slots) = accepted.get_mut(indices.start.min(end)..end) else {
+            let end = indices.end.min(state.tickets.len());
+            let Some(slots) = state.tickets.get_mut(indices.start.min(end)..end) else {
                 return;
             };
-            let mut newly = 0;
-            for slot in slots {
-                newly += usize::from(!*slot);
-                *slot = true;
-            }
-            if newly == 0 {
-                return;
-            }
-            *open -= newly;
-            let before = state.prefix;
-            while state.accepted.get(state.prefix) == Some(&true) {
-                state.prefix += 1;
-            }
+            let newly = self.ledger.accepted(slots.iter_mut().filter_map(Option::take));
+            state.open -= newly;
             released = if state.open == 0 { state.grant.take() } else { None };
-            self.ledger
-                .accepted(self.batch, newly, (state.prefix > before).then_some(state.prefix));
         }
         // Giving bytes back can wake readers; nobody needs the lock for that.
         drop(released);
@@ -107,50 +90,50 @@ pub(crate) struct Ledger {
     progress: Progress,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    /// Batches that hold the watermark back, and whatever was delivered behind them.
-    batches: VecDeque<Delivered>,
-    /// The number of the first of them.
-    first: u64,
-    watermark: Option<Checkpoint>,
+    tracker: Tracker,
+    /// Whether the watermark moved since it was taken.
+    moved: bool,
     open: usize,
     abandoned: usize,
     /// The lease is gone, or the shard is read again: nothing may move any more.
     retired: bool,
 }
 
-#[derive(Debug)]
-struct Delivered {
-    positions: Vec<Checkpoint>,
-    prefix: usize,
-}
-
 impl Ledger {
-    pub(crate) fn new(progress: Progress) -> Arc<Self> {
+    /// A ledger for a reading that starts at this position.
+    pub(crate) fn new(from: Checkpoint, progress: Progress) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner {
+                tracker: Tracker::new(from),
+                moved: false,
+                open: 0,
+                abandoned: 0,
+                retired: false,
+            }),
             changed: watch::Sender::new(()),
             progress,
         })
     }
 
     /// Takes note of a batch that is about to be handed over. Positions must follow those of the batch before.
-    pub(crate) fn deliver(self: &Arc<Self>, positions: Vec<Checkpoint>, grant: Grant) -> Arc<Acknowledgement> {
-        let count = positions.len();
+    pub(crate) fn deliver(
+        self: &Arc<Self>,
+        positions: impl Iterator<Item = Checkpoint>,
+        grant: Grant,
+    ) -> Arc<Acknowledgement> {
         let mut inner = lock(&self.inner);
-        let batch = inner.first + inner.batches.len() as u64;
-        inner.open += count;
-        inner.batches.push_back(Delivered { positions, prefix: 0 });
+        let tickets: Vec<Option<Ticket>> = positions.map(|position| Some(inner.tracker.open(position))).collect();
+        let open = tickets.len();
+        inner.open += open;
         drop(inner);
-        self.progress.handed_over(count, Instant::now());
+        self.progress.handed_over(open, Instant::now());
         Arc::new(Acknowledgement {
             ledger: Arc::clone(self),
-            batch,
             state: Mutex::new(State {
-                accepted: vec![false; count],
-                prefix: 0,
-                open: count,
+                tickets,
+                open,
                 grant: Some(grant),
             }),
         })
@@ -159,31 +142,29 @@ impl Ledger {
     /// Moves past a position that needs no processor, in its order.
     pub(crate) fn pass(&self, position: Checkpoint) {
         let mut inner = lock(&self.inner);
-        inner.batches.push_back(Delivered {
-            positions: vec![position],
-            prefix: 1,
-        });
-        inner.fold();
+        let ticket = inner.tracker.open(position);
+        inner.moved |= inner.tracker.close(ticket).is_some();
         drop(inner);
         self.changed.send_replace(());
     }
 
-    fn accepted(&self, batch: u64, records: usize, prefix: Option<usize>) {
+    fn accepted(&self, tickets: impl Iterator<Item = Ticket>) -> usize {
         let mut inner = lock(&self.inner);
-        if inner.retired {
-            return;
+        let mut newly = 0;
+        for ticket in tickets {
+            newly += 1;
+            if !inner.retired {
+                inner.moved |= inner.tracker.close(ticket).is_some();
+            }
         }
-        inner.open = inner.open.saturating_sub(records);
-        let at = batch.checked_sub(inner.first).and_then(|at| usize::try_from(at).ok());
-        if let (Some(prefix), Some(at)) = (prefix, at)
-            && let Some(delivered) = inner.batches.get_mut(at)
-        {
-            delivered.prefix = delivered.prefix.max(prefix);
-            inner.fold();
+        if newly == 0 || inner.retired {
+            return newly;
         }
+        inner.open = inner.open.saturating_sub(newly);
         drop(inner);
-        self.progress.accepted(records, Instant::now());
+        self.progress.accepted(newly, Instant::now());
         self.changed.send_replace(());
+        newly
     }
 
     fn abandoned(&self, records: usize) {
@@ -197,7 +178,8 @@ impl Ledger {
 
     /// The position below and at which everything is accepted, if it moved since it was last taken.
     pub(crate) fn take_watermark(&self) -> Option<Checkpoint> {
-        lock(&self.inner).watermark.take()
+        let mut inner = lock(&self.inner);
+        std::mem::take(&mut inner.moved).then(|| inner.tracker.watermark())
     }
 
     /// Records handed over and not accepted.
@@ -226,21 +208,6 @@ impl Ledger {
     /// Tells of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
-    }
-}
-
-impl Inner {
-    fn fold(&mut self) {
-        while let Some(delivered) = self.batches.front() {
-            if let Some(position) = delivered.prefix.checked_sub(1).and_then(|at| delivered.positions.get(at)) {
-                self.watermark = Some(position.clone());
-            }
-            if delivered.prefix < delivered.positions.len() {
-                return;
-            }
-            self.batches.pop_front();
-            self.first += 1;
-        }
     }
 }
 
@@ -274,13 +241,13 @@ mod tests {
             let progress = Progress::new(Instant::now());
             Self {
                 budget: Budget::new(1 << 20),
-                ledger: Ledger::new(progress),
+                ledger: Ledger::new(Checkpoint::TrimHorizon, progress),
                 next: 1,
             }
         }
 
         async fn deliver(&mut self, records: usize) -> Acknowledger {
-            let positions = (self.next..self.next + records).map(position).collect();
+            let positions = (self.next..self.next + records).map(position);
             self.next += records;
             let grant = self.budget.reserve(records * 10).await;
             Acknowledger::new(self.ledger.deliver(positions, grant))

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use forebay_lease::{SequenceNumber, ShardId};
+use forebay_lease::{SequenceNumber, ShardId, Token};
 
 use crate::acknowledge::{Acknowledger, Acknowledgement};
 
@@ -108,4 +108,4 @@ impl Record {
 
 /// One time of holding a lease, unique within a worker.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct LeaseToken(pub(crate) u64);
+pub struct LeaseToken(pub(crate) Token);

@@ -10,6 +10,8 @@ mod batch;
 mod budget;
 mod call;
 mod clock;
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
 mod config;
 mod error;
 mod observer;
@@ -26,6 +28,8 @@ mod worker;
 pub use acknowledge::Acknowledger;
 pub use batch::{Batch, LeaseToken, Record};
 pub use call::Call;
+#[cfg(feature = "cloudwatch")]
+pub use cloudwatch::CloudWatchMetrics;
 pub use config::{Config, InitialPosition};
 pub use error::{Error, ErrorKind};
 pub use observer::{Dropped, Gap, Observer};
@@ -34,7 +38,7 @@ pub use pull::{Batches, PullProcessor, pull};
 pub use stream::{KinesisStream, StreamName};
 #[cfg(feature = "testing")]
 pub use table::lease_table_suite;
-pub use table::{Billing, DynamoLeaseTable, LeaseTable, MemoryLeaseTable, Scan};
+pub use table::{Billing, DynamoLeaseTable, FileLeaseTable, LeaseTable, MemoryLeaseTable, Scan, Written};
 pub use worker::{Summary, Worker, WorkerHandle};
 
 // The identities that appear in this crate's signatures.

@@ -1,8 +1,9 @@
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use forebay_lease::{Checkpoint, SequenceNumber, ShardId};
+use forebay_lease::{Checkpoint, ChildShard, SequenceNumber, ShardId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ mod fetch;
 mod number;
 mod records;
 
-pub(crate) use fetch::{Child, Settings};
+pub(crate) use fetch::Settings;
 use fetch::{Fetched, Fetcher};
 
 /// One time of holding one shard: reads it, hands it over, reports what is accepted.
@@ -40,6 +41,8 @@ pub(crate) struct Parts<P> {
     pub(crate) budget: Budget,
     pub(crate) progress: Progress,
     pub(crate) reporter: Arc<Reporter>,
+    /// User records handed over since the start.
+    pub(crate) handed_over: Arc<AtomicU64>,
     /// How long the stream keeps records, once that is known.
     pub(crate) retention: Arc<OnceLock<Duration>>,
 }
@@ -70,7 +73,7 @@ pub(crate) enum ShardEvent {
     /// Everything up to here is accepted.
     Acknowledged { token: LeaseToken, checkpoint: Checkpoint },
     /// The last record of the shard was read; these shards continue it.
-    EndSeen { token: LeaseToken, children: Vec<Child> },
+    EndSeen { token: LeaseToken, children: Vec<ChildShard> },
     /// Nothing more comes. `complete` if the shard was read to its end and everything of it is accepted.
     Done {
         token: LeaseToken,
@@ -87,27 +90,32 @@ enum Ending {
     Abandoned,
 }
 
+/// Why a shard task ends.
+enum Exit {
+    Dropped,
+    OutOfTime,
+    Read { complete: bool },
+}
+
 impl<P: Processor> Shard<P> {
     /// Runs until the shard ends, or the worker wants it no more.
     pub(crate) async fn run(mut self) {
         let mut dropped = self.control.clone();
         let mut deadline = self.control.clone();
         let mut unaccepted = 0;
-        let complete = tokio::select! {
+        let exit = tokio::select! {
             biased;
-            _ = dropped.wait_for(|control| *control == Control::Drop) => None,
-            () = over(&mut deadline) => Some(false),
-            complete = self.read(&mut unaccepted) => Some(complete),
+            _ = dropped.wait_for(|control| *control == Control::Drop) => Exit::Dropped,
+            () = over(&mut deadline) => Exit::OutOfTime,
+            complete = self.read(&mut unaccepted) => Exit::Read { complete },
         };
-        match complete {
-            Some(complete) => {
-                let _ = self.events.send(ShardEvent::Done {
-                    token: self.token,
-                    complete,
-                    unaccepted,
-                });
-            }
-            None => self.parts.processor.shard_stopping(&self.id, Stopping::Lost).await,
+        let _ = self.events.send(ShardEvent::Done {
+            token: self.token,
+            complete: matches!(exit, Exit::Read { complete: true }),
+            unaccepted,
+        });
+        if !matches!(exit, Exit::Read { .. }) {
+            self.parts.processor.shard_stopping(&self.id, Stopping::Lost).await;
         }
     }
 
@@ -115,11 +123,21 @@ impl<P: Processor> Shard<P> {
         self.parts.processor.shard_started(&self.id).await;
         let mut pause = FIRST_PAUSE;
         loop {
-            let ledger = Reading(Ledger::new(self.parts.progress.clone()), unaccepted);
-            match self.session(&ledger.0).await {
+            let from = match self.start {
+                Start::Fresh(_) => Checkpoint::AtTimestamp,
+                Start::Resume(number, sub_sequence) => Checkpoint::Sequence { number, sub_sequence },
+            };
+            let ledger = Ledger::new(from, self.parts.progress.clone());
+            let reading = Reading {
+                ledger: Arc::clone(&ledger),
+                token: self.token,
+                events: self.events.clone(),
+                unaccepted,
+            };
+            match self.session(&ledger).await {
                 Ending::Finished { complete } => return complete,
                 Ending::Abandoned => {
-                    let records = ledger.0.abandoned_records();
+                    let records = ledger.abandoned_records();
                     tracing::warn!(
                         shard = %self.id, records,
                         "a batch was dropped unaccepted; the shard is read again from the last accepted record"
@@ -127,7 +145,7 @@ impl<P: Processor> Shard<P> {
                     self.parts.reporter.observer().batch_abandoned(&self.id, records);
                 }
             }
-            drop(ledger);
+            drop(reading);
             tokio::select! {
                 () = stopping(&mut self.control) => return false,
                 () = tokio::time::sleep(pause) => {}
@@ -150,7 +168,7 @@ impl<P: Processor> Shard<P> {
         );
         match &self.start {
             Start::Fresh(position) => fetcher.start_at(position.clone()),
-            Start::Resume(number, sub_sequence) => fetcher.resume_at(number.clone(), *sub_sequence),
+            Start::Resume(number, sub_sequence) => fetcher.resume_at(*number, *sub_sequence),
         }
         let (sender, receiver) = mpsc::channel(self.batches_ahead);
         let shard = &*self;
@@ -215,7 +233,8 @@ impl<P: Processor> Shard<P> {
                     grant,
                 } => {
                     if !records.is_empty() {
-                        let acknowledgement = ledger.deliver(records.iter().map(position_of).collect(), grant);
+                        let acknowledgement = ledger.deliver(records.iter().map(position_of), grant);
+                        self.parts.handed_over.fetch_add(records.len() as u64, Ordering::Relaxed);
                         let content = Content {
                             stream: self.parts.stream.name().shared(),
                             shard: self.id.clone(),
@@ -265,7 +284,7 @@ impl<P: Processor> Shard<P> {
         loop {
             if let Some(checkpoint) = ledger.take_watermark() {
                 if let Checkpoint::Sequence { number, sub_sequence } = &checkpoint {
-                    *last = Some((number.clone(), *sub_sequence));
+                    *last = Some((*number, *sub_sequence));
                 }
                 let token = self.token;
                 let _ = self.events.send(ShardEvent::Acknowledged { token, checkpoint });
@@ -290,18 +309,27 @@ impl<P: Processor> Shard<P> {
     }
 }
 
-/// Retires its ledger when the reading ends, however it ends.
-struct Reading<'a>(Arc<Ledger>, &'a mut usize);
+/// Retires its ledger when the reading ends, however it ends, and tells the last position accepted.
+struct Reading<'a> {
+    ledger: Arc<Ledger>,
+    token: LeaseToken,
+    events: mpsc::UnboundedSender<ShardEvent>,
+    unaccepted: &'a mut usize,
+}
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        *self.1 = self.0.retire();
+        *self.unaccepted = self.ledger.retire();
+        if let Some(checkpoint) = self.ledger.take_watermark() {
+            let token = self.token;
+            let _ = self.events.send(ShardEvent::Acknowledged { token, checkpoint });
+        }
     }
 }
 
 fn position_of(record: &Record) -> Checkpoint {
     Checkpoint::Sequence {
-        number: record.sequence_number.clone(),
+        number: record.sequence_number,
         sub_sequence: record.sub_sequence,
     }
 }

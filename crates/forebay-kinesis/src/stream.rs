@@ -5,9 +5,11 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::Builder as Overrides;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::{Shard, ShardIteratorType};
+use aws_sdk_kinesis::types::{
+    Shard as RawShard, ShardFilter as RawFilter, ShardFilterType, ShardIteratorType,
+};
 use aws_smithy_types::DateTime;
-use forebay_lease::{SequenceNumber, ShardId};
+use forebay_lease::{HashRange, SequenceNumber, Shard, ShardFilter, ShardId};
 use tokio::time::Instant;
 
 use crate::call::{Call, attempt};
@@ -136,12 +138,16 @@ impl KinesisStream {
         self
     }
 
+    pub(crate) fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.observer)
+    }
+
     pub(crate) fn name(&self) -> &StreamName {
         &self.name
     }
 
-    /// Lists all shards the stream still knows, open and closed.
-    pub(crate) async fn shards(&self) -> Result<Vec<Shard>, Error> {
+    /// Lists the shards that a filter lets through, all pages.
+    pub(crate) async fn shards(&self, filter: ShardFilter) -> Result<Vec<Shard>, Error> {
         let mut shards = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..PAGES {
@@ -151,13 +157,21 @@ impl KinesisStream {
                 Some(token) => request.next_token(token),
                 None => {
                     let (arn, name) = self.name.address();
-                    request.set_stream_arn(arn).set_stream_name(name)
+                    request
+                        .set_stream_arn(arn)
+                        .set_stream_name(name)
+                        .set_shard_filter(self.filter(filter)?)
                 }
             };
             let page = self
                 .watched(Call::ListShards, request.customize().config_override(once()).send())
                 .await?;
-            shards.extend(page.shards.unwrap_or_default());
+            for shard in page.shards.unwrap_or_default() {
+                shards.push(
+                    shard_of(&shard)
+                        .ok_or_else(|| self.refuse(Call::ListShards, "a shard without id, range or first number"))?,
+                );
+            }
             if shards.len() > SHARDS {
                 return Err(self.refuse(Call::ListShards, "more than 10,000 shards"));
             }
@@ -170,6 +184,21 @@ impl KinesisStream {
             }
         }
         Err(self.refuse(Call::ListShards, "more than 1,000 pages of shards"))
+    }
+
+    fn filter(&self, filter: ShardFilter) -> Result<Option<RawFilter>, Error> {
+        let (kind, time) = match filter {
+            ShardFilter::All => return Ok(None),
+            ShardFilter::Latest => (ShardFilterType::AtLatest, None),
+            ShardFilter::TrimHorizon => (ShardFilterType::AtTrimHorizon, None),
+            ShardFilter::AtTimestamp(time) => (ShardFilterType::AtTimestamp, Some(DateTime::from_millis(time.0))),
+        };
+        RawFilter::builder()
+            .r#type(kind)
+            .set_timestamp(time)
+            .build()
+            .map(Some)
+            .map_err(|error| self.refuse(Call::ListShards, "the shard filter is not complete").with_source(error))
     }
 
     /// How long the stream keeps records.
@@ -207,10 +236,10 @@ impl KinesisStream {
                 .timestamp(DateTime::from(*time)),
             Position::At(number) => request
                 .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
-                .starting_sequence_number(number.to_string()),
+                .starting_sequence_number(number.as_str()),
             Position::After(number) => request
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                .starting_sequence_number(number.to_string()),
+                .starting_sequence_number(number.as_str()),
         };
         let answer = self
             .watched(
@@ -265,6 +294,22 @@ impl std::fmt::Debug for KinesisStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KinesisStream").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+fn shard_of(shard: &RawShard) -> Option<Shard> {
+    let range = shard.hash_key_range.as_ref()?;
+    let numbers = shard.sequence_number_range.as_ref()?;
+    Some(Shard {
+        id: shard.shard_id.parse().ok()?,
+        parents: [&shard.parent_shard_id, &shard.adjacent_parent_shard_id]
+            .into_iter()
+            .flatten()
+            .map(|parent| parent.parse().ok())
+            .collect::<Option<_>>()?,
+        hash_range: HashRange::parse(&range.starting_hash_key, &range.ending_hash_key).ok()?,
+        first: numbers.starting_sequence_number.parse().ok()?,
+        is_open: numbers.ending_sequence_number.is_none(),
+    })
 }
 
 /// No retries inside the SDK: the loop that made the call owns the pace.

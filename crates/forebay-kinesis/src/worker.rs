@@ -1,16 +1,24 @@
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use forebay_lease::WorkerId;
 use tokio::sync::mpsc;
 
 use crate::clock::WallClock;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::observer::Observer;
 use crate::processor::Processor;
+use crate::report::Reporter;
 use crate::stream::KinesisStream;
 use crate::table::LeaseTable;
+
+mod calls;
+mod driver;
+mod park;
+mod shards;
+
+use driver::Driver;
 
 /// Shares the shards of one stream with other workers and hands their records to a processor.
 #[derive(Debug)]
@@ -79,7 +87,31 @@ impl<T: LeaseTable, P: Processor> Worker<T, P> {
     /// is read again, and peers take the leases when they expire. Use `shutdown` to stop without repeats.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary, Error> {
         self.config.check()?;
-        crate::worker::run(self, shutdown).await
+        let mut shutdown = std::pin::pin!(shutdown);
+        let retention = Arc::new(OnceLock::new());
+        tokio::select! {
+            () = &mut shutdown => return Ok(Summary::default()),
+            opened = self.open(&retention) => opened?,
+        }
+        Driver::new(self, &retention)?.run(shutdown).await
+    }
+
+    /// Makes sure of the table and, as far as rights allow, of the stream.
+    async fn open(&self, retention: &OnceLock<Duration>) -> Result<(), Error> {
+        let reporter = Reporter::new(self.stream.observer());
+        for degraded in self.table.open().await? {
+            reporter.error(&degraded);
+        }
+        match self.stream.retention().await {
+            Ok(Some(kept)) => {
+                let _ = retention.set(kept);
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
+            // Without it nobody is warned before records expire; everything else works.
+            Err(error) => reporter.error(&error),
+        }
+        Ok(())
     }
 }
 

@@ -2,9 +2,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::{ChildShard, Shard};
+use aws_sdk_kinesis::types::ChildShard as RawChild;
 use forebay_kpl::HashRange;
-use forebay_lease::{SequenceNumber, ShardId};
+use forebay_lease::{ChildShard, SequenceNumber, Shard, ShardFilter, ShardId};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
@@ -43,7 +43,7 @@ pub(crate) struct Fetcher {
     behind: bool,
     last_read: Option<Instant>,
     expired: Vec<Instant>,
-    ended: Option<Vec<Child>>,
+    ended: Option<Vec<ChildShard>>,
 }
 
 /// What a fetcher needs to know about its shard and the reader's share of it.
@@ -68,15 +68,7 @@ pub(crate) enum Fetched {
         grant: Grant,
     },
     /// Nothing more will ever come.
-    Ended(Vec<Child>),
-}
-
-/// A shard that continues an ended one.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Child {
-    pub(crate) shard: ShardId,
-    pub(crate) parents: Vec<ShardId>,
-    pub(crate) range: Option<(String, String)>,
+    Ended(Vec<ChildShard>),
 }
 
 impl Fetcher {
@@ -172,14 +164,14 @@ impl Fetcher {
 
     /// Finds the children of a shard that seems to have ended; false if the answer cannot be believed.
     async fn settle_end(&mut self, answer: &GetRecordsOutput, started: Instant) -> bool {
-        let children: Option<Vec<Child>> = answer.child_shards().iter().map(Child::of_answer).collect();
-        let parents_known = |children: &Vec<Child>| children.iter().all(|child| !child.parents.is_empty());
+        let children: Option<Vec<ChildShard>> = answer.child_shards().iter().map(child_of_answer).collect();
+        let parents_known = |children: &Vec<ChildShard>| children.iter().all(|child| !child.parents.is_empty());
         if let Some(children) = children.filter(|children| !children.is_empty() && parents_known(children)) {
             self.ended = Some(children);
             return true;
         }
         // No children, or half of them: ask the stream itself before ending a shard for good.
-        match self.stream.shards().await {
+        match self.stream.shards(ShardFilter::All).await {
             Ok(shards) => match lineage(&self.shard, &shards) {
                 Lineage::Ended(children) => {
                     self.ended = Some(children);
@@ -315,8 +307,8 @@ impl Fetcher {
     /// A shard is believed to be gone when the stream is there and does not list it.
     async fn confirm_gone(&mut self, error: &Error, started: Instant) {
         self.iterator = None;
-        match self.stream.shards().await {
-            Ok(shards) if !shards.iter().any(|shard| shard.shard_id == self.shard.as_str()) => {
+        match self.stream.shards(ShardFilter::All).await {
+            Ok(shards) if !shards.iter().any(|shard| shard.id == self.shard) => {
                 tracing::warn!(shard = %self.shard, "the stream does not list the shard any more; it counts as ended");
                 self.reporter.error(error);
                 self.ended = Some(Vec::new());
@@ -342,32 +334,18 @@ impl Fetcher {
     }
 }
 
-impl Child {
-    fn of_answer(child: &ChildShard) -> Option<Self> {
-        Some(Self {
-            shard: child.shard_id.parse().ok()?,
-            parents: child.parent_shards.iter().map(|parent| parent.parse().ok()).collect::<Option<_>>()?,
-            range: child
-                .hash_key_range
-                .as_ref()
-                .map(|range| (range.starting_hash_key.clone(), range.ending_hash_key.clone())),
-        })
-    }
-
-    fn of_listing(shard: &Shard) -> Option<Self> {
-        Some(Self {
-            shard: shard.shard_id.parse().ok()?,
-            parents: [&shard.parent_shard_id, &shard.adjacent_parent_shard_id]
-                .into_iter()
-                .flatten()
-                .map(|parent| parent.parse().ok())
-                .collect::<Option<_>>()?,
-            range: shard
-                .hash_key_range
-                .as_ref()
-                .map(|range| (range.starting_hash_key.clone(), range.ending_hash_key.clone())),
-        })
-    }
+/// A child as the last answer of its parent names it; `None` if the answer leaves something out.
+fn child_of_answer(child: &RawChild) -> Option<ChildShard> {
+    let range = child.hash_key_range.as_ref()?;
+    Some(ChildShard {
+        id: child.shard_id.parse().ok()?,
+        parents: child
+            .parent_shards
+            .iter()
+            .map(|parent| parent.parse().ok())
+            .collect::<Option<_>>()?,
+        hash_range: forebay_lease::HashRange::parse(&range.starting_hash_key, &range.ending_hash_key).ok()?,
+    })
 }
 
 /// Says once at half of the retention, and once more at four fifths, that records will expire unread.
@@ -389,25 +367,22 @@ fn warn_of_loss(shard: &ShardId, lag: Duration, retention: Option<&Duration>, wa
 }
 
 enum Lineage {
-    Ended(Vec<Child>),
+    Ended(Vec<ChildShard>),
     Open,
 }
 
 /// What a listing says about a shard. One that is not listed has been forgotten by the stream, children and all.
 fn lineage(shard: &ShardId, listing: &[Shard]) -> Lineage {
-    let is_parent = |parent: &Option<String>| parent.as_deref() == Some(shard.as_str());
-    let children: Vec<Child> = listing
+    let children: Vec<ChildShard> = listing
         .iter()
-        .filter(|child| is_parent(&child.parent_shard_id) || is_parent(&child.adjacent_parent_shard_id))
-        .filter_map(Child::of_listing)
+        .filter(|child| child.parents.contains(shard))
+        .map(|child| ChildShard {
+            id: child.id.clone(),
+            parents: child.parents.clone(),
+            hash_range: child.hash_range,
+        })
         .collect();
-    let open = listing.iter().any(|listed| {
-        listed.shard_id == shard.as_str()
-            && listed
-                .sequence_number_range
-                .as_ref()
-                .is_none_or(|range| range.ending_sequence_number.is_none())
-    });
+    let open = listing.iter().any(|listed| listed.id == *shard && listed.is_open);
     if children.is_empty() && open { Lineage::Open } else { Lineage::Ended(children) }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
 use crate::table::expression::{self, Expression};
-use crate::table::lease_row::KEY;
+use crate::table::lease_row::{CLIENT_VERSION_KEY, KEY};
 use crate::table::row::{Change, Row};
 use crate::table::store::{RowStore, Write};
 
@@ -141,6 +141,22 @@ impl DynamoLeaseTable {
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
+    async fn get(&self, table: &str, name: &str, key: &str) -> Result<Option<Row>, Error> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(table)
+            .key(name, AttributeValue::S(key.to_owned()))
+            .consistent_read(true);
+        let answer = attempt(
+            Call::GetItem,
+            table,
+            request.customize().config_override(once()).send(),
+        )
+        .await?;
+        Ok(answer.item.map(expression::row))
+    }
+
     /// Waits until the table can be used, creating it if need be.
     async fn make_ready(&self) -> Result<Vec<Error>, Error> {
         let deadline = Instant::now() + CREATION_LIMIT;
@@ -188,7 +204,7 @@ impl DynamoLeaseTable {
 }
 
 impl RowStore for DynamoLeaseTable {
-    async fn open(&self) -> Result<Vec<Error>, Error> {
+    async fn make_usable(&self) -> Result<Vec<Error>, Error> {
         self.make_ready().await
     }
 
@@ -211,19 +227,7 @@ impl RowStore for DynamoLeaseTable {
     }
 
     async fn row(&self, key: &str) -> Result<Option<Row>, Error> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(KEY, AttributeValue::S(key.to_owned()))
-            .consistent_read(true);
-        let answer = attempt(
-            Call::GetItem,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await?;
-        Ok(answer.item.map(expression::row))
+        self.get(&self.table, KEY, key).await
     }
 
     async fn insert(&self, row: &Row) -> Result<Write, Error> {
@@ -280,6 +284,22 @@ impl RowStore for DynamoLeaseTable {
         )
         .await;
         Write::of(written.map(drop))
+    }
+
+    /// KCL 3.0 to 3.4 keep the item in a table of its own, 3.5 in the lease table.
+    async fn client_version_item(&self) -> Result<Option<Row>, Error> {
+        let own_table = format!("{}-CoordinatorState", self.table);
+        match self.get(&own_table, "key", CLIENT_VERSION_KEY).await {
+            Ok(Some(row)) => return Ok(Some(row)),
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Gone => {}
+            // Policies written for KCL 2.x name the lease table only. A fleet that runs 3.0 to 3.4 has rights on both.
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                tracing::debug!(%error, "the coordinator table of KCL 3.x cannot be read");
+            }
+            Err(error) => return Err(error),
+        }
+        self.get(&self.table, KEY, CLIENT_VERSION_KEY).await
     }
 
     fn name(&self) -> &str {

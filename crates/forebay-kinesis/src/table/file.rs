@@ -90,7 +90,7 @@ impl FileLeaseTable {
 }
 
 impl RowStore for FileLeaseTable {
-    async fn open(&self) -> Result<Vec<Error>, Error> {
+    async fn make_usable(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 

@@ -27,7 +27,7 @@ impl MemoryLeaseTable {
 }
 
 impl RowStore for MemoryLeaseTable {
-    async fn open(&self) -> Result<Vec<Error>, Error> {
+    async fn make_usable(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 

@@ -4,7 +4,7 @@ use crate::table::row::{Change, Row};
 /// Something that keeps rows and changes one of them in one step: what the lease tables of this crate share.
 pub(crate) trait RowStore: Send + Sync + 'static {
     /// Makes the store usable. Returns what will not work, each naming the missing right.
-    fn open(&self) -> impl Future<Output = Result<Vec<Error>, Error>> + Send;
+    fn make_usable(&self) -> impl Future<Output = Result<Vec<Error>, Error>> + Send;
 
     /// All rows; a change made meanwhile may or may not show.
     fn rows(&self) -> impl Future<Output = Result<Vec<Row>, Error>> + Send;
@@ -20,6 +20,11 @@ pub(crate) trait RowStore: Send + Sync + 'static {
 
     /// Removes a row if the conditions are met; an absent row is removed already.
     fn remove(&self, key: &str, condition: &Change) -> impl Future<Output = Result<Write, Error>> + Send;
+
+    /// The item that names the mode of a KCL 3.x fleet, if this store can hold one.
+    fn client_version_item(&self) -> impl Future<Output = Result<Option<Row>, Error>> + Send {
+        async { Ok(None) }
+    }
 
     /// The name for messages.
     fn name(&self) -> &str;

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use forebay_kpl::HashRange;
-use forebay_lease::ShardId;
+use forebay_kpl::{HashKey, HashRange};
+use forebay_lease::{Grant, LeaseKey};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -24,7 +24,7 @@ pub(crate) struct Shards<P> {
 }
 
 struct Running {
-    id: ShardId,
+    key: LeaseKey,
     control: watch::Sender<Control>,
 }
 
@@ -40,11 +40,15 @@ impl<P: Processor> Shards<P> {
         }
     }
 
-    /// Starts to read a shard under a lease token.
-    pub(crate) fn start(&mut self, id: ShardId, token: LeaseToken, start: Start, range: Option<HashRange>) {
+    /// Starts to read what was granted.
+    pub(crate) fn start(&mut self, grant: &Grant, start: Start) {
+        let token = LeaseToken(grant.token);
+        let range = grant
+            .hash_range
+            .and_then(|range| HashRange::new(HashKey::new(range.start()), HashKey::new(range.end())));
         let (control, controlled) = watch::channel(Control::Run);
         let shard = Shard {
-            id: id.clone(),
+            id: grant.shard.clone(),
             token,
             start,
             settings: Settings {
@@ -60,7 +64,8 @@ impl<P: Processor> Shards<P> {
             control: controlled,
             events: self.events.0.clone(),
         };
-        self.running.insert(token, Running { id, control });
+        let key = grant.key.clone();
+        self.running.insert(token, Running { key, control });
         self.tasks.spawn(shard.run());
     }
 
@@ -79,25 +84,24 @@ impl<P: Processor> Shards<P> {
             }
             stricter
         });
-        if wish == Control::Drop {
-            self.running.remove(&token);
-        }
     }
 
-    pub(crate) fn forget(&mut self, token: LeaseToken) {
-        self.running.remove(&token);
+    /// Whether a task for this token has not told its end yet.
+    pub(crate) fn is_running(&self, token: LeaseToken) -> bool {
+        self.running.contains_key(&token)
     }
 
-    pub(crate) fn id(&self, token: LeaseToken) -> Option<&ShardId> {
-        self.running.get(&token).map(|running| &running.id)
+    pub(crate) fn key(&self, token: LeaseToken) -> Option<&LeaseKey> {
+        self.running.get(&token).map(|running| &running.key)
     }
 
-    pub(crate) fn tokens(&self) -> Vec<LeaseToken> {
-        self.running.keys().copied().collect()
+    /// Forgets a task that told its end.
+    pub(crate) fn ended(&mut self, token: LeaseToken) -> Option<LeaseKey> {
+        self.running.remove(&token).map(|running| running.key)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_empty()
+    pub(crate) fn count(&self) -> usize {
+        self.running.len()
     }
 
     /// Waits for the next thing a shard tells.
@@ -133,6 +137,7 @@ impl<P> Clone for Parts<P> {
             budget: self.budget.clone(),
             progress: self.progress.clone(),
             reporter: Arc::clone(&self.reporter),
+            handed_over: Arc::clone(&self.handed_over),
             retention: Arc::clone(&self.retention),
         }
     }
