@@ -90,6 +90,15 @@ impl Lease {
         )
     }
 
+    /// A new row of the same stream for another shard.
+    pub(crate) fn relative(&self, shard: ShardId, checkpoint: Checkpoint) -> Self {
+        let mut lease = Self::new(shard.clone(), checkpoint);
+        lease.key = self.key.relative(&shard);
+        lease.stream.clone_from(&self.stream);
+        lease.stream_shard = self.stream.as_ref().map(|_| shard);
+        lease
+    }
+
     /// Who may checkpoint: `checkpointOwner` during a handoff, otherwise the owner.
     pub fn effective_owner(&self) -> Option<&WorkerId> {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())
@@ -142,6 +151,16 @@ identity! {
 identity! {
     /// A worker; unique among all live processes that share the table. At most 2,048 bytes, and never a lease key.
     WorkerId, "worker id", 2048
+}
+
+impl LeaseKey {
+    /// The key of another shard of the same stream.
+    pub(crate) fn relative(&self, shard: &ShardId) -> Self {
+        match self.0.rsplit_once(':') {
+            Some((stream, _)) => Self(format!("{stream}:{shard}")),
+            None => Self::from(shard),
+        }
+    }
 }
 
 impl From<ShardId> for LeaseKey {

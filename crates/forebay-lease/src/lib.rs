@@ -4,14 +4,23 @@
 
 mod ack;
 mod action;
+mod call;
 mod checkpoint;
+mod cleanup;
 mod config;
 mod coordinator;
 mod decision;
 mod error;
 mod event;
+mod leader;
 mod lease;
+mod lineage;
+mod plan;
+mod random;
+mod renew;
 mod shard;
+mod sync;
+mod take;
 mod update;
 
 pub use ack::{Delta, Ticket, Tracker};

@@ -1,0 +1,233 @@
+//! Observing peers and taking leases.
+
+use std::time::{Duration, Instant};
+
+use crate::action::Request;
+use crate::call::Purpose;
+use crate::checkpoint::Checkpoint;
+use crate::coordinator::Coordinator;
+use crate::decision::{Decision, TakeReason};
+use crate::event::{Failure, Outcome};
+use crate::lease::{Lease, LeaseKey};
+use crate::plan::{Seen, View, plan};
+use crate::update::{Changes, Condition, OwnerChange, SwitchesChange, Update};
+
+/// A take under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Taking {
+    why: TakeReason,
+    /// The row as last read; the condition of the take.
+    row: Lease,
+    /// The write, once sent.
+    update: Option<Update>,
+    sent: Option<Instant>,
+}
+
+impl Coordinator {
+    /// Notes a row of a scan.
+    pub(crate) fn observe(&mut self, row: Lease, now: Instant) {
+        match self.seen.get_mut(&row.key) {
+            // A scan may lag: an older counter is an older copy. A row written anew is found by the consistent read
+            // that comes before each take.
+            Some(seen) if row.counter < seen.row.counter => {}
+            Some(seen) if row.counter == seen.row.counter => seen.row = row,
+            Some(seen) => *seen = Seen { row, since: now },
+            None => {
+                self.seen.insert(row.key.clone(), Seen { row, since: now });
+            }
+        }
+    }
+
+    /// Notes a row of a consistent read: the truth at that time.
+    pub(crate) fn note(&mut self, row: Lease, now: Instant) {
+        let since = match self.seen.get(&row.key) {
+            Some(seen) if seen.row.counter == row.counter => seen.since,
+            _ => now,
+        };
+        self.seen.insert(row.key.clone(), Seen { row, since });
+    }
+
+    /// The first time at which a lease of a peer runs out, if taking makes sense at all.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        if self.forbidden().is_some() {
+            return None;
+        }
+        let open = self.seen.iter().filter(|(key, seen)| {
+            seen.row.owner.as_ref().is_some_and(|owner| *owner != self.me) && !self.is_busy(key)
+        });
+        // Nothing can be taken beyond the share until the lease is very old; the watch scans find that.
+        if self.held.len() + self.taking.len() >= self.config.max_leases.get() {
+            return None;
+        }
+        open.map(|(_, seen)| seen.since + self.config.failover + Duration::from_millis(1))
+            .filter(|at| *at > self.pass_at)
+            .min()
+    }
+
+    fn is_busy(&self, key: &LeaseKey) -> bool {
+        self.held.contains_key(key) || self.taking.contains_key(key) || self.stopping.contains_key(key)
+    }
+
+    pub(crate) fn take_pass(&mut self, now: Instant) {
+        self.pass_at = now;
+        if !self.knows_table() {
+            return;
+        }
+        if let Some(why) = self.forbidden() {
+            self.set_idle(why);
+            return;
+        }
+        let (held, taking, stopping) = (&self.held, &self.taking, &self.stopping);
+        let view = View {
+            config: &self.config,
+            me: &self.me,
+            seen: &self.seen,
+            mine: held.len() + taking.len(),
+            is_mine: &|key| held.contains_key(key) || taking.contains_key(key),
+            is_blocked: &|key| stopping.contains_key(key),
+            may_steal: now >= self.steal_at && taking.is_empty(),
+            now,
+        };
+        let plan = plan(&view, &mut self.random);
+        match plan.idle {
+            Some(why) => self.set_idle(why),
+            None => self.clear_idle(),
+        }
+        for (key, why) in plan.take {
+            if why == TakeReason::Stolen {
+                self.steal_at = now + self.config.steal_interval;
+            }
+            self.begin_take(key, why);
+        }
+    }
+
+    /// Leases that the table says are ours although we do not hold them: an earlier run with this id, or a take or
+    /// renewal that landed after we had given it up.
+    pub(crate) fn regain(&mut self, _now: Instant) {
+        if self.forbidden().is_some() {
+            return;
+        }
+        let keys: Vec<LeaseKey> = self
+            .seen
+            .iter()
+            .filter(|(key, seen)| seen.row.owner.as_ref() == Some(&self.me) && !self.is_busy(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            self.begin_take(key, TakeReason::Regained);
+        }
+    }
+
+    fn begin_take(&mut self, key: LeaseKey, why: TakeReason) {
+        let Some(seen) = self.seen.get(&key) else { return };
+        self.taking.insert(key.clone(), Taking { why, row: seen.row.clone(), update: None, sent: None });
+        if why == TakeReason::Free {
+            self.send_take(&key);
+        } else {
+            self.call(Purpose::Look { key: key.clone() }, Request::Read { key });
+        }
+    }
+
+    fn send_take(&mut self, key: &LeaseKey) {
+        let wall = self.wall;
+        let me = self.me.clone();
+        let Some(taking) = self.taking.get_mut(key) else { return };
+        let row = &taking.row;
+        let switches = row.owner.as_ref().is_some_and(|owner| *owner != me);
+        let pins = row.checkpoint == Checkpoint::Latest && row.start_at.is_none();
+        let update = Update {
+            key: key.clone(),
+            condition: Condition { counter: Some(row.counter), ..Condition::default() },
+            changes: Changes {
+                counter: Some(row.counter.next()),
+                owner: Some(OwnerChange::Set(me)),
+                owner_switches: switches.then_some(SwitchesChange::Increment),
+                remove_checkpoint_owner: true,
+                start_at: wall.filter(|_| pins),
+                ..Changes::default()
+            },
+        };
+        taking.update = Some(update.clone());
+        self.call(Purpose::Take { key: key.clone() }, Request::Update(Box::new(update)));
+    }
+
+    /// The consistent read before a take: is what we saw still so?
+    pub(crate) fn looked(&mut self, key: LeaseKey, outcome: Outcome, now: Instant) {
+        let Some(taking) = self.taking.get_mut(&key) else { return };
+        let Outcome::Row(found) = outcome else {
+            self.taking.remove(&key);
+            return;
+        };
+        let Some(found) = found else {
+            self.taking.remove(&key);
+            self.seen.remove(&key);
+            return;
+        };
+        let same_owner = found.owner == taking.row.owner;
+        let go = match taking.why {
+            TakeReason::Stolen | TakeReason::Regained => same_owner,
+            _ => same_owner && found.counter == taking.row.counter,
+        };
+        let found = *found;
+        self.note(found.clone(), now);
+        if let Some(taking) = self.taking.get_mut(&key) {
+            taking.row = found;
+        }
+        if go {
+            self.send_take(&key);
+        } else {
+            self.taking.remove(&key);
+        }
+    }
+
+    pub(crate) fn took(&mut self, key: LeaseKey, sent: Instant, outcome: Outcome, now: Instant) {
+        let Some(taking) = self.taking.get_mut(&key) else { return };
+        taking.sent = Some(sent);
+        match outcome {
+            Outcome::Applied => self.take_landed(&key, None, now),
+            Outcome::Refused(Some(row)) => self.settle_take(key, Some(*row), now),
+            Outcome::Refused(None) | Outcome::Failed(Failure::Unknown) => {
+                self.call(Purpose::LookAgain { key: key.clone() }, Request::Read { key });
+            }
+            _ => {
+                self.taking.remove(&key);
+            }
+        }
+    }
+
+    pub(crate) fn looked_again(&mut self, key: LeaseKey, outcome: Outcome, now: Instant) {
+        if let Outcome::Row(row) = outcome {
+            self.settle_take(key, row.map(|row| *row), now);
+        }
+    }
+
+    /// Decides from the row whether a take landed.
+    fn settle_take(&mut self, key: LeaseKey, row: Option<Lease>, now: Instant) {
+        let Some(taking) = self.taking.get(&key) else { return };
+        let Some(row) = row else {
+            self.taking.remove(&key);
+            self.seen.remove(&key);
+            return;
+        };
+        if row.owner.as_ref() == Some(&self.me) && row.counter == taking.row.counter.next() {
+            self.take_landed(&key, Some(row), now);
+        } else {
+            self.taking.remove(&key);
+            self.note(row, now);
+            self.report(Decision::TakeRefused { key });
+        }
+    }
+
+    fn take_landed(&mut self, key: &LeaseKey, row: Option<Lease>, now: Instant) {
+        let Some(taking) = self.taking.remove(key) else { return };
+        let (Some(update), Some(sent)) = (taking.update, taking.sent) else { return };
+        let from = taking.row.owner.clone();
+        let row = row.unwrap_or_else(|| {
+            let mut row = taking.row;
+            update.apply(&mut row);
+            row
+        });
+        self.note(row.clone(), now);
+        self.hold(row, sent, (from, taking.why), now);
+    }
+}
