@@ -1,1 +1,10 @@
-//! kinesis tests.
+//! The Kinesis worker with real SDK clients on the embedded AWS, under paused time.
+#![forbid(unsafe_code)]
+
+mod bed;
+mod faults;
+mod reshard;
+mod resume;
+mod share;
+mod stall;
+mod tables;
