@@ -1,2 +1,45 @@
-//! Encodes, frames and sends GELF messages.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
+mod batch;
+mod chunk;
+mod compress;
+mod encode;
+mod escape;
+mod field_block;
+mod field_name;
+mod level;
+mod repairs;
+mod scratch;
+#[cfg(feature = "tokio")]
+mod sink;
+mod writer;
+
+pub use batch::{Batch, BatchIter, FrameError};
+pub use chunk::{CHUNK_HEADER_BYTES, ChunkError, Chunks, DatagramSize, DatagramSizeError, MAX_CHUNKS, MessageId};
+pub use compress::{Compression, Compressor};
+pub use encode::{EncodeError, EncodeLimits, Encoded, Encoder};
+pub use field_block::FieldBlock;
+pub use field_name::{FieldName, FieldNameError};
+pub use level::Level;
+pub use repairs::Repairs;
+pub use writer::{MessageWriter, TextWriter};
+
+#[cfg(feature = "tokio")]
+pub use sink::{
+    Permit, Sink, SinkConfig, Ticket,
+    acceptance::{Acceptance, Grade, Refusal, RefusalReason, Report},
+    driver::Driver,
+    error::{SendError, SinkError},
+    health::{Health, State},
+    observer::Observer,
+    tcp::{Balance, Proof, TcpConfig},
+    transport::Transport,
+    udp::UdpConfig,
+    writer::WriterConfig,
+};
+#[cfg(feature = "tls")]
+pub use sink::tls::{ClientIdentity, Roots, TlsConfig};
+#[cfg(feature = "http")]
+pub use sink::http::HttpConfig;
