@@ -111,7 +111,7 @@ impl Batch {
     }
 
     /// All frames as they go into a stream that ends messages with `terminator`.
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only transports write frames"))]
+    #[cfg(feature = "tokio")]
     pub(crate) fn frames(&mut self, terminator: u8) -> &[u8] {
         for end in &self.ends {
             if let Some(byte) = end.checked_sub(1).and_then(|at| self.bytes.get_mut(at)) {
@@ -121,10 +121,10 @@ impl Batch {
         &self.bytes
     }
 
-    /// Where each message ends in the stream, behind its terminator.
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only transports write frames"))]
-    pub(crate) fn ends(&self) -> &[usize] {
-        &self.ends
+    /// All frames, with the terminator that was chosen last.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn stream_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     #[inline]
@@ -216,6 +216,7 @@ impl std::error::Error for FrameError {}
 mod tests {
     use super::*;
 
+    #[cfg(feature = "tokio")]
     #[test]
     fn frames_carry_one_terminator_each() {
         let mut batch = Batch::new();

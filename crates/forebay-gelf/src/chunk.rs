@@ -149,6 +149,13 @@ impl<'p> Chunks<'p> {
         true
     }
 
+    /// Goes on behind datagrams that are sent already.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn skip_to(mut self, sent: usize) -> Self {
+        self.next = sent.min(self.count);
+        self
+    }
+
     /// Datagrams left.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -4,7 +4,7 @@ use crate::scratch::Scratch;
 
 /// Copies `source` to the front of `target` and tells whether it may stand in a JSON string as it is: printable
 /// ASCII without `"` and `\`. After `false` the target holds nothing of value.
-#[inline]
+#[inline(always)]
 pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
     let Some(target) = target.get_mut(..source.len()) else { return false };
     // Two overlapping blocks cover every length of a class, so that no length needs a loop over bytes.
@@ -44,12 +44,22 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
         let both = u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail));
         return dirty_bytes(both) == 0;
     }
-    let mut dirty = false;
-    for (to, from) in target.iter_mut().zip(source) {
-        *to = *from;
-        dirty |= !is_clean(*from);
+    match (target, source) {
+        ([], []) => true,
+        ([to], [from]) => {
+            *to = *from;
+            is_clean(*from)
+        }
+        ([to_first, to_second], [first, second]) => {
+            (*to_first, *to_second) = (*first, *second);
+            is_clean(*first) & is_clean(*second)
+        }
+        ([to_first, to_second, to_third], [first, second, third]) => {
+            (*to_first, *to_second, *to_third) = (*first, *second, *third);
+            is_clean(*first) & is_clean(*second) & is_clean(*third)
+        }
+        _ => false,
     }
-    !dirty
 }
 
 /// What became of one text.

@@ -142,7 +142,7 @@ impl<'e> MessageWriter<'e> {
     ///
     /// Invalid UTF-8 becomes U+FFFD, a value beyond [`value_bytes`](crate::EncodeLimits::value_bytes) is cut; both
     /// are counted.
-    #[inline]
+    #[inline(always)]
     pub fn text(&mut self, name: &FieldName, value: impl AsRef<[u8]>) -> &mut Self {
         self.put_text(name, value.as_ref(), Escaped::No)
     }
@@ -151,7 +151,7 @@ impl<'e> MessageWriter<'e> {
     ///
     /// What a JSON string cannot hold (a raw quote or control character, a broken escape, a lone surrogate) is
     /// repaired and counted, so the input need not be trusted.
-    #[inline]
+    #[inline(always)]
     pub fn json_text(&mut self, name: &FieldName, content: impl AsRef<[u8]>) -> &mut Self {
         self.put_text(name, content.as_ref(), Escaped::Already)
     }
@@ -166,7 +166,7 @@ impl<'e> MessageWriter<'e> {
     ///
     /// What is no number, or an integer beyond 64 bits, is left out and counted: sent as text it would give the
     /// field a second type.
-    #[inline]
+    #[inline(always)]
     pub fn number_text(&mut self, name: &FieldName, digits: impl AsRef<[u8]>) -> &mut Self {
         let digits = digits.as_ref();
         if self.fields >= self.encoder.limits.fields {
@@ -265,7 +265,7 @@ impl<'e> MessageWriter<'e> {
         self.encoder.note_renamed(names);
     }
 
-    #[inline]
+    #[inline(always)]
     fn member<const N: usize>(&mut self, bit: u8, key: &[u8; N], write: impl FnOnce(&mut TextWriter<'_>)) -> &mut Self {
         if self.members & bit != 0 {
             self.encoder.note_duplicate();
@@ -290,7 +290,7 @@ impl<'e> MessageWriter<'e> {
         self
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_text(&mut self, name: &FieldName, value: &[u8], escaped: Escaped) -> &mut Self {
         if self.fields >= self.encoder.limits.fields {
             self.encoder.fold(name, value, escaped);
@@ -333,18 +333,18 @@ pub struct TextWriter<'e> {
 
 impl TextWriter<'_> {
     /// Appends text.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
         self.put(text.as_ref(), Escaped::No)
     }
 
     /// Appends the content of a JSON string, without its quotes.
-    #[inline]
+    #[inline(always)]
     pub fn push_json_text(&mut self, content: impl AsRef<[u8]>) -> &mut Self {
         self.put(content.as_ref(), Escaped::Already)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, text: &[u8], escaped: Escaped) -> &mut Self {
         if copy_clean(self.encoder.scratch.room(self.at, text.len()), text) {
             self.at += text.len();
@@ -376,7 +376,7 @@ fn canonical(digits: &[u8]) -> Option<Number> {
 }
 
 /// Copies `source` if it is a decimal of at most 18 digits without a leading zero: always JSON, always an `i64`.
-#[inline]
+#[inline(always)]
 fn copy_digits(target: &mut [u8], source: &[u8]) -> bool {
     let Some(target) = target.get_mut(..source.len()) else { return false };
     if source.first() == Some(&b'0') && source.len() > 1 {
@@ -403,12 +403,21 @@ fn copy_digits(target: &mut [u8], source: &[u8]) -> bool {
         }
         return are_digits(u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail)));
     }
-    let mut digits = !source.is_empty();
-    for (to, from) in target.iter_mut().zip(source) {
-        *to = *from;
-        digits &= from.is_ascii_digit();
+    match (target, source) {
+        ([to], [from]) => {
+            *to = *from;
+            from.is_ascii_digit()
+        }
+        ([to_first, to_second], [first, second]) => {
+            (*to_first, *to_second) = (*first, *second);
+            first.is_ascii_digit() & second.is_ascii_digit()
+        }
+        ([to_first, to_second, to_third], [first, second, third]) => {
+            (*to_first, *to_second, *to_third) = (*first, *second, *third);
+            first.is_ascii_digit() & second.is_ascii_digit() & third.is_ascii_digit()
+        }
+        _ => false,
     }
-    digits
 }
 
 /// Whether all eight bytes are `0` to `9`.

@@ -29,7 +29,6 @@ pub enum SinkError {
 }
 
 impl SinkError {
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "files are read for TLS only"))]
     pub(crate) fn config(problem: impl Into<Box<str>>) -> Self {
         Self::Config { problem: problem.into() }
     }

@@ -3,8 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use reqwest::Url;
+
 use crate::sink::error::SinkError;
+use crate::sink::tcp::Balance;
+use crate::sink::tcp::connect::is_allowed;
 use crate::sink::tls::TlsConfig;
+
+pub(crate) use self::driver::run;
+
+mod answer;
+mod driver;
 
 /// Settings of the HTTP transport.
 ///
@@ -12,8 +21,10 @@ use crate::sink::tls::TlsConfig;
 #[non_exhaustive]
 #[derive(Clone)]
 pub struct HttpConfig {
-    /// The receiver, such as `https://graylog.example:12201/gelf`. Graylog wants exactly the path `/gelf`.
-    pub url: Box<str>,
+    /// The receivers, each such as `https://graylog.example:12201/gelf`. Graylog wants exactly the path `/gelf`.
+    pub urls: Vec<Box<str>>,
+    /// Which receiver the next request goes to.
+    pub balance: Balance,
     /// Headers of each request, such as a token the receiver asks for. Values are never printed.
     pub headers: Vec<(Box<str>, Box<str>)>,
     /// TLS for `https`.
@@ -43,7 +54,8 @@ impl HttpConfig {
     #[must_use]
     pub fn new(url: impl Into<Box<str>>) -> Self {
         Self {
-            url: url.into(),
+            urls: vec![url.into()],
+            balance: Balance::Failover,
             headers: Vec::new(),
             tls: TlsConfig::default(),
             concurrency: 8,
@@ -58,7 +70,67 @@ impl HttpConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), SinkError> {
-        Ok(())
+        if self.urls.is_empty() {
+            return Err(SinkError::config("`urls` is empty; name at least one receiver"));
+        }
+        if self.concurrency == 0 || self.body_bytes == 0 {
+            return Err(SinkError::config("`concurrency` and `body_bytes` must be above 0"));
+        }
+        self.parsed_urls()?;
+        self.client().map(drop)
+    }
+
+    pub(crate) fn parsed_urls(&self) -> Result<Vec<Url>, SinkError> {
+        self.urls.iter().map(|url| self.parse_url(url)).collect()
+    }
+
+    /// The client of all requests. Redirects are answers, not orders: a receiver must not send messages elsewhere.
+    pub(crate) fn client(&self) -> Result<reqwest::Client, SinkError> {
+        let mut headers = reqwest::header::HeaderMap::new();
+        for (name, value) in &self.headers {
+            let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| SinkError::config(format!("`{name}` is not a header name")))?;
+            let mut value = reqwest::header::HeaderValue::from_str(value)
+                .map_err(|_| SinkError::config(format!("the value of header `{name}` cannot be sent")))?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+        let mut builder = reqwest::Client::builder()
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.request_timeout)
+            // Graylog closes an idle connection after 60 s; be gone before.
+            .pool_idle_timeout(Duration::from_secs(50))
+            .http1_only()
+            .tls_backend_preconfigured(self.tls.client_config()?);
+        builder = match &self.proxy {
+            None => builder.no_proxy(),
+            Some(proxy) => {
+                let proxy = reqwest::Proxy::all(&**proxy).map_err(|_| SinkError::config("`proxy` is not a URL"))?;
+                builder.proxy(proxy)
+            }
+        };
+        builder.build().map_err(|error| SinkError::config(format!("HTTP client: {error}")))
+    }
+
+    fn parse_url(&self, text: &str) -> Result<Url, SinkError> {
+        let url = Url::parse(text).map_err(|error| SinkError::config(format!("a URL of `urls`: {error}")))?;
+        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+            return Err(SinkError::config("each of `urls` must be http:// or https:// with a host"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(SinkError::config("`urls` must not hold a password; use `headers`"));
+        }
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().ok();
+        if address.is_some_and(|address| !is_allowed(address)) {
+            return Err(SinkError::config("link-local addresses are refused as receivers"));
+        }
+        let loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+        if url.scheme() == "http" && !self.headers.is_empty() && !loopback {
+            return Err(SinkError::config("`headers` would travel readable over http://; use https://"));
+        }
+        Ok(url)
     }
 }
 

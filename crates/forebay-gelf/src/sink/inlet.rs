@@ -1,5 +1,7 @@
 //! The driver's end of the handles: what comes in, and how it is settled.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -21,19 +23,32 @@ pub(crate) enum Command {
     Close(Instant),
 }
 
+/// What a driver has to act on.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Parcel(Parcel),
+    /// Somebody waits for proof: see [`Inlet::flush_wanted`].
+    Flush,
+    /// Drain until then and end.
+    Close(Instant),
+    /// All handles are gone: drain and end.
+    Gone,
+}
+
 /// A batch inside, with its room in the budget.
 #[derive(Debug)]
 pub(crate) struct Parcel {
     pub(crate) batch: Batch,
     refused: Vec<Refusal>,
     taken: Instant,
+    serial: u64,
     settle: oneshot::Sender<Acceptance>,
-    _held: OwnedSemaphorePermit,
+    held: OwnedSemaphorePermit,
 }
 
 impl Parcel {
     pub(crate) fn new(batch: Batch, held: OwnedSemaphorePermit, settle: oneshot::Sender<Acceptance>) -> Self {
-        Self { batch, refused: Vec::new(), taken: Instant::now(), settle, _held: held }
+        Self { batch, refused: Vec::new(), taken: Instant::now(), serial: 0, settle, held }
     }
 
     /// Marks one message as refused for good. Indexes may come in any order.
@@ -41,9 +56,9 @@ impl Parcel {
         self.refused.push(Refusal { index, reason });
     }
 
-    /// When the batch was taken in.
-    pub(crate) fn taken(&self) -> Instant {
-        self.taken
+    /// The place of the batch in the order of sending.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
     }
 }
 
@@ -54,12 +69,12 @@ pub(crate) struct Inlet {
     observer: Arc<dyn Observer>,
     /// Messages taken from the channel and not settled yet.
     unsettled: u64,
-}
-
-impl std::fmt::Debug for Inlet {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Inlet").field("unsettled", &self.unsettled).finish_non_exhaustive()
-    }
+    /// Whether each batch from serial `first` on is settled. The front one never is.
+    settled: VecDeque<bool>,
+    first: u64,
+    /// Who waits for all batches below a serial.
+    flushes: Vec<(u64, oneshot::Sender<()>)>,
+    gone: bool,
 }
 
 impl Inlet {
@@ -68,23 +83,38 @@ impl Inlet {
         shared: Arc<Shared>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { incoming, shared, observer, unsettled: 0 }
+        Self {
+            incoming,
+            shared,
+            observer,
+            unsettled: 0,
+            settled: VecDeque::new(),
+            first: 0,
+            flushes: Vec::new(),
+            gone: false,
+        }
     }
 
-    /// The next command; `None` when all handles are gone and nothing is left.
+    /// What comes next. After [`Arrival::Gone`] it stays pending for ever.
     ///
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Command> {
-        let command = self.incoming.recv().await;
-        self.note(command.as_ref());
-        command
+    pub(crate) async fn next(&mut self) -> Arrival {
+        if self.gone {
+            std::future::pending::<()>().await;
+        }
+        match self.incoming.recv().await {
+            Some(command) => self.enter(command),
+            None => {
+                self.gone = true;
+                Arrival::Gone
+            }
+        }
     }
 
-    /// The next command if there is one.
-    pub(crate) fn try_next(&mut self) -> Option<Command> {
-        let command = self.incoming.try_recv().ok();
-        self.note(command.as_ref());
-        command
+    /// What has come already.
+    pub(crate) fn try_next(&mut self) -> Option<Arrival> {
+        let command = self.incoming.try_recv().ok()?;
+        Some(self.enter(command))
     }
 
     /// Settles a batch: everything but its refused messages is accepted.
@@ -100,11 +130,22 @@ impl Inlet {
             self.observer.accepted(accepted, grade, parcel.taken.elapsed());
         }
         self.shared.status.progress(accepted as u64, refused as u64);
-        let Parcel { batch, refused, settle, _held, .. } = parcel;
-        // The room is free before the ticket completes, so that a caller who waits for one sees the other.
-        drop(_held);
+        let Parcel { batch, refused, settle, held, serial, .. } = parcel;
+        // The room is free before the ticket completes, so that whoever waits for one sees the other.
+        drop(held);
         // A dropped ticket asks for nothing.
         drop(settle.send(Acceptance { batch, grade, refused }));
+        self.mark_settled(serial);
+    }
+
+    /// Whether somebody waits for proof.
+    pub(crate) fn flush_wanted(&self) -> bool {
+        !self.flushes.is_empty()
+    }
+
+    /// Whether everything that came in is settled.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.is_empty()
     }
 
     /// Shows a state to the handles.
@@ -130,13 +171,54 @@ impl Inlet {
         self.shared.status.close(self.unsettled)
     }
 
-    fn note(&mut self, command: Option<&Command>) {
-        if let Some(Command::Parcel(parcel)) = command {
-            if self.unsettled == 0 {
-                self.shared.status.progress(0, 0);
+    fn enter(&mut self, command: Command) -> Arrival {
+        match command {
+            Command::Parcel(mut parcel) => {
+                if self.settled.is_empty() {
+                    // The clock of a stall starts when there is something to accept.
+                    self.shared.status.progress(0, 0);
+                }
+                parcel.serial = self.first + self.settled.len() as u64;
+                self.settled.push_back(false);
+                self.unsettled += parcel.batch.len() as u64;
+                Arrival::Parcel(parcel)
             }
-            self.unsettled += parcel.batch.len() as u64;
+            Command::Flush(done) => {
+                if self.settled.is_empty() {
+                    drop(done.send(()));
+                } else {
+                    self.flushes.push((self.first + self.settled.len() as u64, done));
+                }
+                Arrival::Flush
+            }
+            Command::Close(deadline) => Arrival::Close(deadline),
         }
+    }
+
+    fn mark_settled(&mut self, serial: u64) {
+        let index = usize::try_from(serial - self.first).unwrap_or(usize::MAX);
+        if let Some(settled) = self.settled.get_mut(index) {
+            *settled = true;
+        }
+        while self.settled.front() == Some(&true) {
+            self.settled.pop_front();
+            self.first += 1;
+        }
+        let first = self.first;
+        if self.flushes.iter().any(|(serial, _)| *serial <= first) {
+            let waiting = std::mem::take(&mut self.flushes);
+            let (done, open): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(serial, _)| *serial <= first);
+            self.flushes = open;
+            for (_, done) in done {
+                drop(done.send(()));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Inlet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Inlet").field("unsettled", &self.unsettled).finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,14 @@
 use std::time::Duration;
 
 use crate::sink::SinkConfig;
+use crate::sink::acceptance::Report;
 use crate::sink::error::SinkError;
+use crate::sink::inlet::Inlet;
+
+pub(crate) mod connect;
+mod driver;
+mod line;
+pub(crate) mod receivers;
 
 /// Settings of the TCP transport: NUL-terminated frames, with or without TLS.
 #[non_exhaustive]
@@ -59,7 +66,7 @@ impl TcpConfig {
         }
     }
 
-    pub(crate) fn check(&self, _sink: &SinkConfig) -> Result<(), SinkError> {
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
         let problem = if self.addresses.is_empty() {
             "`addresses` is empty; name at least one receiver as host:port"
         } else if self.addresses.iter().any(|address| !has_port(address)) {
@@ -67,10 +74,29 @@ impl TcpConfig {
         } else if self.connect_timeout.is_zero() || self.handshake_timeout.is_zero() || self.close_wait.is_zero() {
             "timeouts must be above 0"
         } else {
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &self.tls {
+                tls.connector()?;
+            }
             return Ok(());
         };
-        Err(SinkError::Config { problem: problem.into() })
+        Err(SinkError::config(problem))
     }
+}
+
+pub(crate) async fn run(config: TcpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
+    #[cfg(feature = "tls")]
+    let connector = match config.tls.as_ref().map(crate::sink::tls::TlsConfig::connector).transpose() {
+        Ok(connector) => connector,
+        Err(error) => {
+            // `Sink::open` has checked it; only the system's certificate store can have changed since.
+            inlet.set_state(crate::sink::health::State::Misconfigured { reason: error.to_string().into() });
+            return inlet.end();
+        }
+    };
+    #[cfg(not(feature = "tls"))]
+    let connector = ();
+    driver::run(config, connector, sink, inlet).await
 }
 
 /// Which of several receivers a new connection goes to.
@@ -100,6 +126,6 @@ pub enum Proof {
     },
 }
 
-fn has_port(address: &str) -> bool {
+pub(crate) fn has_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

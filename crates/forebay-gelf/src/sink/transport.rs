@@ -1,6 +1,5 @@
 //! Which way messages go.
 
-use crate::sink::SinkConfig;
 use crate::sink::error::SinkError;
 use crate::sink::tcp::TcpConfig;
 use crate::sink::udp::UdpConfig;
@@ -22,10 +21,10 @@ pub enum Transport {
 }
 
 impl Transport {
-    pub(crate) fn check(&self, sink: &SinkConfig) -> Result<(), SinkError> {
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
         match self {
             Self::Udp(config) => config.check(),
-            Self::Tcp(config) => config.check(sink),
+            Self::Tcp(config) => config.check(),
             #[cfg(feature = "http")]
             Self::Http(config) => config.check(),
             Self::Writer(_) => Ok(()),
