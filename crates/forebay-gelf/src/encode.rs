@@ -159,8 +159,9 @@ impl Encoder {
         self.message.duplicates += 1;
     }
 
-    pub(crate) fn note_renamed(&mut self, names: u32) {
-        self.message.renamed += names;
+    pub(crate) fn note_renamed(&mut self, renamed: u32, duplicates: u32) {
+        self.message.renamed += renamed;
+        self.message.duplicates += duplicates;
     }
 
     fn note(&mut self, written: Written) {

@@ -13,10 +13,18 @@ mod field_name;
 mod frame;
 mod inflate;
 mod level;
+#[cfg(feature = "listener")]
+pub mod listener;
+mod message;
+#[cfg(feature = "receiver")]
+mod receiver;
 mod repairs;
 mod scratch;
+mod shorten;
 #[cfg(feature = "tokio")]
 mod sink;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod writer;
 
 pub use batch::{Batch, BatchIter, FrameError};
@@ -29,7 +37,11 @@ pub use field_name::{FieldName, FieldNameError};
 pub use frame::{FrameSplitter, FrameTooLong};
 pub use inflate::{PayloadError, inflate_payload};
 pub use level::Level;
+pub use message::{Message, MessageError, Value};
+#[cfg(feature = "receiver")]
+pub use receiver::{Received, Rejection, Stored, receive};
 pub use repairs::Repairs;
+pub use shorten::shorten;
 pub use writer::{MessageWriter, TextWriter};
 
 #[cfg(feature = "tokio")]

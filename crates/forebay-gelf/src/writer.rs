@@ -261,8 +261,8 @@ impl<'e> MessageWriter<'e> {
         (fields, encoder.written(at))
     }
 
-    pub(crate) fn note_renamed(&mut self, names: u32) {
-        self.encoder.note_renamed(names);
+    pub(crate) fn note_renamed(&mut self, renamed: u32, duplicates: u32) {
+        self.encoder.note_renamed(renamed, duplicates);
     }
 
     #[inline(always)]

@@ -185,7 +185,7 @@ impl Inlet {
             }
             Command::Flush(done) => {
                 if self.settled.is_empty() {
-                    drop(done.send(()));
+                    let _ = done.send(());
                 } else {
                     self.flushes.push((self.first + self.settled.len() as u64, done));
                 }
@@ -210,7 +210,7 @@ impl Inlet {
             let (done, open): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(serial, _)| *serial <= first);
             self.flushes = open;
             for (_, done) in done {
-                drop(done.send(()));
+                let _ = done.send(());
             }
         }
     }
