@@ -51,7 +51,10 @@ pub(crate) async fn connect(config: TcpConfig, connector: Connector, receiver: u
         written: 0,
         unflushed: false,
         sent: VecDeque::new(),
+        unproven: 0,
         head: 0,
+        newest: 0,
+        stale: false,
     })
 }
 

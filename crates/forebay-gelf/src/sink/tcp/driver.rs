@@ -162,7 +162,11 @@ impl Tcp {
         bytes += line.head;
         line.head = 0;
         let mut end = start;
-        while let Some(length) = self.waiting.front().map(|parcel| parcel.batch.byte_len()) {
+        while let Some(front) = self.waiting.front() {
+            let length = front.batch.byte_len();
+            if bytes > 0 {
+                line.newest = line.newest.max(front.serial());
+            }
             if bytes < length {
                 line.head = bytes;
                 return;
@@ -171,6 +175,7 @@ impl Tcp {
             end += length as u64;
             let Some(parcel) = self.waiting.pop_front() else { return };
             self.inlet.observer().written(parcel.batch.len(), length);
+            line.unproven += length;
             line.sent.push_back(Sent { parcel, end, at: now });
         }
     }
@@ -188,6 +193,7 @@ impl Tcp {
                 return;
             }
             let Some(sent) = line.sent.pop_front() else { return };
+            line.unproven -= sent.parcel.batch.byte_len();
             self.inlet.settle(sent.parcel, grade);
             self.retry.reset();
             self.receivers.works(line.receiver);
@@ -197,13 +203,16 @@ impl Tcp {
     /// When the current line has to be closed for proof.
     fn rotation_due(&self) -> Option<Instant> {
         let Link::Up(line) = &self.link else { return None };
+        if line.stale {
+            return Some(Instant::now());
+        }
         let renewal = line.opened + self.config.renew_after;
         let Some(oldest) = line.sent.front() else { return (line.head == 0).then_some(renewal) };
         let now = Instant::now();
         let drained = self.waiting.is_empty();
         match self.config.proof {
             Proof::Receiver if drained && (self.ending || self.inlet.flush_wanted()) => Some(now),
-            Proof::Receiver if line.unproven() >= self.unproven_limit => Some(now),
+            Proof::Receiver if line.unproven + line.head >= self.unproven_limit => Some(now),
             Proof::Receiver => Some(renewal.min(oldest.at + self.config.close_after)),
             Proof::Kernel { .. } if drained && self.ending => Some(now),
             Proof::Kernel { .. } => Some(renewal),
@@ -278,13 +287,20 @@ impl Tcp {
         let messages = sent.iter().map(|sent| sent.parcel.batch.len()).sum();
         self.inlet.observer().disconnected(address, reason, messages);
         // The front batch stays in front if the current line has begun it: half a frame must find its other half.
-        let behind = match &self.link {
-            Link::Up(line) => usize::from(line.head > 0),
-            _ => 0,
-        };
-        for sent in sent.into_iter().rev() {
-            self.waiting.insert(behind.min(self.waiting.len()), sent.parcel);
+        let mut begun = 0;
+        if let Link::Up(line) = &mut self.link {
+            begun = usize::from(line.head > 0);
+            line.stale |= sent.front().is_some_and(|oldest| line.written > 0 && oldest.parcel.serial() < line.newest);
         }
+        let newer = self.waiting.split_off(begun);
+        let mut again = sent.into_iter().map(|sent| sent.parcel).peekable();
+        for parcel in newer {
+            while let Some(older) = again.next_if(|older| older.serial() < parcel.serial()) {
+                self.waiting.push_back(older);
+            }
+            self.waiting.push_back(parcel);
+        }
+        self.waiting.extend(again);
     }
 
     /// After a failure: another receiver at once, or a wait.

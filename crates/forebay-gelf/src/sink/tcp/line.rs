@@ -117,8 +117,14 @@ pub(crate) struct Line {
     pub(crate) written: u64,
     pub(crate) unflushed: bool,
     pub(crate) sent: VecDeque<Sent>,
+    /// Bytes of all batches in `sent`.
+    pub(crate) unproven: usize,
     /// Bytes of the front waiting batch that are written.
     pub(crate) head: usize,
+    /// Serial of the newest batch that was begun here.
+    pub(crate) newest: u64,
+    /// An older batch has to be sent again. It must not follow newer ones here: a fresh connection keeps the order.
+    pub(crate) stale: bool,
 }
 
 impl Line {
@@ -129,11 +135,6 @@ impl Line {
     /// Cancel safe.
     pub(crate) async fn step(&mut self, waiting: &VecDeque<Parcel>, last: bool) -> Progress {
         std::future::poll_fn(|context| self.poll_step(context, waiting, last)).await
-    }
-
-    /// Bytes written and not proven.
-    pub(crate) fn unproven(&self) -> usize {
-        self.sent.iter().map(|sent| sent.parcel.batch.byte_len()).sum::<usize>() + self.head
     }
 
     fn poll_step(&mut self, context: &mut Context<'_>, waiting: &VecDeque<Parcel>, last: bool) -> Poll<Progress> {
