@@ -25,7 +25,11 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut batch = Batch::new();
     for (number, line) in (1..).zip(arguments) {
         let mut message = encoder.begin("send_gelf");
-        message.short_message(&line).timestamp_millis(now_millis()).level(Level::Informational).integer(&LINE, number);
+        message
+            .short_message(&line)
+            .timestamp_millis(now_millis())
+            .level(Level::Informational)
+            .integer(&LINE, number);
         match message.finish() {
             Ok(message) => batch.push(&message),
             Err(error) => println!("line {number} cannot be sent: {error}"),
@@ -42,15 +46,28 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let report = sink.close(Duration::from_secs(10)).await;
     driver.await?;
     match ticket.await {
-        Ok(acceptance) => println!("accepted {} messages, grade {:?}", acceptance.accepted(), acceptance.grade),
+        Ok(acceptance) => println!(
+            "accepted {} messages, grade {:?}",
+            acceptance.accepted(),
+            acceptance.grade
+        ),
         Err(error) => println!("{} messages were not accepted: {error}", report.unsettled),
     }
-    Ok(if report.unsettled == 0 { ExitCode::SUCCESS } else { ExitCode::from(75) })
+    Ok(if report.unsettled == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(75)
+    })
 }
 
 /// Milliseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "a program reads the clock; libraries are handed the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program reads the clock; libraries are handed the time"
+)]
 fn now_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use forebay_gelf::{Batch, Chunks, Compression, Compressor, DatagramSize, Encoder, FieldName, MessageId};
+use forebay_gelf::{
+    Batch, Chunks, Compression, Compressor, DatagramSize, Encoder, FieldName, MessageId,
+};
 
 /// One flow log record as text fields, in the order of the default format.
 struct Flow([String; 14]);
@@ -58,8 +60,22 @@ fn flows(count: usize) -> Vec<Flow> {
 }
 
 fn encode(encoder: &mut Encoder, flow: &Flow, batch: &mut Batch) {
-    let [_, account, interface, source, destination, source_port, destination_port, protocol, packets, bytes, start, window, action, status] =
-        &flow.0;
+    let [
+        _,
+        account,
+        interface,
+        source,
+        destination,
+        source_port,
+        destination_port,
+        protocol,
+        packets,
+        bytes,
+        start,
+        window,
+        action,
+        status,
+    ] = &flow.0;
     let mut message = encoder.begin("aws-flowlogs");
     message
         .short_message_with(|text| {
@@ -153,7 +169,10 @@ fn payload(criterion: &mut Criterion) {
     let batch = filled(&flows(300));
     let bytes = batch.byte_len() as u64;
     let mut group = criterion.benchmark_group("payload");
-    group.throughput(Throughput::ElementsAndBytes { elements: batch.len() as u64, bytes });
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: batch.len() as u64,
+        bytes,
+    });
     for compression in [Compression::Gzip, Compression::Zlib] {
         let name = BenchmarkId::new("compress", format!("{compression:?}"));
         group.bench_function(name, |bencher| {
@@ -172,7 +191,11 @@ fn payload(criterion: &mut Criterion) {
     group.bench_function("chunk", |bencher| {
         let mut datagram = Vec::new();
         bencher.iter(|| {
-            let Ok(mut chunks) = Chunks::new(black_box(&long), DatagramSize::WAN, MessageId::from_u64(1)) else { return };
+            let Ok(mut chunks) =
+                Chunks::new(black_box(&long), DatagramSize::WAN, MessageId::from_u64(1))
+            else {
+                return;
+            };
             while chunks.next_into(&mut datagram) {
                 black_box(&datagram);
             }

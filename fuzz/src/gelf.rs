@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use forebay_gelf::{
-    Batch, ChunkError, Chunks, DatagramSize, Dechunker, Encoder, FieldName, FrameSplitter, MessageId, inflate_payload,
-    receive, shorten,
+    Batch, ChunkError, Chunks, DatagramSize, Dechunker, Encoder, FieldName, FrameSplitter,
+    MessageId, inflate_payload, receive, shorten,
 };
 
 /// Names and values from anywhere: what comes out is one frame that a receiver keeps.
@@ -20,7 +20,11 @@ pub fn fields(data: &[u8]) {
     message.short_message_json_text(short);
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
         let name = FieldName::repaired(&String::from_utf8_lossy(name));
-        assert_eq!(FieldName::new(name.as_str()), Ok(name), "a repaired name passes the check");
+        assert_eq!(
+            FieldName::new(name.as_str()),
+            Ok(name),
+            "a repaired name passes the check"
+        );
         match value.split_first() {
             Some((0, rest)) => message.json_text(&name, rest),
             Some((1, rest)) => message.number_text(&name, rest),
@@ -29,19 +33,31 @@ pub fn fields(data: &[u8]) {
                 let length = rest.len().min(8);
                 bits[..length].copy_from_slice(&rest[..length]);
                 let bits = u64::from_le_bytes(bits);
-                message.float(&name, f64::from_bits(bits)).unsigned(&name, bits).timestamp_millis(bits as i64)
+                message
+                    .float(&name, f64::from_bits(bits))
+                    .unsigned(&name, bits)
+                    .timestamp_millis(bits as i64)
             }
             _ => message.text(&name, value),
         };
     }
     let Ok(json) = message.finish() else { return };
     let bytes = json.as_bytes();
-    assert!(!bytes.iter().any(|byte| *byte < b' '), "no delimiter inside a frame");
+    assert!(
+        !bytes.iter().any(|byte| *byte < b' '),
+        "no delimiter inside a frame"
+    );
     let received = receive(bytes).expect("the receiver keeps it");
-    assert!(received.dropped.is_empty(), "and every field: {:?}", received.dropped);
+    assert!(
+        received.dropped.is_empty(),
+        "and every field: {:?}",
+        received.dropped
+    );
     for name in received.fields.keys() {
         let stored = name.replace('.', "_");
-        assert!(!stored.starts_with("gl2_") && !matches!(&*stored, "_id" | "id" | "source" | "streams"));
+        assert!(
+            !stored.starts_with("gl2_") && !matches!(&*stored, "_id" | "id" | "source" | "streams")
+        );
     }
     let mut batch = Batch::new();
     batch.push(&json);
@@ -70,7 +86,8 @@ pub fn chunks(data: &[u8]) {
         }
         assert!(dechunker.open() <= 1024);
     }
-    let size = DatagramSize::new(64 + u16::from(data.first().copied().unwrap_or(0))).expect("at least 64");
+    let size =
+        DatagramSize::new(64 + u16::from(data.first().copied().unwrap_or(0))).expect("at least 64");
     let mut chunks = match Chunks::new(data, size, MessageId::from_u64(7)) {
         Ok(chunks) => chunks,
         Err(ChunkError::Empty) => return,
@@ -100,12 +117,17 @@ pub fn chunks(data: &[u8]) {
         }
     }
     joined.extend_from_slice(splitter.rest());
-    assert!(data.len() > 1 << 16 || joined == data, "frames and rest are the stream");
+    assert!(
+        data.len() > 1 << 16 || joined == data,
+        "frames and rest are the stream"
+    );
 }
 
 /// Inputs to start from.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let field = |name: &str, kind: u8, value: &[u8]| [&[0xff][..], name.as_bytes(), &[0xff, kind], value].concat();
+    let field = |name: &str, kind: u8, value: &[u8]| {
+        [&[0xff][..], name.as_bytes(), &[0xff, kind], value].concat()
+    };
     let message = [
         &b"host\xffshort \\u00e9 message"[..],
         &field("src_addr", 3, b"10.0.0.1"),
@@ -114,6 +136,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &field("x y", 2, &[1, 2, 3, 4, 5, 6, 7, 8]),
     ]
     .concat();
-    let chunk = |number: u8| [&[16, 0x1e, 0x0f, 1, 2, 3, 4, 5, 6, 7, 8, number, 2][..], b"data"].concat();
-    vec![Vec::new(), message, [chunk(0), chunk(1)].concat(), vec![b'x'; 5000]]
+    let chunk = |number: u8| {
+        [
+            &[16, 0x1e, 0x0f, 1, 2, 3, 4, 5, 6, 7, 8, number, 2][..],
+            b"data",
+        ]
+        .concat()
+    };
+    vec![
+        Vec::new(),
+        message,
+        [chunk(0), chunk(1)].concat(),
+        vec![b'x'; 5000],
+    ]
 }

@@ -35,13 +35,19 @@ impl Batch {
     /// A batch without messages.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new() }
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
     }
 
     /// A batch with room for that much.
     #[must_use]
     pub fn with_capacity(messages: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(messages) }
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(messages),
+        }
     }
 
     /// Appends a message.
@@ -60,7 +66,10 @@ impl Batch {
             return Err(FrameError::Empty);
         }
         match memchr::memchr2(0, b'\n', message) {
-            Some(at) => Err(FrameError::Delimiter { at, found: message[at] }),
+            Some(at) => Err(FrameError::Delimiter {
+                at,
+                found: message[at],
+            }),
             None => {
                 self.append(message);
                 Ok(())
@@ -107,7 +116,10 @@ impl Batch {
     /// All messages in order, without terminators.
     #[must_use]
     pub fn iter(&self) -> BatchIter<'_> {
-        BatchIter { batch: self, next: 0 }
+        BatchIter {
+            batch: self,
+            next: 0,
+        }
     }
 
     /// All frames as they go into a stream that ends messages with `terminator`.
@@ -147,7 +159,11 @@ impl Batch {
 impl fmt::Debug for Batch {
     /// Sizes only: messages are data of the user and do not belong in logs.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Batch").field("messages", &self.len()).field("bytes", &self.byte_len()).finish()
+        formatter
+            .debug_struct("Batch")
+            .field("messages", &self.len())
+            .field("bytes", &self.byte_len())
+            .finish()
     }
 }
 
@@ -204,7 +220,10 @@ impl fmt::Display for FrameError {
         match self {
             Self::Empty => formatter.write_str("the frame is empty"),
             Self::Delimiter { at, found } => {
-                write!(formatter, "byte 0x{found:02x} at offset {at} would end the frame; escape it in the JSON text")
+                write!(
+                    formatter,
+                    "byte 0x{found:02x} at offset {at} would end the frame; escape it in the JSON text"
+                )
             }
         }
     }
@@ -224,15 +243,27 @@ mod tests {
         batch.push_json(b"{}").unwrap();
         assert_eq!(batch.frames(0), b"{\"a\":1}\0{}\0");
         assert_eq!(batch.frames(b'\n'), b"{\"a\":1}\n{}\n");
-        assert_eq!(batch.iter().collect::<Vec<_>>(), [b"{\"a\":1}".as_slice(), b"{}"]);
+        assert_eq!(
+            batch.iter().collect::<Vec<_>>(),
+            [b"{\"a\":1}".as_slice(), b"{}"]
+        );
         assert_eq!(batch.get(2), None);
     }
 
     #[test]
     fn a_delimiter_inside_a_message_is_refused() {
         let mut batch = Batch::new();
-        assert_eq!(batch.push_json(b"{\n}"), Err(FrameError::Delimiter { at: 1, found: b'\n' }));
-        assert_eq!(batch.push_json(b"{\0}"), Err(FrameError::Delimiter { at: 1, found: 0 }));
+        assert_eq!(
+            batch.push_json(b"{\n}"),
+            Err(FrameError::Delimiter {
+                at: 1,
+                found: b'\n'
+            })
+        );
+        assert_eq!(
+            batch.push_json(b"{\0}"),
+            Err(FrameError::Delimiter { at: 1, found: 0 })
+        );
         assert_eq!(batch.push_json(b""), Err(FrameError::Empty));
         assert!(batch.is_empty());
     }

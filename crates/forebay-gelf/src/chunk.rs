@@ -17,7 +17,11 @@ impl DatagramSize {
     /// # Errors
     /// [`DatagramSizeError`] outside that range.
     pub const fn new(bytes: u16) -> Result<Self, DatagramSizeError> {
-        if bytes < 64 || bytes > 65_507 { Err(DatagramSizeError { bytes }) } else { Ok(Self(bytes)) }
+        if bytes < 64 || bytes > 65_507 {
+            Err(DatagramSizeError { bytes })
+        } else {
+            Ok(Self(bytes))
+        }
     }
 
     /// The size in bytes.
@@ -49,7 +53,11 @@ pub struct DatagramSizeError {
 
 impl fmt::Display for DatagramSizeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "datagrams of {} bytes cannot be sent; use 64 to 65507", self.bytes)
+        write!(
+            formatter,
+            "datagrams of {} bytes cannot be sent; use 64 to 65507",
+            self.bytes
+        )
     }
 }
 
@@ -121,11 +129,24 @@ impl<'p> Chunks<'p> {
             return Err(ChunkError::Empty);
         }
         let step = size.get() - CHUNK_HEADER_BYTES;
-        let count = if payload.len() <= size.get() { 1 } else { payload.len().div_ceil(step) };
+        let count = if payload.len() <= size.get() {
+            1
+        } else {
+            payload.len().div_ceil(step)
+        };
         if count > MAX_CHUNKS {
-            return Err(ChunkError::TooLong { bytes: payload.len(), limit: size.longest_payload() });
+            return Err(ChunkError::TooLong {
+                bytes: payload.len(),
+                limit: size.longest_payload(),
+            });
         }
-        Ok(Self { payload, step, id, count, next: 0 })
+        Ok(Self {
+            payload,
+            step,
+            id,
+            count,
+            next: 0,
+        })
     }
 
     /// Writes the next datagram into `datagram`, replacing what it holds. `false` after the last one.
@@ -141,7 +162,6 @@ impl<'p> Chunks<'p> {
             let end = self.payload.len().min(start + self.step);
             datagram.extend_from_slice(&CHUNK_MAGIC);
             datagram.extend_from_slice(self.id.as_bytes());
-            #[expect(clippy::cast_possible_truncation, reason = "both are at most 128")]
             datagram.extend_from_slice(&[self.next as u8, self.count as u8]);
             datagram.extend_from_slice(&self.payload[start..end]);
         }

@@ -33,7 +33,10 @@ impl Compressor {
             Compression::Gzip => Some(Compress::new(level, false)),
             Compression::Zlib => Some(Compress::new(level, true)),
         };
-        Self { compression, deflate }
+        Self {
+            compression,
+            deflate,
+        }
     }
 
     /// Replaces what `target` holds by the compressed payload.
@@ -69,7 +72,10 @@ impl Compressor {
 
 impl fmt::Debug for Compressor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Compressor").field("compression", &self.compression).finish_non_exhaustive()
+        formatter
+            .debug_struct("Compressor")
+            .field("compression", &self.compression)
+            .finish_non_exhaustive()
     }
 }
 

@@ -52,7 +52,12 @@ impl Dechunker {
     /// A dechunker with other limits than the default ones.
     #[must_use]
     pub fn new(limits: DechunkLimits) -> Self {
-        Self { open: HashMap::new(), bytes: 0, limits, expired: 0 }
+        Self {
+            open: HashMap::new(),
+            bytes: 0,
+            limits,
+            expired: 0,
+        }
     }
 
     /// Takes one datagram. Gives a whole payload if this was all that was missing; a datagram that is no chunk is
@@ -60,18 +65,29 @@ impl Dechunker {
     ///
     /// # Errors
     /// [`DechunkError`]: the datagram was dropped, and with it the message it belongs to where the error says so.
-    pub fn accept(&mut self, datagram: &[u8], now: Duration) -> Result<Option<Vec<u8>>, DechunkError> {
+    pub fn accept(
+        &mut self,
+        datagram: &[u8],
+        now: Duration,
+    ) -> Result<Option<Vec<u8>>, DechunkError> {
         self.expire(now);
         if !datagram.starts_with(&CHUNK_MAGIC) {
             return Ok(Some(datagram.to_vec()));
         }
-        let (Some((header, data)), true) =
-            (datagram.split_first_chunk::<CHUNK_HEADER_BYTES>(), datagram.len() >= CHUNK_HEADER_BYTES)
-        else {
-            return Err(DechunkError::Short { bytes: datagram.len() });
+        let (Some((header, data)), true) = (
+            datagram.split_first_chunk::<CHUNK_HEADER_BYTES>(),
+            datagram.len() >= CHUNK_HEADER_BYTES,
+        ) else {
+            return Err(DechunkError::Short {
+                bytes: datagram.len(),
+            });
         };
         let [_, _, id @ .., number, count] = *header;
-        let (id, number, count) = (MessageId::from_bytes(id), usize::from(number), usize::from(count));
+        let (id, number, count) = (
+            MessageId::from_bytes(id),
+            usize::from(number),
+            usize::from(count),
+        );
         if count == 0 || count > MAX_CHUNKS || number >= count {
             return Err(DechunkError::Numbers { number, count });
         }
@@ -79,7 +95,10 @@ impl Dechunker {
             if partial.chunks.len() != count {
                 let expected = partial.chunks.len();
                 self.remove(id);
-                return Err(DechunkError::Count { expected, found: count });
+                return Err(DechunkError::Count {
+                    expected,
+                    found: count,
+                });
             }
             if partial.chunks[number].is_some() {
                 return Ok(None);
@@ -87,7 +106,9 @@ impl Dechunker {
         }
         let cost = data.len() + CHUNK_HEADER_BYTES;
         let known = self.open.contains_key(&id);
-        if self.bytes + cost > self.limits.bytes || (!known && self.open.len() >= self.limits.messages) {
+        if self.bytes + cost > self.limits.bytes
+            || (!known && self.open.len() >= self.limits.messages)
+        {
             self.remove(id);
             return Err(DechunkError::Full);
         }
@@ -104,7 +125,9 @@ impl Dechunker {
         if partial.missing > 0 {
             return Ok(None);
         }
-        let whole = self.remove(id).map(|partial| partial.chunks.into_iter().flatten().flatten().collect());
+        let whole = self
+            .remove(id)
+            .map(|partial| partial.chunks.into_iter().flatten().flatten().collect());
         Ok(whole)
     }
 
@@ -156,7 +179,11 @@ pub struct DechunkLimits {
 
 impl Default for DechunkLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(5), messages: 1024, bytes: 16 * 1024 * 1024 }
+        Self {
+            timeout: Duration::from_secs(5),
+            messages: 1024,
+            bytes: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -190,10 +217,17 @@ pub enum DechunkError {
 impl fmt::Display for DechunkError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Short { bytes } => write!(formatter, "a chunk of {bytes} bytes has no complete header"),
-            Self::Numbers { number, count } => write!(formatter, "chunk number {number} of {count} cannot be"),
+            Self::Short { bytes } => {
+                write!(formatter, "a chunk of {bytes} bytes has no complete header")
+            }
+            Self::Numbers { number, count } => {
+                write!(formatter, "chunk number {number} of {count} cannot be")
+            }
             Self::Count { expected, found } => {
-                write!(formatter, "a chunk says its message has {found} chunks, the first one said {expected}")
+                write!(
+                    formatter,
+                    "a chunk says its message has {found} chunks, the first one said {expected}"
+                )
             }
             Self::Full => formatter.write_str("too many incomplete chunked messages"),
         }
@@ -207,20 +241,38 @@ mod tests {
     use super::*;
 
     fn chunk(id: u64, number: u8, count: u8, data: &[u8]) -> Vec<u8> {
-        [&CHUNK_MAGIC[..], MessageId::from_u64(id).as_bytes(), &[number, count], data].concat()
+        [
+            &CHUNK_MAGIC[..],
+            MessageId::from_u64(id).as_bytes(),
+            &[number, count],
+            data,
+        ]
+        .concat()
     }
 
     #[test]
     fn bad_chunks_are_refused() {
         let mut dechunker = Dechunker::default();
         let now = Duration::ZERO;
-        assert_eq!(dechunker.accept(&chunk(1, 0, 2, b"")[..11], now), Err(DechunkError::Short { bytes: 11 }));
+        assert_eq!(
+            dechunker.accept(&chunk(1, 0, 2, b"")[..11], now),
+            Err(DechunkError::Short { bytes: 11 })
+        );
         for (number, count) in [(0, 0), (2, 2), (0, 129), (255, 255)] {
-            let error = DechunkError::Numbers { number: number.into(), count: count.into() };
-            assert_eq!(dechunker.accept(&chunk(1, number, count, b"x"), now), Err(error));
+            let error = DechunkError::Numbers {
+                number: number.into(),
+                count: count.into(),
+            };
+            assert_eq!(
+                dechunker.accept(&chunk(1, number, count, b"x"), now),
+                Err(error)
+            );
         }
         assert_eq!(dechunker.accept(&chunk(1, 0, 2, b"x"), now), Ok(None));
-        let error = DechunkError::Count { expected: 2, found: 3 };
+        let error = DechunkError::Count {
+            expected: 2,
+            found: 3,
+        };
         assert_eq!(dechunker.accept(&chunk(1, 1, 3, b"x"), now), Err(error));
         assert_eq!(dechunker.open(), 0);
     }
@@ -228,22 +280,45 @@ mod tests {
     #[test]
     fn repeats_are_ignored_and_late_chunks_begin_anew() {
         let mut dechunker = Dechunker::default();
-        assert_eq!(dechunker.accept(&chunk(1, 0, 2, b"a"), Duration::ZERO), Ok(None));
-        assert_eq!(dechunker.accept(&chunk(1, 0, 2, b"z"), Duration::ZERO), Ok(None));
-        assert_eq!(dechunker.accept(&chunk(1, 1, 2, b"b"), Duration::from_secs(5)), Ok(Some(b"ab".to_vec())));
-        assert_eq!(dechunker.accept(&chunk(2, 0, 2, b"a"), Duration::ZERO), Ok(None));
-        assert_eq!(dechunker.accept(&chunk(2, 1, 2, b"b"), Duration::from_millis(5001)), Ok(None));
+        assert_eq!(
+            dechunker.accept(&chunk(1, 0, 2, b"a"), Duration::ZERO),
+            Ok(None)
+        );
+        assert_eq!(
+            dechunker.accept(&chunk(1, 0, 2, b"z"), Duration::ZERO),
+            Ok(None)
+        );
+        assert_eq!(
+            dechunker.accept(&chunk(1, 1, 2, b"b"), Duration::from_secs(5)),
+            Ok(Some(b"ab".to_vec()))
+        );
+        assert_eq!(
+            dechunker.accept(&chunk(2, 0, 2, b"a"), Duration::ZERO),
+            Ok(None)
+        );
+        assert_eq!(
+            dechunker.accept(&chunk(2, 1, 2, b"b"), Duration::from_millis(5001)),
+            Ok(None)
+        );
         assert_eq!(dechunker.expired(), 1);
     }
 
     #[test]
     fn memory_stays_within_the_limits() {
-        let limits = DechunkLimits { messages: 4, bytes: 1000, ..DechunkLimits::default() };
+        let limits = DechunkLimits {
+            messages: 4,
+            bytes: 1000,
+            ..DechunkLimits::default()
+        };
         let mut dechunker = Dechunker::new(limits);
         for id in 0..100 {
             let _ = dechunker.accept(&chunk(id, 0, 2, &[0; 300]), Duration::ZERO);
             assert!(dechunker.open() <= 4 && dechunker.bytes <= 1000);
         }
-        assert_eq!(dechunker.accept(&chunk(999, 0, 2, b""), Duration::ZERO), Ok(None), "a small one still fits");
+        assert_eq!(
+            dechunker.accept(&chunk(999, 0, 2, b""), Duration::ZERO),
+            Ok(None),
+            "a small one still fits"
+        );
     }
 }

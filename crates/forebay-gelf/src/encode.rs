@@ -45,7 +45,10 @@ impl Encoder {
     /// An encoder with other limits than the default ones.
     #[must_use]
     pub fn new(limits: EncodeLimits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     /// Starts a message from `host` (GELF: "the name of the host, source or application that sent this message").
@@ -90,9 +93,15 @@ impl Encoder {
         self.scratch.room(at, 1)[0] = b'}';
         let end = at + 1;
         if end > self.limits.message_bytes {
-            return Err(EncodeError::TooLong { bytes: end, limit: self.limits.message_bytes });
+            return Err(EncodeError::TooLong {
+                bytes: end,
+                limit: self.limits.message_bytes,
+            });
         }
-        Ok(Encoded { json: self.scratch.slice(0, end), repairs: self.message })
+        Ok(Encoded {
+            json: self.scratch.slice(0, end),
+            repairs: self.message,
+        })
     }
 
     /// What the current message holds behind its constant start.
@@ -103,7 +112,13 @@ impl Encoder {
     /// A field whose value needs more than a copy. Returns the new cursor.
     #[cold]
     #[inline(never)]
-    pub(crate) fn text_slowly(&mut self, at: usize, name: &FieldName, value: &[u8], escaped: Escaped) -> usize {
+    pub(crate) fn text_slowly(
+        &mut self,
+        at: usize,
+        name: &FieldName,
+        value: &[u8],
+        escaped: Escaped,
+    ) -> usize {
         let (wire, key) = name.wire();
         self.scratch.seek(at);
         self.scratch.put(&wire[..=key]);
@@ -134,7 +149,10 @@ impl Encoder {
     pub(crate) fn fold(&mut self, name: &FieldName, value: &[u8], escaped: Escaped) {
         self.message.surplus_fields += 1;
         if self.surplus.at() >= self.limits.value_bytes {
-            self.note(Written { cut: value.len(), replaced: 0 });
+            self.note(Written {
+                cut: value.len(),
+                replaced: 0,
+            });
             return;
         }
         if self.surplus.at() > 0 {
@@ -178,7 +196,12 @@ impl Encoder {
     fn settle(&mut self, mut at: usize) -> usize {
         if self.surplus.at() > 0 {
             let surplus = std::mem::take(&mut self.surplus);
-            at = self.text_slowly(at, &SURPLUS, surplus.slice(0, surplus.at()), Escaped::Already);
+            at = self.text_slowly(
+                at,
+                &SURPLUS,
+                surplus.slice(0, surplus.at()),
+                Escaped::Already,
+            );
             self.surplus = surplus;
         }
         if self.message.truncated_bytes > 0 {
@@ -253,7 +276,11 @@ pub struct EncodeLimits {
 
 impl Default for EncodeLimits {
     fn default() -> Self {
-        Self { fields: 256, value_bytes: 32_766, message_bytes: 2 * 1024 * 1024 - 1 }
+        Self {
+            fields: 256,
+            value_bytes: 32_766,
+            message_bytes: 2 * 1024 * 1024 - 1,
+        }
     }
 }
 
@@ -283,7 +310,10 @@ impl fmt::Display for EncodeError {
             Self::MissingShortMessage => formatter.write_str("`short_message` is missing"),
             Self::BlankShortMessage => formatter.write_str("`short_message` is blank"),
             Self::TooLong { bytes, limit } => {
-                write!(formatter, "the message has {bytes} bytes, the limit is {limit}; shorten or divide it")
+                write!(
+                    formatter,
+                    "the message has {bytes} bytes, the limit is {limit}; shorten or divide it"
+                )
             }
         }
     }
@@ -307,7 +337,12 @@ fn put_text(scratch: &mut Scratch, value: &[u8], escaped: Escaped, limit: usize)
 
 /// Writes a number whose digits are valid JSON. Returns the new cursor.
 #[inline]
-pub(crate) fn put_number(scratch: &mut Scratch, at: usize, name: &FieldName, digits: &[u8]) -> usize {
+pub(crate) fn put_number(
+    scratch: &mut Scratch,
+    at: usize,
+    name: &FieldName,
+    digits: &[u8],
+) -> usize {
     let (wire, key) = name.wire();
     let end = key + digits.len();
     let target = scratch.room(at, FieldName::ROOM + digits.len());
@@ -321,7 +356,10 @@ pub(crate) fn put_number(scratch: &mut Scratch, at: usize, name: &FieldName, dig
 pub(crate) fn put_name(target: &mut [u8], wire: &[u8; FieldName::ROOM], key: usize) {
     const BLOCK: usize = FieldName::BLOCK;
     if key < BLOCK {
-        if let (Some(to), Some(from)) = (target.first_chunk_mut::<BLOCK>(), wire.first_chunk::<BLOCK>()) {
+        if let (Some(to), Some(from)) = (
+            target.first_chunk_mut::<BLOCK>(),
+            wire.first_chunk::<BLOCK>(),
+        ) {
             *to = *from;
         }
     } else if let Some(to) = target.first_chunk_mut::<{ FieldName::ROOM }>() {

@@ -6,7 +6,9 @@ use crate::scratch::Scratch;
 /// ASCII without `"` and `\`. After `false` the target holds nothing of value.
 #[inline(always)]
 pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
-    let Some(target) = target.get_mut(..source.len()) else { return false };
+    let Some(target) = target.get_mut(..source.len()) else {
+        return false;
+    };
     // Two overlapping blocks cover every length of a class, so that no length needs a loop over bytes.
     if let (Some(head), Some(tail)) = (source.first_chunk::<16>(), source.last_chunk::<16>()) {
         let mut dirty = false;
@@ -32,7 +34,8 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
         if let Some(last) = target.last_chunk_mut::<8>() {
             *last = *tail;
         }
-        return dirty_bytes(u64::from_le_bytes(*head)) | dirty_bytes(u64::from_le_bytes(*tail)) == 0;
+        return dirty_bytes(u64::from_le_bytes(*head)) | dirty_bytes(u64::from_le_bytes(*tail))
+            == 0;
     }
     if let (Some(head), Some(tail)) = (source.first_chunk::<4>(), source.last_chunk::<4>()) {
         if let Some(first) = target.first_chunk_mut::<4>() {
@@ -41,7 +44,8 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
         if let Some(last) = target.last_chunk_mut::<4>() {
             *last = *tail;
         }
-        let both = u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail));
+        let both =
+            u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail));
         return dirty_bytes(both) == 0;
     }
     match (target, source) {
@@ -113,7 +117,9 @@ pub(crate) fn escape_json_text(target: &mut Scratch, source: &[u8], limit: usize
             consumed += run.len();
             room -= run.len();
             rest = &rest[run.len()..];
-            let Some(&special) = rest.as_bytes().first() else { break };
+            let Some(&special) = rest.as_bytes().first() else {
+                break;
+            };
             if room == 0 || is_plain(special) {
                 break 'source;
             }
@@ -124,7 +130,9 @@ pub(crate) fn escape_json_text(target: &mut Scratch, source: &[u8], limit: usize
                 }
                 Some(_) => break 'source,
                 None => {
-                    let Some((length, text)) = repair_escape(rest.as_bytes(), room) else { break 'source };
+                    let Some((length, text)) = repair_escape(rest.as_bytes(), room) else {
+                        break 'source;
+                    };
                     written.replaced += 1;
                     match text {
                         Some(text) => {
@@ -167,7 +175,9 @@ pub(crate) fn is_blank(content: &[u8]) -> bool {
     let mut rest = content;
     while let Some(&first) = rest.first() {
         if first == b'\\' {
-            let Some((length, unit)) = read_unit(rest) else { return false };
+            let Some((length, unit)) = read_unit(rest) else {
+                return false;
+            };
             if !char::from_u32(u32::from(unit)).is_some_and(is_blank_char) {
                 return false;
             }
@@ -176,7 +186,9 @@ pub(crate) fn is_blank(content: &[u8]) -> bool {
             // Content was written by this crate: whole characters.
             let next = &rest[..rest.len().min(4)];
             let text = next.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-            let Some(character) = text.chars().next() else { return false };
+            let Some(character) = text.chars().next() else {
+                return false;
+            };
             if !is_blank_char(character) {
                 return false;
             }
@@ -217,7 +229,9 @@ pub(crate) fn read_escape(content: &[u8]) -> Option<(usize, usize)> {
 
 /// One escape as its length and UTF-16 code unit.
 fn read_unit(content: &[u8]) -> Option<(usize, u16)> {
-    let (b'\\', rest) = content.split_first()? else { return None };
+    let (b'\\', rest) = content.split_first()? else {
+        return None;
+    };
     let unit = match rest.first()? {
         byte @ (b'"' | b'\\' | b'/') => u16::from(*byte),
         b'b' => 0x08,
@@ -254,7 +268,9 @@ fn escape_valid(target: &mut Scratch, source: &[u8]) {
     loop {
         let end = find_special(rest);
         target.put(&rest[..end]);
-        let Some(&special) = rest.get(end) else { return };
+        let Some(&special) = rest.get(end) else {
+            return;
+        };
         match special {
             b'"' => target.put(b"\\\""),
             b'\\' => target.put(b"\\\\"),
@@ -282,10 +298,13 @@ fn find_special(source: &[u8]) -> usize {
         }
         at += 8;
     }
-    source[at..].iter().position(|byte| !is_plain(*byte)).map_or(source.len(), |offset| at + offset)
+    source[at..]
+        .iter()
+        .position(|byte| !is_plain(*byte))
+        .map_or(source.len(), |offset| at + offset)
 }
 
-const fn is_blank_char(character: char) -> bool {
+fn is_blank_char(character: char) -> bool {
     character <= ' ' || character.is_whitespace()
 }
 
@@ -318,7 +337,8 @@ fn is_dirty_block(block: &[u8; 16]) -> bool {
     let mut dirty = 0;
     for byte in block {
         // As a signed number everything outside ASCII lies below the space too.
-        dirty |= u8::from((*byte as i8) < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
+        dirty |=
+            u8::from((*byte as i8) < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
     }
     dirty != 0
 }

@@ -27,7 +27,10 @@ impl FieldBlock {
     /// A block without fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), fields: 0 }
+        Self {
+            bytes: Vec::new(),
+            fields: 0,
+        }
     }
 
     /// Adds a text; a blank one is left out.

@@ -117,8 +117,10 @@ impl FieldName {
         wire[3 + index] = b'"';
         wire[4 + index] = b':';
         wire[5 + index] = b'"';
-        #[expect(clippy::cast_possible_truncation, reason = "at most 5 + 128")]
-        Self { wire, key: (5 + index) as u8 }
+        Self {
+            wire,
+            key: (5 + index) as u8,
+        }
     }
 }
 
@@ -184,13 +186,19 @@ impl fmt::Display for FieldNameError {
         match self {
             Self::Empty => formatter.write_str("the field name is empty"),
             Self::TooLong { bytes } => {
-                write!(formatter, "the field name has {bytes} bytes, at most {} are allowed", FieldName::MAX_BYTES)
+                write!(
+                    formatter,
+                    "the field name has {bytes} bytes, at most {} are allowed",
+                    FieldName::MAX_BYTES
+                )
             }
             Self::Character { at, found } => write!(
                 formatter,
                 "byte 0x{found:02x} at offset {at} of the field name is not one of `A-Z a-z 0-9 _ . @ -`"
             ),
-            Self::Reserved => formatter.write_str("the field name is reserved by the receiver; choose another"),
+            Self::Reserved => {
+                formatter.write_str("the field name is reserved by the receiver; choose another")
+            }
         }
     }
 }
@@ -207,11 +215,18 @@ const fn check(name: &[u8]) -> Option<FieldNameError> {
     let mut at = 0;
     while at < name.len() {
         if !is_name_byte(name[at]) {
-            return Some(FieldNameError::Character { at, found: name[at] });
+            return Some(FieldNameError::Character {
+                at,
+                found: name[at],
+            });
         }
         at += 1;
     }
-    if is_reserved(name) { Some(FieldNameError::Reserved) } else { None }
+    if is_reserved(name) {
+        Some(FieldNameError::Reserved)
+    } else {
+        None
+    }
 }
 
 const fn is_name_byte(byte: u8) -> bool {
@@ -240,7 +255,11 @@ const fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
     }
     let mut index = 0;
     while index < prefix.len() {
-        let byte = if name[index] == b'.' { b'_' } else { name[index] };
+        let byte = if name[index] == b'.' {
+            b'_'
+        } else {
+            name[index]
+        };
         if byte != prefix[index] {
             return false;
         }
@@ -278,8 +297,19 @@ mod tests {
 
     #[test]
     fn the_specification_decides_which_names_pass() {
-        for name in ["a", "src_addr", "errorMessage", "x-amzn.trace@id", "_private", "ID", &"n".repeat(128)] {
-            assert_eq!(FieldName::new(name).map(|name| name.as_str().to_owned()), Ok(name.to_owned()));
+        for name in [
+            "a",
+            "src_addr",
+            "errorMessage",
+            "x-amzn.trace@id",
+            "_private",
+            "ID",
+            &"n".repeat(128),
+        ] {
+            assert_eq!(
+                FieldName::new(name).map(|name| name.as_str().to_owned()),
+                Ok(name.to_owned())
+            );
         }
         let refused = [
             ("", FieldNameError::Empty),
@@ -298,7 +328,10 @@ mod tests {
         for (name, error) in refused {
             assert_eq!(FieldName::new(name), Err(error), "{name}");
         }
-        assert_eq!(FieldName::new(&"n".repeat(129)), Err(FieldNameError::TooLong { bytes: 129 }));
+        assert_eq!(
+            FieldName::new(&"n".repeat(129)),
+            Err(FieldNameError::TooLong { bytes: 129 })
+        );
     }
 
     #[test]

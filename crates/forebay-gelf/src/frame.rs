@@ -30,7 +30,13 @@ impl FrameSplitter {
     /// A splitter for frames of at most `limit` bytes that end with `delimiter`.
     #[must_use]
     pub const fn new(delimiter: u8, limit: usize) -> Self {
-        Self { buffer: Vec::new(), start: 0, searched: 0, delimiter, limit }
+        Self {
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            delimiter,
+            limit,
+        }
     }
 
     /// Appends bytes of the stream.
@@ -49,7 +55,8 @@ impl FrameSplitter {
     /// [`FrameTooLong`]: the stream cannot be followed any more.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FrameTooLong> {
         let searched = self.searched.max(self.start);
-        let found = memchr::memchr(self.delimiter, &self.buffer[searched..]).map(|offset| searched + offset);
+        let found = memchr::memchr(self.delimiter, &self.buffer[searched..])
+            .map(|offset| searched + offset);
         let end = found.unwrap_or(self.buffer.len());
         if end - self.start > self.limit {
             return Err(FrameTooLong { limit: self.limit });

@@ -14,8 +14,12 @@ pub fn inflate_payload(payload: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, Pa
     match payload {
         [] | [_] => Err(PayloadError::Short),
         [0x1f, 0x8b, ..] => read(GzDecoder::new(payload), limit),
-        [0x78, second, ..] if (0x7800 + u16::from(*second)) % 31 == 0 => read(ZlibDecoder::new(payload), limit),
-        [first @ (0x1e | 0x1f | 0x78), second, ..] => Err(PayloadError::Magic { bytes: [*first, *second] }),
+        [0x78, second, ..] if (0x7800 + u16::from(*second)) % 31 == 0 => {
+            read(ZlibDecoder::new(payload), limit)
+        }
+        [first @ (0x1e | 0x1f | 0x78), second, ..] => Err(PayloadError::Magic {
+            bytes: [*first, *second],
+        }),
         _ if payload.len() > limit => Err(PayloadError::TooLong { limit }),
         _ => Ok(Cow::Borrowed(payload)),
     }
@@ -45,11 +49,18 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Short => formatter.write_str("the payload has fewer than two bytes"),
-            Self::Magic { bytes: [first, second] } => {
-                write!(formatter, "a payload that begins with {first:02x} {second:02x} has no known format")
+            Self::Magic {
+                bytes: [first, second],
+            } => {
+                write!(
+                    formatter,
+                    "a payload that begins with {first:02x} {second:02x} has no known format"
+                )
             }
             Self::Corrupt => formatter.write_str("the compressed payload is damaged"),
-            Self::TooLong { limit } => write!(formatter, "the payload inflates to more than {limit} bytes"),
+            Self::TooLong { limit } => {
+                write!(formatter, "the payload inflates to more than {limit} bytes")
+            }
         }
     }
 }
@@ -60,7 +71,9 @@ fn read<'p>(reader: impl std::io::Read, limit: usize) -> Result<Cow<'p, [u8]>, P
     let mut inflated = Vec::new();
     // One byte more than allowed tells too long from just right.
     let mut reader = reader.take(limit as u64 + 1);
-    reader.read_to_end(&mut inflated).map_err(|_| PayloadError::Corrupt)?;
+    reader
+        .read_to_end(&mut inflated)
+        .map_err(|_| PayloadError::Corrupt)?;
     if inflated.len() > limit {
         return Err(PayloadError::TooLong { limit });
     }
@@ -82,7 +95,10 @@ mod tests {
                 compressor.compress_into(&text, &mut payload);
                 assert_eq!(inflate_payload(&payload, text.len()).unwrap(), text);
                 let short = text.len() - 1;
-                assert_eq!(inflate_payload(&payload, short), Err(PayloadError::TooLong { limit: short }));
+                assert_eq!(
+                    inflate_payload(&payload, short),
+                    Err(PayloadError::TooLong { limit: short })
+                );
             }
         }
     }
@@ -91,8 +107,14 @@ mod tests {
     fn unknown_beginnings_are_refused() {
         assert_eq!(inflate_payload(b"{", 10), Err(PayloadError::Short));
         for bytes in [[0x78, 0x00], [0x1f, 0x00], [0x1e, 0x0f]] {
-            assert_eq!(inflate_payload(&bytes, 10), Err(PayloadError::Magic { bytes }));
+            assert_eq!(
+                inflate_payload(&bytes, 10),
+                Err(PayloadError::Magic { bytes })
+            );
         }
-        assert_eq!(inflate_payload(&[0x1f, 0x8b, 1, 2, 3], 10), Err(PayloadError::Corrupt));
+        assert_eq!(
+            inflate_payload(&[0x1f, 0x8b, 1, 2, 3], 10),
+            Err(PayloadError::Corrupt)
+        );
     }
 }

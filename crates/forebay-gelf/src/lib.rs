@@ -28,7 +28,9 @@ pub mod testing;
 mod writer;
 
 pub use batch::{Batch, BatchIter, FrameError};
-pub use chunk::{CHUNK_HEADER_BYTES, ChunkError, Chunks, DatagramSize, DatagramSizeError, MAX_CHUNKS, MessageId};
+pub use chunk::{
+    CHUNK_HEADER_BYTES, ChunkError, Chunks, DatagramSize, DatagramSizeError, MAX_CHUNKS, MessageId,
+};
 pub use compress::{Compression, Compressor};
 pub use dechunk::{DechunkError, DechunkLimits, Dechunker};
 pub use encode::{EncodeError, EncodeLimits, Encoded, Encoder};
@@ -44,6 +46,10 @@ pub use repairs::Repairs;
 pub use shorten::shorten;
 pub use writer::{MessageWriter, TextWriter};
 
+#[cfg(feature = "http")]
+pub use sink::http::HttpConfig;
+#[cfg(feature = "tls")]
+pub use sink::tls::{ClientIdentity, Roots, TlsConfig};
 #[cfg(feature = "tokio")]
 pub use sink::{
     Permit, Sink, SinkConfig, Ticket,
@@ -57,7 +63,3 @@ pub use sink::{
     udp::UdpConfig,
     writer::WriterConfig,
 };
-#[cfg(feature = "tls")]
-pub use sink::tls::{ClientIdentity, Roots, TlsConfig};
-#[cfg(feature = "http")]
-pub use sink::http::HttpConfig;

@@ -81,7 +81,14 @@ impl Listener {
         let (arrived, incoming) = mpsc::channel(config.queue.max(1));
         let (set_mode, mode) = watch::channel(Mode::default());
         let set_mode = Arc::new(set_mode);
-        let listener = Self { tcp, udp, config, arrived, mode, _mode: Arc::clone(&set_mode) };
+        let listener = Self {
+            tcp,
+            udp,
+            config,
+            arrived,
+            mode,
+            _mode: Arc::clone(&set_mode),
+        };
         Ok((listener, Messages { incoming }, set_mode))
     }
 
@@ -102,7 +109,14 @@ impl Listener {
     /// # Cancel safety
     /// Dropping the future closes all sockets.
     pub async fn run(self) {
-        let Self { tcp, udp, config, arrived, mode, _mode } = self;
+        let Self {
+            tcp,
+            udp,
+            config,
+            arrived,
+            mode,
+            _mode,
+        } = self;
         let gone = arrived.clone();
         tokio::select! {
             () = gone.closed() => {}
@@ -178,7 +192,11 @@ impl ListenerConfig {
     #[must_use]
     pub fn loopback() -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { tcp: Some(any), udp: Some(any), ..Self::default() }
+        Self {
+            tcp: Some(any),
+            udp: Some(any),
+            ..Self::default()
+        }
     }
 }
 
@@ -202,7 +220,9 @@ async fn accept(
     arrived: mpsc::Sender<Arrived>,
     mode: watch::Receiver<Mode>,
 ) {
-    let Some(tcp) = tcp else { return std::future::pending().await };
+    let Some(tcp) = tcp else {
+        return std::future::pending().await;
+    };
     let mut connections = JoinSet::new();
     let mut number = 0;
     loop {
@@ -279,7 +299,9 @@ async fn read_datagrams(
     arrived: mpsc::Sender<Arrived>,
     mut mode: watch::Receiver<Mode>,
 ) {
-    let Some(udp) = udp else { return std::future::pending().await };
+    let Some(udp) = udp else {
+        return std::future::pending().await;
+    };
     let mut dechunker = Dechunker::default();
     let begun = Instant::now();
     let mut buffer = vec![0; 65_536];
@@ -287,10 +309,24 @@ async fn read_datagrams(
         if mode.wait_for(|mode| !mode.stalled).await.is_err() {
             return;
         }
-        let Ok((count, peer)) = udp.recv_from(&mut buffer).await else { continue };
-        let Ok(Some(payload)) = dechunker.accept(&buffer[..count], begun.elapsed()) else { continue };
-        let Ok(json) = inflate_payload(&payload, config.inflated_bytes) else { continue };
-        if arrived.send(Arrived { json: json.into_owned(), peer, connection: 0 }).await.is_err() {
+        let Ok((count, peer)) = udp.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let Ok(Some(payload)) = dechunker.accept(&buffer[..count], begun.elapsed()) else {
+            continue;
+        };
+        let Ok(json) = inflate_payload(&payload, config.inflated_bytes) else {
+            continue;
+        };
+        if arrived
+            .send(Arrived {
+                json: json.into_owned(),
+                peer,
+                connection: 0,
+            })
+            .await
+            .is_err()
+        {
             return;
         }
     }

@@ -76,15 +76,29 @@ impl Message {
     ///
     /// # Errors
     /// [`MessageError`] if the name breaks a rule or was used before, or the value cannot be kept by a receiver.
-    pub fn set_field(&mut self, name: &str, value: impl Into<Value>) -> Result<&mut Self, MessageError> {
+    pub fn set_field(
+        &mut self,
+        name: &str,
+        value: impl Into<Value>,
+    ) -> Result<&mut Self, MessageError> {
         let name = FieldName::new(name).map_err(MessageError::Name)?;
         let value = value.into();
         if self.position(&name).is_some() {
-            return Err(MessageError::Duplicate { name });
+            return Err(MessageError::Duplicate {
+                name: name.as_str().into(),
+            });
         }
         match &value {
-            Value::Float(number) if !number.is_finite() => return Err(MessageError::NotFinite { name }),
-            Value::Text(text) if is_blank_text(text) => return Err(MessageError::BlankValue { name }),
+            Value::Float(number) if !number.is_finite() => {
+                return Err(MessageError::NotFinite {
+                    name: name.as_str().into(),
+                });
+            }
+            Value::Text(text) if is_blank_text(text) => {
+                return Err(MessageError::BlankValue {
+                    name: name.as_str().into(),
+                });
+            }
             _ => self.fields.push((name, value)),
         }
         Ok(self)
@@ -118,12 +132,30 @@ impl Message {
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] only; [`shorten`](crate::shorten) helps then.
-    pub fn encode_repaired<'e>(&self, encoder: &'e mut Encoder) -> Result<Encoded<'e>, EncodeError> {
-        let or = |text: &'_ str, default: &'static str| if is_blank_text(text) { default.to_owned() } else { text.to_owned() };
-        self.write(encoder, &or(&self.host, "unknown"), &or(&self.short_message, "-"))
+    pub fn encode_repaired<'e>(
+        &self,
+        encoder: &'e mut Encoder,
+    ) -> Result<Encoded<'e>, EncodeError> {
+        let or = |text: &'_ str, default: &'static str| {
+            if is_blank_text(text) {
+                default.to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        self.write(
+            encoder,
+            &or(&self.host, "unknown"),
+            &or(&self.short_message, "-"),
+        )
     }
 
-    fn write<'e>(&self, encoder: &'e mut Encoder, host: &str, short: &str) -> Result<Encoded<'e>, EncodeError> {
+    fn write<'e>(
+        &self,
+        encoder: &'e mut Encoder,
+        host: &str,
+        short: &str,
+    ) -> Result<Encoded<'e>, EncodeError> {
         let mut writer = encoder.begin(host);
         writer.short_message(short);
         if let Some(text) = &self.full_message {
@@ -204,24 +236,24 @@ impl From<bool> for Value {
 
 /// Why a field cannot be part of a message.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MessageError {
     /// The name breaks a rule.
     Name(FieldNameError),
     /// The message has this field already; the receiver would keep one of the two.
     Duplicate {
         /// The name.
-        name: FieldName,
+        name: Box<str>,
     },
     /// NaN and infinities are no JSON: the receiver would drop the whole message.
     NotFinite {
         /// The name.
-        name: FieldName,
+        name: Box<str>,
     },
     /// The receiver drops blank values.
     BlankValue {
         /// The name.
-        name: FieldName,
+        name: Box<str>,
     },
 }
 
@@ -230,8 +262,14 @@ impl fmt::Display for MessageError {
         match self {
             Self::Name(_) => formatter.write_str("bad field name"),
             Self::Duplicate { name } => write!(formatter, "field `{name}` was set before"),
-            Self::NotFinite { name } => write!(formatter, "the value of field `{name}` is not a finite number"),
-            Self::BlankValue { name } => write!(formatter, "the value of field `{name}` is blank; leave the field out"),
+            Self::NotFinite { name } => write!(
+                formatter,
+                "the value of field `{name}` is not a finite number"
+            ),
+            Self::BlankValue { name } => write!(
+                formatter,
+                "the value of field `{name}` is blank; leave the field out"
+            ),
         }
     }
 }

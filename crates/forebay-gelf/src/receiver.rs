@@ -78,7 +78,9 @@ impl std::error::Error for Rejection {}
 /// # Errors
 /// [`Rejection`]: the server drops the message and tells nobody.
 pub fn receive(payload: &[u8]) -> Result<Received, Rejection> {
-    let first = serde_json::Deserializer::from_slice(payload).into_iter::<Value>().next();
+    let first = serde_json::Deserializer::from_slice(payload)
+        .into_iter::<Value>()
+        .next();
     let members = match first {
         Some(Ok(Value::Object(members))) => members,
         Some(Ok(_)) => return Err(Rejection::NotAnObject),
@@ -103,8 +105,15 @@ pub fn receive(payload: &[u8]) -> Result<Received, Rejection> {
     let mut received = Received {
         source,
         message: message.to_owned(),
-        full_message: members.get("full_message").and_then(Value::as_str).map(trim).and_then(non_empty),
-        timestamp_millis: members.get("timestamp").and_then(number).and_then(to_millis),
+        full_message: members
+            .get("full_message")
+            .and_then(Value::as_str)
+            .map(trim)
+            .and_then(non_empty),
+        timestamp_millis: members
+            .get("timestamp")
+            .and_then(number)
+            .and_then(to_millis),
         level: members.get("level").and_then(number).and_then(to_level),
         fields: BTreeMap::new(),
         dropped: Vec::new(),
@@ -139,7 +148,6 @@ fn stored(value: &Value) -> Option<Stored> {
     }
 }
 
-#[expect(clippy::cast_possible_wrap, reason = "the server wraps too")]
 fn stored_number(number: &Number) -> Stored {
     match (number.as_i64(), number.as_u64()) {
         (Some(value), _) => Stored::Integer(value),
@@ -149,7 +157,9 @@ fn stored_number(number: &Number) -> Stored {
 }
 
 fn is_storable(name: &str) -> bool {
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte));
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte));
     !name.is_empty() && is_name && !NEVER_STORED.contains(&name)
 }
 
@@ -161,12 +171,10 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "saturates, and such a time is wrong either way")]
 fn to_millis(seconds: f64) -> Option<i64> {
     (seconds > 0.0).then(|| (seconds * 1000.0).round() as i64)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "levels are small; others saturate")]
 fn to_level(level: f64) -> Option<i64> {
     (level >= 0.0).then_some(level as i64)
 }
@@ -185,13 +193,32 @@ fn non_empty(text: &str) -> Option<String> {
 }
 
 /// Members with a meaning of their own.
-const MEMBERS: [&str; 7] =
-    ["version", "host", "short_message", "message", "full_message", "timestamp", "level"];
+const MEMBERS: [&str; 7] = [
+    "version",
+    "host",
+    "short_message",
+    "message",
+    "full_message",
+    "timestamp",
+    "level",
+];
 
 /// Names that are set already, or that the index keeps for itself.
 const NEVER_STORED: [&str; 14] = [
-    "source", "message", "timestamp", "full_message", "level", "host", "short_message", "_id", "_ttl", "_source", "_all",
-    "_index", "_type", "_score",
+    "source",
+    "message",
+    "timestamp",
+    "full_message",
+    "level",
+    "host",
+    "short_message",
+    "_id",
+    "_ttl",
+    "_source",
+    "_all",
+    "_index",
+    "_type",
+    "_score",
 ];
 
 #[cfg(test)]
@@ -207,9 +234,18 @@ mod tests {
             (r#"{"host":1,"short_message":"m"}"#, Rejection::HostNotText),
             (r#"{"host":" ","short_message":"m"}"#, Rejection::BlankHost),
             (r#"{"host":"h"}"#, Rejection::BlankMessage),
-            (r#"{"host":"h","short_message":"\t"}"#, Rejection::BlankMessage),
-            (r#"{"host":"h","short_message":"\u0000"}"#, Rejection::BlankMessage),
-            (r#"{"host":"h","short_message":5}"#, Rejection::MessageNotText),
+            (
+                r#"{"host":"h","short_message":"\t"}"#,
+                Rejection::BlankMessage,
+            ),
+            (
+                r#"{"host":"h","short_message":"\u0000"}"#,
+                Rejection::BlankMessage,
+            ),
+            (
+                r#"{"host":"h","short_message":5}"#,
+                Rejection::MessageNotText,
+            ),
         ];
         for (payload, rejection) in cases {
             assert_eq!(receive(payload.as_bytes()), Err(rejection), "{payload}");
@@ -232,7 +268,13 @@ mod tests {
             ("f", Stored::Integer(-3)),
             ("i", text("bare")),
         ];
-        assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)));
-        assert_eq!(received.dropped, ["__id", "_b", "_c", "_e2", "_g h", "_source"]);
+        assert_eq!(
+            fields,
+            expected.map(|(name, value)| (name.to_owned(), value))
+        );
+        assert_eq!(
+            received.dropped,
+            ["__id", "_b", "_c", "_e2", "_g h", "_source"]
+        );
     }
 }

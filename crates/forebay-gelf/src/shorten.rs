@@ -31,7 +31,10 @@ pub fn shorten(message: &[u8], limit: usize, target: &mut Vec<u8>) -> Option<u64
     let texts = texts(body)?;
     // Room for the note is kept from the start; its number has at most 20 digits.
     let excess = body.len() + NOTE.len() + 21;
-    let excess = excess.checked_sub(limit).filter(|excess| *excess > 0).unwrap_or(1);
+    let excess = excess
+        .checked_sub(limit)
+        .filter(|excess| *excess > 0)
+        .unwrap_or(1);
     let ceiling = ceiling(&texts, excess)?;
     let start = target.len();
     let (mut copied, mut removed) = (0, 0);
@@ -56,7 +59,12 @@ pub fn shorten(message: &[u8], limit: usize, target: &mut Vec<u8>) -> Option<u64
 /// The length to which texts must be cut so that `excess` bytes go. Each text keeps one byte at least: an empty
 /// `short_message` would lose the whole message.
 fn ceiling(texts: &[Range<usize>], excess: usize) -> Option<usize> {
-    let removed = |ceiling: usize| texts.iter().map(|text| text.len().saturating_sub(ceiling)).sum::<usize>();
+    let removed = |ceiling: usize| {
+        texts
+            .iter()
+            .map(|text| text.len().saturating_sub(ceiling))
+            .sum::<usize>()
+    };
     let (mut low, mut high) = (SHORTEST, texts.iter().map(ExactSizeIterator::len).max()?);
     if removed(low) < excess {
         return None;
@@ -87,7 +95,9 @@ fn texts(body: &[u8]) -> Option<Vec<Range<usize>>> {
                 texts.push(value);
             }
         } else {
-            at = memchr::memchr(b',', &body[at.min(body.len())..]).map_or(body.len(), |offset| at + offset) + 1;
+            at = memchr::memchr(b',', &body[at.min(body.len())..])
+                .map_or(body.len(), |offset| at + offset)
+                + 1;
         }
     }
     Some(texts)

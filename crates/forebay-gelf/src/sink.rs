@@ -18,12 +18,12 @@ pub(crate) mod acceptance;
 pub(crate) mod driver;
 pub(crate) mod error;
 pub(crate) mod health;
-pub(crate) mod inlet;
-pub(crate) mod lane;
-pub(crate) mod retry;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+pub(crate) mod inlet;
+pub(crate) mod lane;
 pub(crate) mod observer;
+pub(crate) mod retry;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
@@ -91,7 +91,10 @@ impl Sink {
             status: Status::new(),
         });
         let inlet = Inlet::new(incoming, Arc::clone(&shared), observer);
-        Ok((Self { shared, parcels }, Driver::new(transport, inlet, config)))
+        Ok((
+            Self { shared, parcels },
+            Driver::new(transport, inlet, config),
+        ))
     }
 
     /// Takes a batch into the window and gives a ticket for it. Waits while the budget is used up: that is the
@@ -132,7 +135,10 @@ impl Sink {
     /// Cancel safe; a dropped future loses its place in the queue.
     pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_>, SinkError> {
         let cost = self.cost(bytes)?;
-        let held = Arc::clone(&self.shared.budget).acquire_many_owned(cost).await.map_err(|_| SinkError::Closed)?;
+        let held = Arc::clone(&self.shared.budget)
+            .acquire_many_owned(cost)
+            .await
+            .map_err(|_| SinkError::Closed)?;
         Ok(Permit { sink: self, held })
     }
 
@@ -158,7 +164,9 @@ impl Sink {
     /// Cancel safe: sending goes on.
     pub async fn flush(&self, patience: Duration) -> Result<(), SinkError> {
         let (done, wait) = oneshot::channel();
-        self.parcels.send(Command::Flush(done)).map_err(|_| SinkError::Closed)?;
+        self.parcels
+            .send(Command::Flush(done))
+            .map_err(|_| SinkError::Closed)?;
         match tokio::time::timeout(patience, wait).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(SinkError::Closed),
@@ -205,7 +213,10 @@ impl Sink {
     fn cost(&self, bytes: usize) -> Result<u32, SinkError> {
         match u32::try_from(bytes) {
             Ok(cost) if bytes <= self.shared.capacity => Ok(cost),
-            _ => Err(SinkError::TooLarge { bytes, limit: self.shared.capacity }),
+            _ => Err(SinkError::TooLarge {
+                bytes,
+                limit: self.shared.capacity,
+            }),
         }
     }
 }
@@ -226,7 +237,11 @@ impl Permit<'_> {
         drop(self.held.split(spare));
         let (settle, settled) = oneshot::channel();
         // A driver that is gone drops the parcel, and the ticket says so.
-        drop(self.sink.parcels.send(Command::Parcel(Parcel::new(batch, self.held, settle))));
+        drop(
+            self.sink
+                .parcels
+                .send(Command::Parcel(Parcel::new(batch, self.held, settle))),
+        );
         Ticket { settled }
     }
 }
@@ -257,7 +272,9 @@ impl Future for Ticket {
     type Output = Result<Acceptance, SinkError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.settled).poll(context).map(|settled| settled.map_err(|_| SinkError::Closed))
+        Pin::new(&mut self.settled)
+            .poll(context)
+            .map(|settled| settled.map_err(|_| SinkError::Closed))
     }
 }
 
@@ -293,10 +310,14 @@ impl Default for SinkConfig {
 impl SinkConfig {
     fn check(&self) -> Result<(), SinkError> {
         if self.budget == 0 || u32::try_from(self.budget).is_err() {
-            return Err(SinkError::config("`budget` must be between 1 byte and 4 GiB"));
+            return Err(SinkError::config(
+                "`budget` must be between 1 byte and 4 GiB",
+            ));
         }
         if self.retry_first.is_zero() || self.retry_cap < self.retry_first {
-            return Err(SinkError::config("`retry_first` must be above 0 and at most `retry_cap`"));
+            return Err(SinkError::config(
+                "`retry_first` must be above 0 and at most `retry_cap`",
+            ));
         }
         Ok(())
     }

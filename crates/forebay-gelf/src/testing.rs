@@ -86,7 +86,14 @@ impl HttpListener {
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Request>)> {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (requests, received) = mpsc::unbounded_channel();
-        Ok((Self { tcp, script: Arc::new(Mutex::new(script.into_iter().collect())), requests }, received))
+        Ok((
+            Self {
+                tcp,
+                script: Arc::new(Mutex::new(script.into_iter().collect())),
+                requests,
+            },
+            received,
+        ))
     }
 
     /// Where it listens.
@@ -129,26 +136,42 @@ async fn serve(
         loop {
             let mut header = String::new();
             stream.read_line(&mut header).await?;
-            let Some((name, value)) = header.trim_end().split_once(':') else { break };
+            let Some((name, value)) = header.trim_end().split_once(':') else {
+                break;
+            };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let length = headers.iter().find(|(name, _)| name == "content-length");
-        let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+        let length = length
+            .and_then(|(_, value)| value.parse().ok())
+            .unwrap_or(0);
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
-        let mut request = Request { line: line.trim_end().to_owned(), headers, body, status: None };
+        let mut request = Request {
+            line: line.trim_end().to_owned(),
+            headers,
+            body,
+            status: None,
+        };
         let answer = loop {
-            let answer = script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let answer = script
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
             match answer.unwrap_or(Answer::Status(202)) {
                 Answer::Delay(wait) => tokio::time::sleep(wait).await,
                 Answer::Drop => break None,
                 Answer::Status(status) => break Some((status, String::new())),
-                Answer::RetryAfter(status, seconds) => break Some((status, format!("Retry-After: {seconds}\r\n"))),
+                Answer::RetryAfter(status, seconds) => {
+                    break Some((status, format!("Retry-After: {seconds}\r\n")));
+                }
             }
         };
         request.status = answer.as_ref().map(|(status, _)| *status);
         drop(requests.send(request));
-        let Some((status, header)) = answer else { return Ok(()) };
+        let Some((status, header)) = answer else {
+            return Ok(());
+        };
         let answer = format!("HTTP/1.1 {status} answer\r\nContent-Length: 0\r\n{header}\r\n");
         stream.get_mut().write_all(answer.as_bytes()).await?;
     }

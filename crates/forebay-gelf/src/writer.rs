@@ -26,7 +26,12 @@ pub struct MessageWriter<'e> {
 impl<'e> MessageWriter<'e> {
     #[inline]
     pub(crate) fn new(encoder: &'e mut Encoder, at: usize) -> Self {
-        Self { encoder, at, fields: 0, members: 0 }
+        Self {
+            encoder,
+            at,
+            fields: 0,
+            members: 0,
+        }
     }
 
     /// The short, descriptive message (GELF `short_message`; required, not blank).
@@ -110,11 +115,15 @@ impl<'e> MessageWriter<'e> {
         }
         let mut end = TIMESTAMP_KEY.len() + seconds.len();
         target[TIMESTAMP_KEY.len()..end].copy_from_slice(seconds);
-        #[expect(clippy::cast_possible_truncation, reason = "below 1,000")]
         let fraction = (millis % 1000) as u16;
         if fraction != 0 {
             let digit = |value: u16| b'0' + (value % 10) as u8;
-            target[end..end + 4].copy_from_slice(&[b'.', digit(fraction / 100), digit(fraction / 10), digit(fraction)]);
+            target[end..end + 4].copy_from_slice(&[
+                b'.',
+                digit(fraction / 100),
+                digit(fraction / 10),
+                digit(fraction),
+            ]);
             end += 4;
             while target[end - 1] == b'0' {
                 end -= 1;
@@ -132,7 +141,18 @@ impl<'e> MessageWriter<'e> {
             return self;
         }
         self.members |= LEVEL;
-        let member = [b',', b'"', b'l', b'e', b'v', b'e', b'l', b'"', b':', b'0' + level.code()];
+        let member = [
+            b',',
+            b'"',
+            b'l',
+            b'e',
+            b'v',
+            b'e',
+            b'l',
+            b'"',
+            b':',
+            b'0' + level.code(),
+        ];
         self.encoder.scratch.room(self.at, member.len())[..member.len()].copy_from_slice(&member);
         self.at += member.len();
         self
@@ -174,7 +194,10 @@ impl<'e> MessageWriter<'e> {
             return self;
         }
         let (wire, key) = name.wire();
-        let target = self.encoder.scratch.room(self.at, FieldName::ROOM + digits.len());
+        let target = self
+            .encoder
+            .scratch
+            .room(self.at, FieldName::ROOM + digits.len());
         put_name(target, wire, key);
         if copy_digits(&mut target[key..], digits) {
             self.fields += 1;
@@ -257,7 +280,12 @@ impl<'e> MessageWriter<'e> {
 
     /// What was written behind the start of the message: the number of additional fields and all bytes.
     pub(crate) fn additional(self) -> (usize, &'e [u8]) {
-        let Self { encoder, at, fields, .. } = self;
+        let Self {
+            encoder,
+            at,
+            fields,
+            ..
+        } = self;
         (fields, encoder.written(at))
     }
 
@@ -266,7 +294,12 @@ impl<'e> MessageWriter<'e> {
     }
 
     #[inline(always)]
-    fn member<const N: usize>(&mut self, bit: u8, key: &[u8; N], write: impl FnOnce(&mut TextWriter<'_>)) -> &mut Self {
+    fn member<const N: usize>(
+        &mut self,
+        bit: u8,
+        key: &[u8; N],
+        write: impl FnOnce(&mut TextWriter<'_>),
+    ) -> &mut Self {
         if self.members & bit != 0 {
             self.encoder.note_duplicate();
             return self;
@@ -275,7 +308,10 @@ impl<'e> MessageWriter<'e> {
             *target = *key;
         }
         let start = self.at + N;
-        let mut text = TextWriter { encoder: self.encoder, at: start };
+        let mut text = TextWriter {
+            encoder: self.encoder,
+            at: start,
+        };
         write(&mut text);
         let end = text.at;
         if is_blank(self.encoder.scratch.slice(start, end)) {
@@ -296,11 +332,19 @@ impl<'e> MessageWriter<'e> {
             self.encoder.fold(name, value, escaped);
             return self;
         }
-        let Some(first) = value.first() else { return self };
+        let Some(first) = value.first() else {
+            return self;
+        };
         let (wire, key) = name.wire();
-        let target = self.encoder.scratch.room(self.at, FieldName::ROOM + value.len());
+        let target = self
+            .encoder
+            .scratch
+            .room(self.at, FieldName::ROOM + value.len());
         put_name(target, wire, key);
-        if copy_clean(&mut target[key + 1..], value) && *first > b' ' && value.len() <= self.encoder.limits.value_bytes {
+        if copy_clean(&mut target[key + 1..], value)
+            && *first > b' '
+            && value.len() <= self.encoder.limits.value_bytes
+        {
             target[key + 1 + value.len()] = b'"';
             self.fields += 1;
             self.at += key + 2 + value.len();
@@ -372,13 +416,18 @@ fn canonical(digits: &[u8]) -> Option<Number> {
     if !text.contains(['.', 'e', 'E']) {
         return None;
     }
-    text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Number::Float)
+    text.parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite())
+        .map(Number::Float)
 }
 
 /// Copies `source` if it is a decimal of at most 18 digits without a leading zero: always JSON, always an `i64`.
 #[inline(always)]
 fn copy_digits(target: &mut [u8], source: &[u8]) -> bool {
-    let Some(target) = target.get_mut(..source.len()) else { return false };
+    let Some(target) = target.get_mut(..source.len()) else {
+        return false;
+    };
     if source.first() == Some(&b'0') && source.len() > 1 {
         return false;
     }
@@ -401,7 +450,9 @@ fn copy_digits(target: &mut [u8], source: &[u8]) -> bool {
         if let Some(last) = target.last_chunk_mut::<4>() {
             *last = *tail;
         }
-        return are_digits(u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail)));
+        return are_digits(
+            u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail)),
+        );
     }
     match (target, source) {
         ([to], [from]) => {

@@ -1,4 +1,8 @@
 //! Chunks, whatever happens to them on the way.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure ends the test, also in its support code"
+)]
 
 use std::time::Duration;
 
@@ -81,7 +85,11 @@ fn chunks_have_this_form() {
         ),
     ]
     ");
-    assert_eq!(datagrams(&payload[..64], size, 1), [payload[..64].to_vec()], "what fits travels without a header");
+    assert_eq!(
+        datagrams(&payload[..64], size, 1),
+        [payload[..64].to_vec()],
+        "what fits travels without a header"
+    );
 }
 
 #[test]
@@ -90,8 +98,17 @@ fn the_129th_chunk_is_refused_before_anything_is_emitted() {
     let limit = size.longest_payload();
     assert_eq!(datagrams(&vec![1; limit], size, 1).len(), MAX_CHUNKS);
     let error = Chunks::new(&vec![1; limit + 1], size, MessageId::from_u64(1)).unwrap_err();
-    assert_eq!(error, ChunkError::TooLong { bytes: limit + 1, limit });
-    assert_eq!(Chunks::new(b"", size, MessageId::from_u64(1)).unwrap_err(), ChunkError::Empty);
+    assert_eq!(
+        error,
+        ChunkError::TooLong {
+            bytes: limit + 1,
+            limit
+        }
+    );
+    assert_eq!(
+        Chunks::new(b"", size, MessageId::from_u64(1)).unwrap_err(),
+        ChunkError::Empty
+    );
     assert!(DatagramSize::new(63).is_err() && DatagramSize::new(65_508).is_err());
 }
 

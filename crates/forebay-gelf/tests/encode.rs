@@ -2,7 +2,8 @@
 #![cfg(feature = "receiver")]
 
 use forebay_gelf::{
-    Batch, EncodeError, EncodeLimits, Encoder, FieldBlock, FieldName, Level, Message, Stored, Value, receive, shorten,
+    Batch, EncodeError, EncodeLimits, Encoder, FieldBlock, FieldName, Level, Message, Stored,
+    Value, receive, shorten,
 };
 use proptest::prelude::*;
 
@@ -17,11 +18,16 @@ fn parse(json: &[u8]) -> serde_json::Value {
 #[test]
 fn a_whole_message_has_this_form() {
     let mut encoder = Encoder::default();
-    let block = FieldBlock::new().text(&FieldName::literal("environment"), "prod").integer(&OTHER, -1);
+    let block = FieldBlock::new()
+        .text(&FieldName::literal("environment"), "prod")
+        .integer(&OTHER, -1);
     let mut message = encoder.begin("aws \"flow\"");
     message
         .short_message_with(|text| {
-            text.push("eni-1").push(" ").push("\u{e9}\n").push_json_text(r"a\tb");
+            text.push("eni-1")
+                .push(" ")
+                .push("\u{e9}\n")
+                .push_json_text(r"a\tb");
         })
         .full_message("line 1\nline 2\u{0}")
         .timestamp_millis(1_712_345_678_900)
@@ -50,7 +56,14 @@ fn times_have_at_most_three_decimals() {
         let mut encoder = Encoder::default();
         let mut message = encoder.begin("h");
         message.short_message("m").timestamp_millis(millis);
-        assert!(message.finish().unwrap().as_str().ends_with(&format!("\"timestamp\":{expected}}}")), "{millis}");
+        assert!(
+            message
+                .finish()
+                .unwrap()
+                .as_str()
+                .ends_with(&format!("\"timestamp\":{expected}}}")),
+            "{millis}"
+        );
     }
     for millis in [0, -1, i64::MIN] {
         let mut encoder = Encoder::default();
@@ -65,22 +78,39 @@ fn times_have_at_most_three_decimals() {
 #[test]
 fn what_a_receiver_would_drop_is_an_error() {
     let mut encoder = Encoder::default();
-    assert_eq!(encoder.begin("h").finish().unwrap_err(), EncodeError::MissingShortMessage);
+    assert_eq!(
+        encoder.begin("h").finish().unwrap_err(),
+        EncodeError::MissingShortMessage
+    );
     for blank in ["", " ", "\t\r\n", "\u{0}", "\u{2003}\u{3000}"] {
         let mut message = encoder.begin("h");
         message.short_message(blank);
-        assert_eq!(message.finish().unwrap_err(), EncodeError::BlankShortMessage, "{blank:?}");
+        assert_eq!(
+            message.finish().unwrap_err(),
+            EncodeError::BlankShortMessage,
+            "{blank:?}"
+        );
         let mut message = encoder.begin(blank);
         message.short_message("m");
-        assert_eq!(message.finish().unwrap_err(), EncodeError::BlankHost, "{blank:?}");
+        assert_eq!(
+            message.finish().unwrap_err(),
+            EncodeError::BlankHost,
+            "{blank:?}"
+        );
     }
     let mut message = encoder.begin("h");
     message.short_message_json_text(r"\u0009\n ");
-    assert_eq!(message.finish().unwrap_err(), EncodeError::BlankShortMessage);
+    assert_eq!(
+        message.finish().unwrap_err(),
+        EncodeError::BlankShortMessage
+    );
     // The encoder is as good as new after each error.
     let mut message = encoder.begin("h");
     message.short_message("m");
-    assert_eq!(message.finish().unwrap().as_str(), r#"{"version":"1.1","host":"h","short_message":"m"}"#);
+    assert_eq!(
+        message.finish().unwrap().as_str(),
+        r#"{"version":"1.1","host":"h","short_message":"m"}"#
+    );
 }
 
 #[test]
@@ -88,17 +118,28 @@ fn a_message_beyond_the_limit_is_an_error_and_can_be_shortened() {
     let limits = EncodeLimits::default();
     let mut encoder = Encoder::new(limits);
     let mut message = encoder.begin("h");
-    message.short_message("m").full_message("\u{1f600}\n".repeat(500_000));
-    assert!(matches!(message.finish(), Err(EncodeError::TooLong { bytes, .. }) if bytes > limits.message_bytes));
+    message
+        .short_message("m")
+        .full_message("\u{1f600}\n".repeat(500_000));
+    assert!(
+        matches!(message.finish(), Err(EncodeError::TooLong { bytes, .. }) if bytes > limits.message_bytes)
+    );
 
     let mut message = encoder.begin("h");
-    message.short_message("m".repeat(5000)).full_message("\u{1f600}\\\n".repeat(30_000)).number_text(&NUMBER, "17");
+    message
+        .short_message("m".repeat(5000))
+        .full_message("\u{1f600}\\\n".repeat(30_000))
+        .number_text(&NUMBER, "17");
     let long = message.finish().unwrap();
     for limit in [61_440, 20_000, 1000, 300] {
         let mut short = b"before".to_vec();
         let removed = shorten(long.as_bytes(), limit, &mut short).unwrap();
         let short = &short[6..];
-        assert!(short.len() <= limit && short.len() + 40 > limit.min(60_000), "{} for {limit}", short.len());
+        assert!(
+            short.len() <= limit && short.len() + 40 > limit.min(60_000),
+            "{} for {limit}",
+            short.len()
+        );
         let json = parse(short);
         assert_eq!(json["_truncated_bytes"], removed);
         assert_eq!(json["_number"], 17);
@@ -130,20 +171,37 @@ fn numbers_that_are_none_are_left_out() {
         let mut message = encoder.begin("h");
         message.short_message("m").number_text(&NUMBER, digits);
         let json = message.finish().unwrap();
-        assert_eq!(parse(json.as_bytes()).get("_number"), expected.as_ref(), "{digits}");
+        assert_eq!(
+            parse(json.as_bytes()).get("_number"),
+            expected.as_ref(),
+            "{digits}"
+        );
         assert_eq!(json.repairs().refused_values, u32::from(expected.is_none()));
     }
     let mut encoder = Encoder::default();
     let mut message = encoder.begin("h");
-    message.short_message("m").float(&NUMBER, f64::NAN).unsigned(&OTHER, u64::MAX);
+    message
+        .short_message("m")
+        .float(&NUMBER, f64::NAN)
+        .unsigned(&OTHER, u64::MAX);
     let json = message.finish().unwrap();
-    assert_eq!((parse(json.as_bytes()).as_object().unwrap().len(), json.repairs().refused_values), (3, 2));
+    assert_eq!(
+        (
+            parse(json.as_bytes()).as_object().unwrap().len(),
+            json.repairs().refused_values
+        ),
+        (3, 2)
+    );
 }
 
 #[test]
 fn json_text_is_repaired_where_it_is_none() {
     let cases: [(&[u8], &str, u32); 10] = [
-        (br#"plain \"quoted\" \u00e9 \ud83d\ude00"#, "plain \"quoted\" \u{e9} \u{1f600}", 0),
+        (
+            br#"plain \"quoted\" \u00e9 \ud83d\ude00"#,
+            "plain \"quoted\" \u{e9} \u{1f600}",
+            0,
+        ),
         (b"raw \" quote", "raw \" quote", 1),
         (b"raw \n control \x00", "raw \n control \0", 2),
         (br"bad \x escape", r"bad \x escape", 1),
@@ -166,24 +224,36 @@ fn json_text_is_repaired_where_it_is_none() {
 
 #[test]
 fn long_values_are_cut_between_characters() {
-    for (value, kept) in [("x".repeat(32_766), 32_766), ("x".repeat(40_000), 32_766), ("\u{20ac}".repeat(20_000), 32_766)] {
+    for (value, kept) in [
+        ("x".repeat(32_766), 32_766),
+        ("x".repeat(40_000), 32_766),
+        ("\u{20ac}".repeat(20_000), 32_766),
+    ] {
         let mut encoder = Encoder::default();
         let mut message = encoder.begin("h");
-        message.short_message("m").text(&TEXT, &value).json_text(&OTHER, &value);
+        message
+            .short_message("m")
+            .text(&TEXT, &value)
+            .json_text(&OTHER, &value);
         let json = message.finish().unwrap();
         let parsed = parse(json.as_bytes());
         let removed = value.len() - kept;
         for name in ["_text", "_other"] {
             assert_eq!(parsed[name].as_str().unwrap(), &value[..kept]);
         }
-        assert_eq!(parsed["_truncated_bytes"].as_u64().unwrap_or(0), 2 * removed as u64);
+        assert_eq!(
+            parsed["_truncated_bytes"].as_u64().unwrap_or(0),
+            2 * removed as u64
+        );
         assert_eq!(json.repairs().truncated_bytes, 2 * removed as u64);
     }
 }
 
 #[test]
 fn fields_beyond_the_cap_are_folded_into_one() {
-    let names: Vec<_> = (0..260).map(|index| FieldName::new(&format!("f{index}")).unwrap()).collect();
+    let names: Vec<_> = (0..260)
+        .map(|index| FieldName::new(&format!("f{index}")).unwrap())
+        .collect();
     let mut encoder = Encoder::default();
     for _ in 0..2 {
         let mut message = encoder.begin("h");
@@ -198,7 +268,10 @@ fn fields_beyond_the_cap_are_folded_into_one() {
         let json = message.finish().unwrap();
         assert_eq!(json.repairs().surplus_fields, 4);
         let parsed = parse(json.as_bytes());
-        assert_eq!(parsed["_surplus_fields"], "f256=v \"q\"\nf257=5\nf258=v \"q\"\nf259=5");
+        assert_eq!(
+            parsed["_surplus_fields"],
+            "f256=v \"q\"\nf257=5\nf258=v \"q\"\nf259=5"
+        );
         assert_eq!(parsed.as_object().unwrap().len(), 3 + 256 + 1);
     }
     assert_eq!(encoder.repairs().surplus_fields, 8);
@@ -212,9 +285,14 @@ fn the_checked_builder_refuses_and_the_repairing_one_counts() {
     assert!(message.set_field("a", " ").is_err());
     message.set_field("a", 1_i64).unwrap();
     insta::assert_snapshot!(message.set_field("a", 2_i64).unwrap_err(), @"field `a` was set before");
-    message.repaired_field("a", Value::Text("x".into())).repaired_field("gl2_source_node", "evil");
+    message
+        .repaired_field("a", Value::Text("x".into()))
+        .repaired_field("gl2_source_node", "evil");
     let mut encoder = Encoder::default();
-    assert_eq!(message.encode(&mut encoder).unwrap_err(), EncodeError::BlankShortMessage);
+    assert_eq!(
+        message.encode(&mut encoder).unwrap_err(),
+        EncodeError::BlankShortMessage
+    );
     let json = message.encode_repaired(&mut encoder).unwrap();
     insta::assert_snapshot!(json.as_str(), @r#"{"version":"1.1","host":"unknown","short_message":"-","_a":"x","_field_gl2_source_node":"evil"}"#);
     assert_eq!((json.repairs().renamed, json.repairs().duplicates), (1, 1));
@@ -230,7 +308,9 @@ fn nothing_is_allocated_per_message_once_warm() {
             let mut message = encoder.begin("aws-flowlogs");
             message
                 .short_message_with(|text| {
-                    text.push("eni-0123456789abcdef0").push(" ACCEPT ").push("caf\u{e9} \"x\"");
+                    text.push("eni-0123456789abcdef0")
+                        .push(" ACCEPT ")
+                        .push("caf\u{e9} \"x\"");
                 })
                 .timestamp_millis(1_712_345_678_901 + index)
                 .text(&TEXT, b"10.0.0.1 \xff")
@@ -261,7 +341,8 @@ fn field() -> impl Strategy<Value = Field> {
         any::<Vec<u8>>().prop_map(Field::Text),
         any::<String>().prop_map(|text| Field::Text(text.into_bytes())),
         any::<Vec<u8>>().prop_map(Field::JsonText),
-        r#"([a-z"]|\\[nu"\\]|\\ud8[0-9a-f]{2}|\\udc[0-9]{2}){0,12}"#.prop_map(|text| Field::JsonText(text.into_bytes())),
+        r#"([a-z"]|\\[nu"\\]|\\ud8[0-9a-f]{2}|\\udc[0-9]{2}){0,12}"#
+            .prop_map(|text| Field::JsonText(text.into_bytes())),
         any::<i64>().prop_map(Field::Integer),
         any::<f64>().prop_map(Field::Float),
         "[-+0-9.e]{0,22}".prop_map(Field::Digits),

@@ -20,7 +20,11 @@ pub struct Driver {
 
 impl Driver {
     pub(crate) fn new(transport: Transport, inlet: Inlet, config: SinkConfig) -> Self {
-        Self { transport, inlet, config }
+        Self {
+            transport,
+            inlet,
+            config,
+        }
     }
 
     /// Runs until [`Sink::close`](crate::Sink::close), or until all handles are dropped and everything is settled.
@@ -29,7 +33,11 @@ impl Driver {
     /// Dropping the future closes the sink and its connections at once. Batches that were not settled report
     /// [`SinkError::Closed`](crate::SinkError::Closed): some of their messages may have arrived.
     pub async fn run(self) -> Report {
-        let Self { transport, inlet, config } = self;
+        let Self {
+            transport,
+            inlet,
+            config,
+        } = self;
         let retry = Retry::new(&config);
         // Each transport's future is boxed: together they would make a large future of every caller's.
         match transport {
@@ -40,7 +48,9 @@ impl Driver {
             Transport::Tcp(tcp) => Box::pin(crate::sink::tcp::run(tcp, &config, inlet)).await,
             #[cfg(feature = "http")]
             Transport::Http(http) => Box::pin(crate::sink::http::run(http, &config, inlet)).await,
-            Transport::Writer(writer) => Box::pin(lane::run(WriterLane::new(writer), retry, inlet)).await,
+            Transport::Writer(writer) => {
+                Box::pin(lane::run(WriterLane::new(writer), retry, inlet)).await
+            }
         }
     }
 }

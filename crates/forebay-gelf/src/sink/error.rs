@@ -30,7 +30,9 @@ pub enum SinkError {
 
 impl SinkError {
     pub(crate) fn config(problem: impl Into<Box<str>>) -> Self {
-        Self::Config { problem: problem.into() }
+        Self::Config {
+            problem: problem.into(),
+        }
     }
 }
 
@@ -40,7 +42,10 @@ impl fmt::Display for SinkError {
             Self::Closed => formatter.write_str("the sink is closed"),
             Self::Full => formatter.write_str("the byte budget of the sink is used up"),
             Self::TooLarge { bytes, limit } => {
-                write!(formatter, "the batch costs {bytes} bytes, the budget of the sink is {limit}; divide it")
+                write!(
+                    formatter,
+                    "the batch costs {bytes} bytes, the budget of the sink is {limit}; divide it"
+                )
             }
             Self::TimedOut => formatter.write_str("not everything was accepted in time"),
             Self::Config { problem } => write!(formatter, "sink settings: {problem}"),

@@ -127,7 +127,11 @@ impl Status {
             state: inner.state.clone(),
             since: inner.since.elapsed(),
             in_flight,
-            stalled: if in_flight == 0 { Duration::ZERO } else { inner.progress.elapsed() },
+            stalled: if in_flight == 0 {
+                Duration::ZERO
+            } else {
+                inner.progress.elapsed()
+            },
         }
     }
 }

@@ -71,10 +71,14 @@ impl HttpConfig {
 
     pub(crate) fn check(&self) -> Result<(), SinkError> {
         if self.urls.is_empty() {
-            return Err(SinkError::config("`urls` is empty; name at least one receiver"));
+            return Err(SinkError::config(
+                "`urls` is empty; name at least one receiver",
+            ));
         }
         if self.concurrency == 0 || self.body_bytes == 0 {
-            return Err(SinkError::config("`concurrency` and `body_bytes` must be above 0"));
+            return Err(SinkError::config(
+                "`concurrency` and `body_bytes` must be above 0",
+            ));
         }
         self.parsed_urls()?;
         self.client().map(drop)
@@ -90,8 +94,9 @@ impl HttpConfig {
         for (name, value) in &self.headers {
             let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| SinkError::config(format!("`{name}` is not a header name")))?;
-            let mut value = reqwest::header::HeaderValue::from_str(value)
-                .map_err(|_| SinkError::config(format!("the value of header `{name}` cannot be sent")))?;
+            let mut value = reqwest::header::HeaderValue::from_str(value).map_err(|_| {
+                SinkError::config(format!("the value of header `{name}` cannot be sent"))
+            })?;
             value.set_sensitive(true);
             headers.append(name, value);
         }
@@ -107,28 +112,47 @@ impl HttpConfig {
         builder = match &self.proxy {
             None => builder.no_proxy(),
             Some(proxy) => {
-                let proxy = reqwest::Proxy::all(&**proxy).map_err(|_| SinkError::config("`proxy` is not a URL"))?;
+                let proxy = reqwest::Proxy::all(&**proxy)
+                    .map_err(|_| SinkError::config("`proxy` is not a URL"))?;
                 builder.proxy(proxy)
             }
         };
-        builder.build().map_err(|error| SinkError::config(format!("HTTP client: {error}")))
+        builder
+            .build()
+            .map_err(|error| SinkError::config(format!("HTTP client: {error}")))
     }
 
     fn parse_url(&self, text: &str) -> Result<Url, SinkError> {
-        let url = Url::parse(text).map_err(|error| SinkError::config(format!("a URL of `urls`: {error}")))?;
-        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
-            return Err(SinkError::config("each of `urls` must be http:// or https:// with a host"));
+        let url = Url::parse(text)
+            .map_err(|error| SinkError::config(format!("a URL of `urls`: {error}")))?;
+        let Some(host) = url
+            .host_str()
+            .filter(|_| matches!(url.scheme(), "http" | "https"))
+        else {
+            return Err(SinkError::config(
+                "each of `urls` must be http:// or https:// with a host",
+            ));
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(SinkError::config("`urls` must not hold a password; use `headers`"));
+            return Err(SinkError::config(
+                "`urls` must not hold a password; use `headers`",
+            ));
         }
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().ok();
+        let address = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .ok();
         if address.is_some_and(|address| !is_allowed(address)) {
-            return Err(SinkError::config("link-local addresses are refused as receivers"));
+            return Err(SinkError::config(
+                "link-local addresses are refused as receivers",
+            ));
         }
         let loopback = address.map_or(host == "localhost", |address| address.is_loopback());
         if url.scheme() == "http" && !self.headers.is_empty() && !loopback {
-            return Err(SinkError::config("`headers` would travel readable over http://; use https://"));
+            return Err(SinkError::config(
+                "`headers` would travel readable over http://; use https://",
+            ));
         }
         Ok(url)
     }

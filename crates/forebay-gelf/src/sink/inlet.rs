@@ -47,8 +47,19 @@ pub(crate) struct Parcel {
 }
 
 impl Parcel {
-    pub(crate) fn new(batch: Batch, held: OwnedSemaphorePermit, settle: oneshot::Sender<Acceptance>) -> Self {
-        Self { batch, refused: Vec::new(), taken: Instant::now(), serial: 0, settle, held }
+    pub(crate) fn new(
+        batch: Batch,
+        held: OwnedSemaphorePermit,
+        settle: oneshot::Sender<Acceptance>,
+    ) -> Self {
+        Self {
+            batch,
+            refused: Vec::new(),
+            taken: Instant::now(),
+            serial: 0,
+            settle,
+            held,
+        }
     }
 
     /// Marks one message as refused for good. Indexes may come in any order.
@@ -127,14 +138,26 @@ impl Inlet {
             self.observer.refused(refusal.reason);
         }
         if accepted > 0 {
-            self.observer.accepted(accepted, grade, parcel.taken.elapsed());
+            self.observer
+                .accepted(accepted, grade, parcel.taken.elapsed());
         }
         self.shared.status.progress(accepted as u64, refused as u64);
-        let Parcel { batch, refused, settle, held, serial, .. } = parcel;
+        let Parcel {
+            batch,
+            refused,
+            settle,
+            held,
+            serial,
+            ..
+        } = parcel;
         // The room is free before the ticket completes, so that whoever waits for one sees the other.
         drop(held);
         // A dropped ticket asks for nothing.
-        drop(settle.send(Acceptance { batch, grade, refused }));
+        drop(settle.send(Acceptance {
+            batch,
+            grade,
+            refused,
+        }));
         self.mark_settled(serial);
     }
 
@@ -187,7 +210,8 @@ impl Inlet {
                 if self.settled.is_empty() {
                     let _ = done.send(());
                 } else {
-                    self.flushes.push((self.first + self.settled.len() as u64, done));
+                    self.flushes
+                        .push((self.first + self.settled.len() as u64, done));
                 }
                 Arrival::Flush
             }
@@ -207,7 +231,9 @@ impl Inlet {
         let first = self.first;
         if self.flushes.iter().any(|(serial, _)| *serial <= first) {
             let waiting = std::mem::take(&mut self.flushes);
-            let (done, open): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(serial, _)| *serial <= first);
+            let (done, open): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|(serial, _)| *serial <= first);
             self.flushes = open;
             for (_, done) in done {
                 let _ = done.send(());
@@ -218,7 +244,10 @@ impl Inlet {
 
 impl fmt::Debug for Inlet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Inlet").field("unsettled", &self.unsettled).finish_non_exhaustive()
+        formatter
+            .debug_struct("Inlet")
+            .field("unsettled", &self.unsettled)
+            .finish_non_exhaustive()
     }
 }
 

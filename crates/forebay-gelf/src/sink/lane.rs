@@ -18,7 +18,11 @@ pub(crate) trait Lane: Send {
     fn name(&self) -> &str;
 
     /// Sends what is left of a batch. Must be cancel safe: how far it came is kept in the lane.
-    fn advance(&mut self, parcel: &mut Parcel, observer: &dyn Observer) -> impl Future<Output = io::Result<()>> + Send;
+    fn advance(
+        &mut self,
+        parcel: &mut Parcel,
+        observer: &dyn Observer,
+    ) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Ends in good order.
     fn end(&mut self) -> impl Future<Output = ()> + Send;
@@ -73,7 +77,11 @@ pub(crate) async fn run(mut lane: impl Lane, mut retry: Retry, mut inlet: Inlet)
     inlet.end()
 }
 
-async fn advance(lane: &mut impl Lane, parcel: Option<&mut Parcel>, observer: &dyn Observer) -> io::Result<()> {
+async fn advance(
+    lane: &mut impl Lane,
+    parcel: Option<&mut Parcel>,
+    observer: &dyn Observer,
+) -> io::Result<()> {
     match parcel {
         Some(parcel) => lane.advance(parcel, observer).await,
         None => std::future::pending().await,

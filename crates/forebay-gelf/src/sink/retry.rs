@@ -15,12 +15,20 @@ pub(crate) struct Retry {
 
 impl Retry {
     pub(crate) fn new(config: &SinkConfig) -> Self {
-        Self { first: config.retry_first, cap: config.retry_cap, failures: 0, state: config.seed }
+        Self {
+            first: config.retry_first,
+            cap: config.retry_cap,
+            failures: 0,
+            state: config.seed,
+        }
     }
 
     /// The wait after one more failure: anything up to `first` doubled with each failure, at most `cap`.
     pub(crate) fn next_wait(&mut self) -> Duration {
-        let ceiling = self.first.saturating_mul(1 << self.failures.min(20)).min(self.cap);
+        let ceiling = self
+            .first
+            .saturating_mul(1 << self.failures.min(20))
+            .min(self.cap);
         self.failures = self.failures.saturating_add(1);
         let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
         // At least a tenth: a draw near zero would be no wait at all.
@@ -56,9 +64,14 @@ mod tests {
         };
         let mut retry = Retry::new(&config);
         for failure in 0..100_u32 {
-            let ceiling = Duration::from_millis(100).saturating_mul(1 << failure.min(20)).min(config.retry_cap);
+            let ceiling = Duration::from_millis(100)
+                .saturating_mul(1 << failure.min(20))
+                .min(config.retry_cap);
             let wait = retry.next_wait();
-            assert!(wait >= ceiling / 10 && wait <= ceiling, "{failure}: {wait:?}");
+            assert!(
+                wait >= ceiling / 10 && wait <= ceiling,
+                "{failure}: {wait:?}"
+            );
         }
         assert_ne!(retry.next_wait(), retry.next_wait());
         retry.reset();

@@ -71,7 +71,10 @@ impl TcpConfig {
             "`addresses` is empty; name at least one receiver as host:port"
         } else if self.addresses.iter().any(|address| !has_port(address)) {
             "each of `addresses` must be host:port"
-        } else if self.connect_timeout.is_zero() || self.handshake_timeout.is_zero() || self.close_wait.is_zero() {
+        } else if self.connect_timeout.is_zero()
+            || self.handshake_timeout.is_zero()
+            || self.close_wait.is_zero()
+        {
             "timeouts must be above 0"
         } else {
             #[cfg(feature = "tls")]
@@ -86,11 +89,18 @@ impl TcpConfig {
 
 pub(crate) async fn run(config: TcpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
     #[cfg(feature = "tls")]
-    let connector = match config.tls.as_ref().map(crate::sink::tls::TlsConfig::connector).transpose() {
+    let connector = match config
+        .tls
+        .as_ref()
+        .map(crate::sink::tls::TlsConfig::connector)
+        .transpose()
+    {
         Ok(connector) => connector,
         Err(error) => {
             // `Sink::open` has checked it; only the system's certificate store can have changed since.
-            inlet.set_state(crate::sink::health::State::Misconfigured { reason: error.to_string().into() });
+            inlet.set_state(crate::sink::health::State::Misconfigured {
+                reason: error.to_string().into(),
+            });
             return inlet.end();
         }
     };
@@ -127,5 +137,7 @@ pub enum Proof {
 }
 
 pub(crate) fn has_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

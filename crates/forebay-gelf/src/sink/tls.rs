@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -39,13 +41,17 @@ impl TlsConfig {
             .with_safe_default_protocol_versions()
             .map_err(|error| SinkError::config(format!("TLS: {error}")))?;
         let builder = if self.danger_accept_invalid_certs {
-            tracing::warn!("TLS certificates are not verified: anybody in between can read and change what is sent");
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new(&provider)))
+            tracing::warn!(
+                "TLS certificates are not verified: anybody in between can read and change what is sent"
+            );
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Unverified::new(&provider)))
         } else {
             match &self.roots {
-                Roots::Platform => builder
-                    .with_platform_verifier()
-                    .map_err(|error| SinkError::config(format!("TLS roots of the system: {error}")))?,
+                Roots::Platform => builder.with_platform_verifier().map_err(|error| {
+                    SinkError::config(format!("TLS roots of the system: {error}"))
+                })?,
                 Roots::Pem(pem) => builder.with_root_certificates(read_roots(pem)?),
             }
         };
@@ -83,7 +89,10 @@ impl ClientIdentity {
     /// The chain, leaf first, and the key (PKCS#8, PKCS#1 or SEC1).
     #[must_use]
     pub fn from_pem(certificates: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        Self { certificates: certificates.into(), key: key.into() }
+        Self {
+            certificates: certificates.into(),
+            key: key.into(),
+        }
     }
 
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SinkError> {
@@ -91,11 +100,14 @@ impl ClientIdentity {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| SinkError::config(format!("client certificate: {error}")))?;
         if chain.is_empty() {
-            return Err(SinkError::config("client certificate: the PEM text holds no certificate"));
+            return Err(SinkError::config(
+                "client certificate: the PEM text holds no certificate",
+            ));
         }
         // The parser's own message could quote the text, so only the fact is told.
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|_| SinkError::config("client key: the PEM text holds no readable private key"))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
+            SinkError::config("client key: the PEM text holds no readable private key")
+        })?;
         Ok((chain, key))
     }
 }
@@ -107,7 +119,10 @@ impl fmt::Debug for TlsConfig {
             .field("roots", &self.roots)
             .field("client", &self.client.is_some())
             .field("server_name", &self.server_name)
-            .field("danger_accept_invalid_certs", &self.danger_accept_invalid_certs)
+            .field(
+                "danger_accept_invalid_certs",
+                &self.danger_accept_invalid_certs,
+            )
             .finish()
     }
 }
@@ -130,11 +145,16 @@ impl fmt::Debug for ClientIdentity {
 fn read_roots(pem: &[u8]) -> Result<RootCertStore, SinkError> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| SinkError::config(format!("CA certificates: {error}")))?;
-        store.add(certificate).map_err(|error| SinkError::config(format!("CA certificates: {error}")))?;
+        let certificate =
+            certificate.map_err(|error| SinkError::config(format!("CA certificates: {error}")))?;
+        store
+            .add(certificate)
+            .map_err(|error| SinkError::config(format!("CA certificates: {error}")))?;
     }
     if store.is_empty() {
-        return Err(SinkError::config("CA certificates: the PEM text holds none"));
+        return Err(SinkError::config(
+            "CA certificates: the PEM text holds none",
+        ));
     }
     Ok(store)
 }
@@ -147,7 +167,9 @@ struct Unverified {
 
 impl Unverified {
     fn new(provider: &CryptoProvider) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms }
+        Self {
+            algorithms: provider.signature_verification_algorithms,
+        }
     }
 }
 

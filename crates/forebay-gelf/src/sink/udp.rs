@@ -35,7 +35,11 @@ impl UdpConfig {
     /// Default settings for one receiver.
     #[must_use]
     pub fn new(address: impl Into<Box<str>>) -> Self {
-        Self { address: address.into(), datagram: DatagramSize::default(), compression: Compression::default() }
+        Self {
+            address: address.into(),
+            datagram: DatagramSize::default(),
+            compression: Compression::default(),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), SinkError> {
@@ -126,10 +130,22 @@ impl Lane for UdpLane {
             match outcome {
                 Ok(()) => observer.written(1, self.payload.len()),
                 Err(ChunkError::TooLong { bytes, limit }) => {
-                    parcel.refuse(self.message, RefusalReason::TooLong { bytes, limit: Some(limit) });
+                    parcel.refuse(
+                        self.message,
+                        RefusalReason::TooLong {
+                            bytes,
+                            limit: Some(limit),
+                        },
+                    );
                 }
                 // A batch holds no empty message, and nothing compresses to nothing.
-                Err(ChunkError::Empty) => parcel.refuse(self.message, RefusalReason::TooLong { bytes: 0, limit: None }),
+                Err(ChunkError::Empty) => parcel.refuse(
+                    self.message,
+                    RefusalReason::TooLong {
+                        bytes: 0,
+                        limit: None,
+                    },
+                ),
             }
             self.message += 1;
             self.id = None;
@@ -146,7 +162,10 @@ async fn connect(address: &str) -> io::Result<UdpSocket> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host(address).await? {
         if !is_allowed(address.ip()) {
-            failure = io::Error::new(io::ErrorKind::PermissionDenied, "link-local addresses are refused");
+            failure = io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "link-local addresses are refused",
+            );
             continue;
         }
         let local: SocketAddr = match address {

@@ -20,14 +20,23 @@ pub struct WriterConfig {
 
 impl WriterConfig {
     /// Wraps a writer; `name` is what health calls it.
-    pub fn new(name: impl Into<Box<str>>, writer: impl AsyncWrite + Send + Unpin + 'static) -> Self {
-        Self { writer: Box::new(writer), name: name.into() }
+    pub fn new(
+        name: impl Into<Box<str>>,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self {
+            writer: Box::new(writer),
+            name: name.into(),
+        }
     }
 }
 
 impl fmt::Debug for WriterConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("WriterConfig").field("name", &self.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("WriterConfig")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +50,11 @@ pub(crate) struct WriterLane {
 
 impl WriterLane {
     pub(crate) fn new(config: WriterConfig) -> Self {
-        Self { writer: config.writer, name: config.name, written: 0 }
+        Self {
+            writer: config.writer,
+            name: config.name,
+            written: 0,
+        }
     }
 }
 

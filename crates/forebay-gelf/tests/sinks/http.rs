@@ -9,7 +9,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::{PATIENCE, batch, number_of, open, padded, quick_sink, settled};
 
-async fn receiver(script: impl IntoIterator<Item = Answer>) -> (HttpConfig, UnboundedReceiver<Request>) {
+async fn receiver(
+    script: impl IntoIterator<Item = Answer>,
+) -> (HttpConfig, UnboundedReceiver<Request>) {
     let (listener, requests) = HttpListener::bind(script).await.unwrap();
     let mut config = HttpConfig::new(format!("http://{}/gelf", listener.address().unwrap()));
     config.misconfigured_wait = Duration::from_millis(30);
@@ -20,12 +22,17 @@ async fn receiver(script: impl IntoIterator<Item = Answer>) -> (HttpConfig, Unbo
 }
 
 fn inflate(request: &Request) -> Vec<u8> {
-    let gzip = request.headers.iter().any(|(name, value)| name == "content-encoding" && value == "gzip");
+    let gzip = request
+        .headers
+        .iter()
+        .any(|(name, value)| name == "content-encoding" && value == "gzip");
     if !gzip {
         return request.body.clone();
     }
     let mut body = Vec::new();
-    flate2::read::GzDecoder::new(&request.body[..]).read_to_end(&mut body).unwrap();
+    flate2::read::GzDecoder::new(&request.body[..])
+        .read_to_end(&mut body)
+        .unwrap();
     body
 }
 
@@ -36,7 +43,10 @@ async fn each_message_is_one_request_and_202_accepts_it() {
         config.gzip = gzip;
         let (sink, _driver) = open(config, quick_sink());
         let acceptance = settled(sink.send(batch(0..20)).await.unwrap()).await;
-        assert_eq!((acceptance.accepted(), acceptance.grade), (20, Grade::Status));
+        assert_eq!(
+            (acceptance.accepted(), acceptance.grade),
+            (20, Grade::Status)
+        );
         let mut numbers = Vec::new();
         for _ in 0..20 {
             let request = requests.recv().await.unwrap();
@@ -51,7 +61,12 @@ async fn each_message_is_one_request_and_202_accepts_it() {
 
 #[tokio::test]
 async fn bad_messages_are_refused_and_the_others_accepted() {
-    let (mut config, _requests) = receiver([Answer::Status(202), Answer::Status(400), Answer::Status(413)]).await;
+    let (mut config, _requests) = receiver([
+        Answer::Status(202),
+        Answer::Status(400),
+        Answer::Status(413),
+    ])
+    .await;
     config.concurrency = 1;
     config.body_bytes = 2000;
     let (sink, _driver) = open(config, quick_sink());
@@ -60,9 +75,28 @@ async fn bad_messages_are_refused_and_the_others_accepted() {
         all.push_json(message).unwrap();
     }
     let acceptance = settled(sink.send(all).await.unwrap()).await;
-    let refused: Vec<_> = acceptance.refused.iter().map(|refusal| (refusal.index, refusal.reason)).collect();
-    assert_eq!(refused[..2], [(1, RefusalReason::Status(400)), (2, RefusalReason::Status(413))]);
-    assert!(matches!(refused[2], (5, RefusalReason::TooLong { limit: Some(2000), .. })));
+    let refused: Vec<_> = acceptance
+        .refused
+        .iter()
+        .map(|refusal| (refusal.index, refusal.reason))
+        .collect();
+    assert_eq!(
+        refused[..2],
+        [
+            (1, RefusalReason::Status(400)),
+            (2, RefusalReason::Status(413))
+        ]
+    );
+    assert!(matches!(
+        refused[2],
+        (
+            5,
+            RefusalReason::TooLong {
+                limit: Some(2000),
+                ..
+            }
+        )
+    ));
     assert_eq!(acceptance.accepted(), 3);
 }
 
@@ -111,9 +145,15 @@ async fn a_sender_that_is_not_welcome_waits_and_says_so() {
         let ticket = sink.send(batch(0..1)).await.unwrap();
         let mut health = sink.health();
         while !matches!(health.state, State::Misconfigured { .. }) {
-            health = tokio::time::timeout(PATIENCE, sink.health_changed(&health)).await.unwrap();
+            health = tokio::time::timeout(PATIENCE, sink.health_changed(&health))
+                .await
+                .unwrap();
         }
-        assert_eq!(settled(ticket).await.accepted(), 1, "the message is kept and sent once it is welcome");
+        assert_eq!(
+            settled(ticket).await.accepted(),
+            1,
+            "the message is kept and sent once it is welcome"
+        );
     }
 }
 
@@ -122,12 +162,24 @@ async fn a_receiver_that_does_not_answer_in_time_is_asked_again() {
     let (mut config, _requests) = receiver([Answer::Delay(PATIENCE)]).await;
     config.request_timeout = Duration::from_millis(100);
     let (sink, _driver) = open(config, quick_sink());
-    assert_eq!(settled(sink.send(batch(0..1)).await.unwrap()).await.accepted(), 1);
+    assert_eq!(
+        settled(sink.send(batch(0..1)).await.unwrap())
+            .await
+            .accepted(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn bulk_puts_one_message_per_line_and_finds_the_bad_one() {
-    let (mut config, mut requests) = receiver([Answer::Status(400), Answer::Status(202), Answer::Status(400), Answer::Status(202), Answer::Status(400)]).await;
+    let (mut config, mut requests) = receiver([
+        Answer::Status(400),
+        Answer::Status(202),
+        Answer::Status(400),
+        Answer::Status(202),
+        Answer::Status(400),
+    ])
+    .await;
     config.bulk = true;
     config.concurrency = 1;
     let (sink, _driver) = open(config, quick_sink());
@@ -147,17 +199,31 @@ async fn bulk_puts_one_message_per_line_and_finds_the_bad_one() {
 
 #[tokio::test]
 async fn secrets_never_travel_readable_nor_show_up_in_text() {
-    let open = |config: HttpConfig| Sink::open(config, quick_sink(), std::sync::Arc::new(())).map(drop);
+    let open =
+        |config: HttpConfig| Sink::open(config, quick_sink(), std::sync::Arc::new(())).map(drop);
     let (mut config, mut requests) = receiver([]).await;
-    config.headers.push(("authorization".into(), "Bearer canary".into()));
+    config
+        .headers
+        .push(("authorization".into(), "Bearer canary".into()));
     assert!(!format!("{config:?}").contains("canary"));
     let (sink, _driver) = crate::support::open(config.clone(), quick_sink());
     settled(sink.send(batch(0..1)).await.unwrap()).await;
     let request = requests.recv().await.unwrap();
-    assert!(request.headers.contains(&("authorization".into(), "Bearer canary".into())));
-    for url in ["http://graylog.example/gelf", "https://user:canary@graylog.example/gelf", "ftp://graylog.example/", "http://169.254.169.254/gelf"] {
+    assert!(
+        request
+            .headers
+            .contains(&("authorization".into(), "Bearer canary".into()))
+    );
+    for url in [
+        "http://graylog.example/gelf",
+        "https://user:canary@graylog.example/gelf",
+        "ftp://graylog.example/",
+        "http://169.254.169.254/gelf",
+    ] {
         config.urls = vec![url.into()];
-        let Err(SinkError::Config { problem }) = open(config.clone()) else { panic!("{url} was taken") };
+        let Err(SinkError::Config { problem }) = open(config.clone()) else {
+            panic!("{url} was taken")
+        };
         assert!(!problem.contains("canary"));
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_gelf::listener::Messages;
-use forebay_gelf::{Batch, Encoder, FieldName, Report, Sink, SinkConfig, Stored, TcpConfig, Ticket, Transport};
+use forebay_gelf::{
+    Batch, Encoder, FieldName, Report, Sink, SinkConfig, Stored, TcpConfig, Ticket, Transport,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -28,7 +30,10 @@ pub(crate) fn padded(numbers: std::ops::Range<i64>, padding: usize) -> Batch {
     let mut batch = Batch::new();
     for number in numbers {
         let mut message = encoder.begin("test");
-        message.short_message("numbered").integer(&NUMBER, number).text(&PADDING, "x".repeat(padding));
+        message
+            .short_message("numbered")
+            .integer(&NUMBER, number)
+            .text(&PADDING, "x".repeat(padding));
         batch.push(&message.finish().unwrap());
     }
     batch
@@ -36,7 +41,11 @@ pub(crate) fn padded(numbers: std::ops::Range<i64>, padding: usize) -> Batch {
 
 /// The number of one message.
 pub(crate) fn number_of(json: &[u8]) -> i64 {
-    match forebay_gelf::receive(json).expect("whole messages only").fields.get("number") {
+    match forebay_gelf::receive(json)
+        .expect("whole messages only")
+        .fields
+        .get("number")
+    {
         Some(Stored::Integer(number)) => *number,
         other => panic!("no number but {other:?}"),
     }
@@ -57,28 +66,44 @@ pub(crate) fn quick_tcp(address: impl ToString) -> TcpConfig {
     config
 }
 
-pub(crate) fn open(transport: impl Into<Transport>, config: SinkConfig) -> (Sink, JoinHandle<Report>) {
+pub(crate) fn open(
+    transport: impl Into<Transport>,
+    config: SinkConfig,
+) -> (Sink, JoinHandle<Report>) {
     let (sink, driver) = Sink::open(transport, config, Arc::new(())).unwrap();
     (sink, tokio::spawn(driver.run()))
 }
 
 /// How often each number arrived. Checks that the numbers of each connection never go back, and that half a frame is
 /// only ever the last thing of a connection that was cut. Stops once all are there.
-pub(crate) async fn collect(messages: &mut Messages, expected: std::ops::Range<i64>) -> BTreeMap<i64, usize> {
+pub(crate) async fn collect(
+    messages: &mut Messages,
+    expected: std::ops::Range<i64>,
+) -> BTreeMap<i64, usize> {
     let mut seen = BTreeMap::new();
     let mut last = BTreeMap::new();
     let mut cut = std::collections::BTreeSet::new();
     let all = expected.count();
     while seen.len() < all {
-        let arrived = tokio::time::timeout(PATIENCE, messages.next()).await.expect("messages come in time").unwrap();
-        assert!(!cut.contains(&arrived.connection), "something follows half a frame");
+        let arrived = tokio::time::timeout(PATIENCE, messages.next())
+            .await
+            .expect("messages come in time")
+            .unwrap();
+        assert!(
+            !cut.contains(&arrived.connection),
+            "something follows half a frame"
+        );
         if arrived.receive().is_err() {
             cut.insert(arrived.connection);
             continue;
         }
         let number = number_of(&arrived.json);
         if let Some(last) = last.insert(arrived.connection, number) {
-            assert!(last < number, "{number} after {last} on connection {}", arrived.connection);
+            assert!(
+                last < number,
+                "{number} after {last} on connection {}",
+                arrived.connection
+            );
         }
         *seen.entry(number).or_insert(0) += 1;
     }
@@ -86,7 +111,10 @@ pub(crate) async fn collect(messages: &mut Messages, expected: std::ops::Range<i
 }
 
 pub(crate) async fn settled(ticket: Ticket) -> forebay_gelf::Acceptance {
-    tokio::time::timeout(PATIENCE, ticket).await.expect("accepted in time").expect("the driver runs")
+    tokio::time::timeout(PATIENCE, ticket)
+        .await
+        .expect("accepted in time")
+        .expect("the driver runs")
 }
 
 /// What a proxy does to one connection.
@@ -128,7 +156,9 @@ async fn pass(mut client: TcpStream, target: SocketAddr, fault: Fault) -> std::i
     let mut passed = 0;
     loop {
         let room = match fault {
-            Fault::ResetAfter(limit) | Fault::CloseAfter(limit) => (limit - passed).min(buffer.len()),
+            Fault::ResetAfter(limit) | Fault::CloseAfter(limit) => {
+                (limit - passed).min(buffer.len())
+            }
             Fault::Slow(bytes) => bytes,
             Fault::None | Fault::Swallow => buffer.len(),
         };

@@ -8,7 +8,9 @@ use forebay_gelf::testing::{Faults, faulty_listener};
 use forebay_gelf::{Balance, Grade, Proof, Sink, SinkError, State};
 use tokio::net::TcpListener;
 
-use crate::support::{Fault, PATIENCE, batch, collect, open, padded, proxy, quick_sink, quick_tcp, settled};
+use crate::support::{
+    Fault, PATIENCE, batch, collect, open, padded, proxy, quick_sink, quick_tcp, settled,
+};
 
 async fn receiver() -> (std::net::SocketAddr, Messages, Faults) {
     let (listener, messages, faults) = faulty_listener(ListenerConfig::loopback()).await.unwrap();
@@ -23,13 +25,25 @@ async fn a_message_is_accepted_when_the_receiver_answers_the_close() {
     let (sink, driver) = open(quick_tcp(address), quick_sink());
     let ticket = sink.send(batch(0..3)).await.unwrap();
     let acceptance = settled(ticket).await;
-    assert_eq!((acceptance.accepted(), acceptance.grade), (3, Grade::Closed));
-    assert_eq!(collect(&mut messages, 0..3).await.values().sum::<usize>(), 3);
+    assert_eq!(
+        (acceptance.accepted(), acceptance.grade),
+        (3, Grade::Closed)
+    );
+    assert_eq!(
+        collect(&mut messages, 0..3).await.values().sum::<usize>(),
+        3
+    );
     assert_eq!(sink.in_flight(), 0);
     let report = sink.close(PATIENCE).await;
-    assert_eq!((report.accepted, report.refused, report.unsettled), (3, 0, 0));
+    assert_eq!(
+        (report.accepted, report.refused, report.unsettled),
+        (3, 0, 0)
+    );
     assert_eq!(driver.await.unwrap(), report);
-    assert!(matches!(sink.send(batch(0..1)).await.unwrap_err().reason(), SinkError::Closed));
+    assert!(matches!(
+        sink.send(batch(0..1)).await.unwrap_err().reason(),
+        SinkError::Closed
+    ));
 }
 
 #[tokio::test]
@@ -47,7 +61,10 @@ async fn enough_further_bytes_prove_a_message_without_a_close() {
     }
     assert_eq!(settled(first).await.grade, Grade::Overrun);
     assert_eq!(collect(&mut messages, 0..40).await.len(), 40);
-    assert!(tickets.last_mut().unwrap().poll_now().unwrap().is_none(), "nothing followed the last one");
+    assert!(
+        tickets.last_mut().unwrap().poll_now().unwrap().is_none(),
+        "nothing followed the last one"
+    );
     sink.flush(PATIENCE).await.unwrap();
     assert_eq!(settled(tickets.pop().unwrap()).await.grade, Grade::Closed);
 }
@@ -56,7 +73,9 @@ async fn enough_further_bytes_prove_a_message_without_a_close() {
 async fn kernel_proof_never_closes_the_connection() {
     let (address, mut messages, _) = receiver().await;
     let mut tcp = quick_tcp(address);
-    tcp.proof = Proof::Kernel { age: Duration::from_millis(30) };
+    tcp.proof = Proof::Kernel {
+        age: Duration::from_millis(30),
+    };
     let (sink, _driver) = open(tcp, quick_sink());
     for number in 0..3 {
         let acceptance = settled(sink.send(batch(number..number + 1)).await.unwrap()).await;
@@ -81,7 +100,11 @@ async fn survives(faults: Vec<Fault>) -> usize {
         async move {
             let mut tickets = Vec::new();
             for number in 0..300 {
-                tickets.push(sink.send(padded(number * 10..number * 10 + 10, 100)).await.unwrap());
+                tickets.push(
+                    sink.send(padded(number * 10..number * 10 + 10, 100))
+                        .await
+                        .unwrap(),
+                );
                 assert!(sink.in_flight() <= budget);
             }
             for ticket in tickets {
@@ -92,7 +115,10 @@ async fn survives(faults: Vec<Fault>) -> usize {
     let seen = collect(&mut messages, 0..3000).await;
     sending.await.unwrap();
     let report = sink.close(PATIENCE).await;
-    assert_eq!((report.accepted, report.refused, report.unsettled), (3000, 0, 0));
+    assert_eq!(
+        (report.accepted, report.refused, report.unsettled),
+        (3000, 0, 0)
+    );
     driver.await.unwrap();
     seen.values().sum::<usize>() - 3000
 }
@@ -104,7 +130,12 @@ async fn a_well_receiver_sees_no_repeats() {
 
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_frame_loses_nothing() {
-    let repeats = survives(vec![Fault::ResetAfter(1001), Fault::ResetAfter(0), Fault::ResetAfter(70_003)]).await;
+    let repeats = survives(vec![
+        Fault::ResetAfter(1001),
+        Fault::ResetAfter(0),
+        Fault::ResetAfter(70_003),
+    ])
+    .await;
     assert!(repeats > 0, "the test is too soft");
 }
 
@@ -134,16 +165,34 @@ async fn a_stalled_receiver_fills_the_budget_and_stops_the_sender() {
     tcp.close_wait = PATIENCE;
     let (sink, _driver) = open(tcp, config);
     let mut sent = 0;
-    while tokio::time::timeout(Duration::from_millis(200), sink.send(padded(sent..sent + 1, 1000))).await.is_ok() {
+    while tokio::time::timeout(
+        Duration::from_millis(200),
+        sink.send(padded(sent..sent + 1, 1000)),
+    )
+    .await
+    .is_ok()
+    {
         sent += 1;
         assert!(sink.in_flight() <= 64 * 1024);
     }
-    assert!((40..64).contains(&sent), "{sent} batches of about 1,100 bytes fill 64 KiB");
+    assert!(
+        (40..64).contains(&sent),
+        "{sent} batches of about 1,100 bytes fill 64 KiB"
+    );
     assert!(sink.health().stalled >= Duration::from_millis(200));
-    assert!(matches!(sink.try_send(padded(0..1, 1000)).unwrap_err().reason(), SinkError::Full));
-    assert_eq!(sink.flush(Duration::from_millis(20)).await, Err(SinkError::TimedOut));
+    assert!(matches!(
+        sink.try_send(padded(0..1, 1000)).unwrap_err().reason(),
+        SinkError::Full
+    ));
+    assert_eq!(
+        sink.flush(Duration::from_millis(20)).await,
+        Err(SinkError::TimedOut)
+    );
     faults.stall(false);
-    assert_eq!(collect(&mut messages, 0..sent).await.len(), usize::try_from(sent).unwrap());
+    assert_eq!(
+        collect(&mut messages, 0..sent).await.len(),
+        usize::try_from(sent).unwrap()
+    );
     sink.flush(PATIENCE).await.unwrap();
     assert_eq!(sink.in_flight(), 0);
 }
@@ -156,7 +205,10 @@ async fn a_receiver_that_dies_unread_loses_nothing_that_was_accepted() {
     faults.stall(true);
     let mut ticket = sink.send(batch(10..20)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(ticket.poll_now().unwrap().is_none(), "unread bytes are not accepted");
+    assert!(
+        ticket.poll_now().unwrap().is_none(),
+        "unread bytes are not accepted"
+    );
     faults.reset();
     faults.stall(false);
     assert_eq!(settled(ticket).await.accepted(), 10);
@@ -172,7 +224,9 @@ async fn a_receiver_that_comes_late_gets_what_waited() {
     let ticket = sink.send(batch(0..5)).await.unwrap();
     let mut health = sink.health();
     while !matches!(health.state, State::Down { .. }) {
-        health = tokio::time::timeout(PATIENCE, sink.health_changed(&health)).await.unwrap();
+        health = tokio::time::timeout(PATIENCE, sink.health_changed(&health))
+            .await
+            .unwrap();
     }
     let mut config = ListenerConfig::default();
     config.tcp = Some(address);
@@ -212,7 +266,11 @@ async fn round_robin_uses_all_receivers() {
         settled(ticket).await;
     }
     for messages in [&mut first_messages, &mut second_messages] {
-        assert!(messages.try_next().is_some() && messages.try_next().is_some() && messages.try_next().is_none());
+        assert!(
+            messages.try_next().is_some()
+                && messages.try_next().is_some()
+                && messages.try_next().is_none()
+        );
     }
 }
 
@@ -247,7 +305,10 @@ async fn a_dropped_driver_closes_the_sink() {
     let ticket = sink.send(batch(0..1)).await.unwrap();
     drop(driver);
     assert_eq!(ticket.await.unwrap_err(), SinkError::Closed);
-    assert!(matches!(sink.send(batch(0..1)).await.unwrap_err().reason(), SinkError::Closed));
+    assert!(matches!(
+        sink.send(batch(0..1)).await.unwrap_err().reason(),
+        SinkError::Closed
+    ));
     assert_eq!(sink.health().state, State::Closed);
 }
 
@@ -257,6 +318,9 @@ async fn a_batch_beyond_the_budget_is_handed_back() {
     config.budget = 100;
     let (sink, _driver) = open(quick_tcp("127.0.0.1:9"), config);
     let error = sink.send(padded(0..1, 200)).await.unwrap_err();
-    assert!(matches!(error.reason(), SinkError::TooLarge { limit: 100, .. }));
+    assert!(matches!(
+        error.reason(),
+        SinkError::TooLarge { limit: 100, .. }
+    ));
     assert_eq!(error.into_batch().len(), 1);
 }

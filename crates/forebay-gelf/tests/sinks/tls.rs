@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_gelf::{ClientIdentity, Grade, Roots, Sink, SinkError, State, TcpConfig, TlsConfig};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
 use tokio::io::AsyncReadExt as _;
@@ -35,7 +37,10 @@ struct Leaf {
 
 fn leaf(authority: &Authority, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     change(&mut params);
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &authority.issuer).unwrap();
@@ -43,20 +48,30 @@ fn leaf(authority: &Authority, name: &str, change: impl FnOnce(&mut CertificateP
 }
 
 /// A TLS receiver of NUL frames; gives the address and all bytes that arrive.
-async fn receiver(leaf: &Leaf, clients: Option<&Authority>) -> (SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
+async fn receiver(
+    leaf: &Leaf,
+    clients: Option<&Authority>,
+) -> (SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(authority) => {
             let mut roots = rustls::RootCertStore::empty();
             roots.add(authority.issuer.der().clone()).unwrap();
-            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+                Arc::new(roots),
+                provider,
+            );
             builder.with_client_cert_verifier(verifier.build().unwrap())
         }
     };
     let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap();
-    let config = builder.with_single_cert(vec![leaf.certificate.der().clone()], key).unwrap();
+    let config = builder
+        .with_single_cert(vec![leaf.certificate.der().clone()], key)
+        .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -66,7 +81,9 @@ async fn receiver(leaf: &Leaf, clients: Option<&Authority>) -> (SocketAddr, mpsc
             let (stream, _) = listener.accept().await.unwrap();
             let (acceptor, bytes) = (acceptor.clone(), bytes.clone());
             tokio::spawn(async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
                 let mut all = Vec::new();
                 // A sender that was refused closes without farewell.
                 let _ = stream.read_to_end(&mut all).await;
@@ -93,7 +110,10 @@ async fn a_trusted_receiver_gets_and_proves_messages() {
     let (address, mut arrived) = receiver(&leaf(&authority, "graylog.test", |_| {}), None).await;
     let (sink, _driver) = open(config(address, &authority), quick_sink());
     let acceptance = settled(sink.send(batch(0..50)).await.unwrap()).await;
-    assert_eq!((acceptance.accepted(), acceptance.grade), (50, Grade::Closed));
+    assert_eq!(
+        (acceptance.accepted(), acceptance.grade),
+        (50, Grade::Closed)
+    );
     let bytes = arrived.recv().await.unwrap();
     let numbers: Vec<_> = bytes.split_terminator_frames().map(number_of).collect();
     assert_eq!(numbers, (0..50).collect::<Vec<_>>());
@@ -105,7 +125,9 @@ trait Frames {
 
 impl Frames for Vec<u8> {
     fn split_terminator_frames(&self) -> impl Iterator<Item = &[u8]> {
-        self.strip_suffix(&[0]).expect("the last frame ends too").split(|byte| *byte == 0)
+        self.strip_suffix(&[0])
+            .expect("the last frame ends too")
+            .split(|byte| *byte == 0)
     }
 }
 
@@ -114,8 +136,13 @@ async fn is_refused(config: TcpConfig, mut arrived: mpsc::UnboundedReceiver<Vec<
     let (sink, _driver) = open(config, quick_sink());
     let mut ticket = sink.send(batch(0..5)).await.unwrap();
     let mut health = sink.health();
-    while !matches!(health.state, State::Down { .. } | State::Misconfigured { .. }) {
-        health = tokio::time::timeout(PATIENCE, sink.health_changed(&health)).await.unwrap();
+    while !matches!(
+        health.state,
+        State::Down { .. } | State::Misconfigured { .. }
+    ) {
+        health = tokio::time::timeout(PATIENCE, sink.health_changed(&health))
+            .await
+            .unwrap();
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(ticket.poll_now().unwrap().is_none(), "{case}");
@@ -128,11 +155,16 @@ async fn is_refused(config: TcpConfig, mut arrived: mpsc::UnboundedReceiver<Vec<
 async fn receivers_with_wrong_certificates_get_nothing() {
     let ours = authority();
     let other = authority();
-    let cases: [(&str, &Authority, &str, fn(&mut CertificateParams)); 5] = [
+    type Change = fn(&mut CertificateParams);
+    let cases: [(&str, &Authority, &str, Change); 5] = [
         ("unknown authority", &other, "graylog.test", |_| {}),
         ("other name", &ours, "elsewhere.test", |_| {}),
-        ("expired", &ours, "graylog.test", |params| params.not_after = rcgen::date_time_ymd(2001, 1, 1)),
-        ("not yet valid", &ours, "graylog.test", |params| params.not_before = rcgen::date_time_ymd(2999, 1, 1)),
+        ("expired", &ours, "graylog.test", |params| {
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1)
+        }),
+        ("not yet valid", &ours, "graylog.test", |params| {
+            params.not_before = rcgen::date_time_ymd(2999, 1, 1)
+        }),
         ("for clients only", &ours, "graylog.test", |params| {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         }),
@@ -154,7 +186,11 @@ async fn a_receiver_without_tls_gets_nothing_readable() {
     let mut buffer = vec![0; 4096];
     let count = stream.read(&mut buffer).await.unwrap();
     assert_eq!(buffer[0], 22, "a TLS handshake record");
-    assert!(!buffer[..count].windows(8).any(|window| window == b"numbered"));
+    assert!(
+        !buffer[..count]
+            .windows(8)
+            .any(|window| window == b"numbered")
+    );
     drop(stream);
     assert!(ticket.poll_now().unwrap().is_none());
 }
@@ -167,14 +203,22 @@ async fn a_receiver_that_asks_for_a_certificate_gets_it() {
     let (address, mut arrived) = receiver(&server, Some(&authority)).await;
     let mut with = config(address, &authority);
     if let Some(tls) = &mut with.tls {
-        tls.client = Some(ClientIdentity::from_pem(client.certificate.pem(), client.key.serialize_pem()));
+        tls.client = Some(ClientIdentity::from_pem(
+            client.certificate.pem(),
+            client.key.serialize_pem(),
+        ));
         assert!(!format!("{tls:?}").contains("BEGIN"));
     }
     let (sink, _driver) = open(with, quick_sink());
     settled(sink.send(batch(0..1)).await.unwrap()).await;
     assert!(!arrived.recv().await.unwrap().is_empty());
     let (address, arrived) = receiver(&server, Some(&authority)).await;
-    is_refused(config(address, &authority), arrived, "no client certificate").await;
+    is_refused(
+        config(address, &authority),
+        arrived,
+        "no client certificate",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -197,7 +241,9 @@ async fn broken_pem_is_an_error_at_start_that_quotes_nothing() {
     if let Some(tls) = &mut broken.tls {
         tls.client = Some(ClientIdentity::from_pem(authority.pem.clone(), "canary"));
     }
-    let Err(SinkError::Config { problem }) = Sink::open(broken, quick_sink(), Arc::new(())).map(drop) else {
+    let Err(SinkError::Config { problem }) =
+        Sink::open(broken, quick_sink(), Arc::new(())).map(drop)
+    else {
         panic!("a broken key was taken")
     };
     assert!(problem.contains("client key") && !problem.contains("canary"));

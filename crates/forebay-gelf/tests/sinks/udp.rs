@@ -19,9 +19,15 @@ async fn each_compression_arrives_whole_and_chunked() {
             batch.push_json(message).unwrap();
         }
         let acceptance = settled(sink.send(batch).await.unwrap()).await;
-        assert_eq!((acceptance.accepted(), acceptance.grade), (5, Grade::Kernel));
+        assert_eq!(
+            (acceptance.accepted(), acceptance.grade),
+            (5, Grade::Kernel)
+        );
         for number in 0..5 {
-            let arrived = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap().unwrap();
+            let arrived = tokio::time::timeout(PATIENCE, messages.next())
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(number_of(&arrived.json), number, "{compression:?}");
         }
     }
@@ -41,9 +47,20 @@ async fn a_message_beyond_128_chunks_is_refused_and_its_neighbours_are_sent() {
     }
     let acceptance = settled(sink.send(batch).await.unwrap()).await;
     assert_eq!(acceptance.accepted(), 2);
-    let [refusal] = acceptance.refused[..] else { panic!("{:?}", acceptance.refused) };
+    let [refusal] = acceptance.refused[..] else {
+        panic!("{:?}", acceptance.refused)
+    };
     assert_eq!(refusal.index, 1);
-    assert!(matches!(refusal.reason, RefusalReason::TooLong { limit: Some(8704), .. }), "{refusal:?}");
+    assert!(
+        matches!(
+            refusal.reason,
+            RefusalReason::TooLong {
+                limit: Some(8704),
+                ..
+            }
+        ),
+        "{refusal:?}"
+    );
     for number in [0, 2] {
         assert_eq!(number_of(&messages.next().await.unwrap().json), number);
     }

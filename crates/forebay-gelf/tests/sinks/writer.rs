@@ -18,14 +18,21 @@ struct Shaky {
 }
 
 impl AsyncWrite for Shaky {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let mut calls = self.calls.lock().unwrap();
         *calls += 1;
         if *calls % 5 == 0 {
             return Poll::Ready(Err(io::ErrorKind::StorageFull.into()));
         }
         let count = bytes.len().min(37);
-        self.written.lock().unwrap().extend_from_slice(&bytes[..count]);
+        self.written
+            .lock()
+            .unwrap()
+            .extend_from_slice(&bytes[..count]);
         Poll::Ready(Ok(count))
     }
 
@@ -49,7 +56,10 @@ async fn lines_are_whole_whatever_the_writer_does() {
     let report = sink.close(PATIENCE).await;
     assert_eq!((report.accepted, report.unsettled), (6, 0));
     let written = shaky.written.lock().unwrap().clone();
-    let numbers: Vec<_> = written.split_inclusive(|byte| *byte == b'\n').map(number_of).collect();
+    let numbers: Vec<_> = written
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(number_of)
+        .collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
     assert!(written.ends_with(b"}\n"));
 }

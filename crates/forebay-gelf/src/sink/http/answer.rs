@@ -11,7 +11,10 @@ pub(crate) enum Outcome {
     /// This sender is not welcome as it is set up.
     Misconfigured(u16),
     /// Try the same again.
-    Transient { reason: Box<str>, retry_after: Option<Duration> },
+    Transient {
+        reason: Box<str>,
+        retry_after: Option<Duration>,
+    },
 }
 
 /// Sorts a status by who has to act. What is unknown is never blamed on the message.
@@ -63,7 +66,16 @@ mod tests {
             assert_eq!(classify(status, None), Outcome::Misconfigured(status));
         }
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
-            assert!(matches!(classify(status, None), Outcome::Transient { retry_after: None, .. }), "{status}");
+            assert!(
+                matches!(
+                    classify(status, None),
+                    Outcome::Transient {
+                        retry_after: None,
+                        ..
+                    }
+                ),
+                "{status}"
+            );
         }
     }
 

@@ -21,18 +21,27 @@ use crate::sink::retry::Retry;
 use crate::sink::tcp::receivers::Receivers;
 
 pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
-    let (client, urls) = match config.client().and_then(|client| Ok((client, config.parsed_urls()?))) {
+    let (client, urls) = match config
+        .client()
+        .and_then(|client| Ok((client, config.parsed_urls()?)))
+    {
         Ok(parts) => parts,
         Err(error) => {
             // `Sink::open` has checked it; only the system's certificate store can have changed since.
-            inlet.set_state(State::Misconfigured { reason: error.to_string().into() });
+            inlet.set_state(State::Misconfigured {
+                reason: error.to_string().into(),
+            });
             return inlet.end();
         }
     };
     inlet.set_state(State::Ready);
     Http {
         receivers: Receivers::new(urls.len(), config.balance),
-        compressor: Compressor::new(if config.gzip { Compression::Gzip } else { Compression::None }),
+        compressor: Compressor::new(if config.gzip {
+            Compression::Gzip
+        } else {
+            Compression::None
+        }),
         retry: Retry::new(sink),
         config,
         client,
@@ -105,8 +114,14 @@ impl Http {
 
     fn arrive(&mut self, arrival: Arrival) {
         match arrival {
-            Arrival::Parcel(parcel) if parcel.batch.is_empty() => self.inlet.settle(parcel, Grade::Status),
-            Arrival::Parcel(parcel) => self.open.push_back(Open { parcel, next: 0, settled: 0 }),
+            Arrival::Parcel(parcel) if parcel.batch.is_empty() => {
+                self.inlet.settle(parcel, Grade::Status)
+            }
+            Arrival::Parcel(parcel) => self.open.push_back(Open {
+                parcel,
+                next: 0,
+                settled: 0,
+            }),
             Arrival::Flush => {}
             Arrival::Gone => self.ending = true,
             Arrival::Close(deadline) => {
@@ -125,24 +140,43 @@ impl Http {
     /// Starts requests up to the limit.
     fn fill(&mut self) {
         while self.pause.is_none() && self.requests.len() < self.config.concurrency {
-            let Some(job) = self.again.pop_front().or_else(|| self.next_job()) else { return };
-            let Some(open) = find(&mut self.open, job.serial) else { continue };
-            let body = make_body(&open.parcel.batch, job, self.config.bulk, &mut self.compressor);
+            let Some(job) = self.again.pop_front().or_else(|| self.next_job()) else {
+                return;
+            };
+            let Some(open) = find(&mut self.open, job.serial) else {
+                continue;
+            };
+            let body = make_body(
+                &open.parcel.batch,
+                job,
+                self.config.bulk,
+                &mut self.compressor,
+            );
             self.inlet.observer().written(job.to - job.from, body.len());
             let receiver = self.receivers.choose(Instant::now());
-            let Some(url) = self.urls.get(receiver) else { return };
-            let mut request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+            let Some(url) = self.urls.get(receiver) else {
+                return;
+            };
+            let mut request = self
+                .client
+                .post(url.clone())
+                .header(CONTENT_TYPE, "application/json")
+                .body(body);
             if self.config.gzip {
                 request = request.header(CONTENT_ENCODING, "gzip");
             }
-            self.requests.spawn(async move { (job, receiver, exchange(request).await) });
+            self.requests
+                .spawn(async move { (job, receiver, exchange(request).await) });
         }
     }
 
     /// The next messages that no request has taken; refuses what no request can carry.
     fn next_job(&mut self) -> Option<Job> {
         loop {
-            let open = self.open.iter_mut().find(|open| open.next < open.parcel.batch.len())?;
+            let open = self
+                .open
+                .iter_mut()
+                .find(|open| open.next < open.parcel.batch.len())?;
             let (from, serial) = (open.next, open.parcel.serial());
             let limit = self.config.body_bytes;
             let newline = usize::from(self.config.bulk);
@@ -159,7 +193,13 @@ impl Http {
                 open.next = to;
                 return Some(Job { serial, from, to });
             }
-            open.parcel.refuse(from, RefusalReason::TooLong { bytes, limit: Some(limit) });
+            open.parcel.refuse(
+                from,
+                RefusalReason::TooLong {
+                    bytes,
+                    limit: Some(limit),
+                },
+            );
             open.next += 1;
             self.settle_messages(serial, 1);
         }
@@ -183,16 +223,26 @@ impl Http {
             Outcome::Refused(_) => {
                 // One message spoils the body: halve until it stands alone.
                 let middle = job.from + (job.to - job.from) / 2;
-                self.again.push_front(Job { from: middle, ..job });
+                self.again.push_front(Job {
+                    from: middle,
+                    ..job
+                });
                 self.again.push_front(Job { to: middle, ..job });
             }
             Outcome::Misconfigured(status) => {
                 let reason = format!("HTTP status {status}: {}", advice(status));
-                self.inlet.set_state(State::Misconfigured { reason: reason.clone().into() });
+                self.inlet.set_state(State::Misconfigured {
+                    reason: reason.clone().into(),
+                });
                 self.postpone(job, receiver, &reason, Some(self.config.misconfigured_wait));
             }
-            Outcome::Transient { reason, retry_after } => {
-                self.inlet.set_state(State::Down { reason: reason.clone() });
+            Outcome::Transient {
+                reason,
+                retry_after,
+            } => {
+                self.inlet.set_state(State::Down {
+                    reason: reason.clone(),
+                });
                 self.postpone(job, receiver, &reason, retry_after);
             }
         }
@@ -200,11 +250,19 @@ impl Http {
 
     /// Sends a job again: to another receiver at once, or after a wait.
     fn postpone(&mut self, job: Job, receiver: usize, reason: &str, at_least: Option<Duration>) {
-        let host = self.urls.get(receiver).and_then(Url::host_str).unwrap_or_default();
+        let host = self
+            .urls
+            .get(receiver)
+            .and_then(Url::host_str)
+            .unwrap_or_default();
         tracing::debug!(host, reason, "request failed");
-        self.inlet.observer().disconnected(host, reason, job.to - job.from);
+        self.inlet
+            .observer()
+            .disconnected(host, reason, job.to - job.from);
         // Kept in the order of sending, as far as answers allow.
-        let at = self.again.partition_point(|other| (other.serial, other.from) < (job.serial, job.from));
+        let at = self
+            .again
+            .partition_point(|other| (other.serial, other.from) < (job.serial, job.from));
         self.again.insert(at, job);
         let now = Instant::now();
         self.receivers.failed(receiver, now);
@@ -219,8 +277,12 @@ impl Http {
     }
 
     fn settle_messages(&mut self, serial: u64, count: usize) {
-        let index = self.open.partition_point(|open| open.parcel.serial() < serial);
-        let Some(open) = self.open.get_mut(index) else { return };
+        let index = self
+            .open
+            .partition_point(|open| open.parcel.serial() < serial);
+        let Some(open) = self.open.get_mut(index) else {
+            return;
+        };
         open.settled += count;
         if open.settled == open.parcel.batch.len() {
             if let Some(open) = self.open.remove(index) {
@@ -232,7 +294,8 @@ impl Http {
 
 fn find(open: &mut VecDeque<Open>, serial: u64) -> Option<&mut Open> {
     let index = open.partition_point(|open| open.parcel.serial() < serial);
-    open.get_mut(index).filter(|open| open.parcel.serial() == serial)
+    open.get_mut(index)
+        .filter(|open| open.parcel.serial() == serial)
 }
 
 fn make_body(batch: &Batch, job: Job, bulk: bool, compressor: &mut Compressor) -> Vec<u8> {
@@ -261,7 +324,11 @@ async fn exchange(request: reqwest::RequestBuilder) -> Outcome {
         Err(error) => return failed(error),
     };
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let mut length = 0;
     loop {
         match response.chunk().await {
@@ -270,7 +337,10 @@ async fn exchange(request: reqwest::RequestBuilder) -> Outcome {
             Err(error) => return failed(error),
         }
         if length > LONGEST_ANSWER {
-            return Outcome::Transient { reason: "the answer is too long".into(), retry_after: None };
+            return Outcome::Transient {
+                reason: "the answer is too long".into(),
+                retry_after: None,
+            };
         }
     }
 }

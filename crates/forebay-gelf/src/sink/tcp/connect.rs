@@ -26,14 +26,30 @@ pub(crate) type Connector = Option<tokio_rustls::TlsConnector>;
 #[cfg(not(feature = "tls"))]
 pub(crate) type Connector = ();
 
-pub(crate) async fn connect(config: TcpConfig, connector: Connector, receiver: usize) -> Result<Line, Failure> {
-    let address = config.addresses.get(receiver).map_or("", |address| &**address);
-    let failure = |reason: String| Failure { receiver, reason: reason.into(), misconfigured: false };
+pub(crate) async fn connect(
+    config: TcpConfig,
+    connector: Connector,
+    receiver: usize,
+) -> Result<Line, Failure> {
+    let address = config
+        .addresses
+        .get(receiver)
+        .map_or("", |address| &**address);
+    let failure = |reason: String| Failure {
+        receiver,
+        reason: reason.into(),
+        misconfigured: false,
+    };
     let begun = Instant::now();
     let socket = match timeout(config.connect_timeout, reach(address)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return Err(failure(error.to_string())),
-        Err(_) => return Err(failure(format!("no connection within {:?}", config.connect_timeout))),
+        Err(_) => {
+            return Err(failure(format!(
+                "no connection within {:?}",
+                config.connect_timeout
+            )));
+        }
     };
     let round_trip = begun.elapsed();
     let send_buffer = match tune(&socket, &config) {
@@ -63,7 +79,10 @@ pub(crate) fn is_allowed(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !address.is_link_local(),
         IpAddr::V6(address) => {
-            !address.is_unicast_link_local() && !address.to_ipv4_mapped().is_some_and(|mapped| mapped.is_link_local())
+            !address.is_unicast_link_local()
+                && !address
+                    .to_ipv4_mapped()
+                    .is_some_and(|mapped| mapped.is_link_local())
         }
     }
 }
@@ -72,7 +91,10 @@ async fn reach(address: &str) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host(address).await? {
         if !is_allowed(address.ip()) {
-            failure = io::Error::new(io::ErrorKind::PermissionDenied, "link-local addresses are refused");
+            failure = io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "link-local addresses are refused",
+            );
             continue;
         }
         match TcpStream::connect(address).await {
@@ -107,8 +129,14 @@ async fn secure(
     address: &str,
     receiver: usize,
 ) -> Result<Stream, Failure> {
-    let Some(connector) = connector else { return Ok(Stream::Plain(socket)) };
-    let host = config.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).unwrap_or_else(|| host_of(address));
+    let Some(connector) = connector else {
+        return Ok(Stream::Plain(socket));
+    };
+    let host = config
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.server_name.as_deref())
+        .unwrap_or_else(|| host_of(address));
     let name = rustls_pki_types::ServerName::try_from(host.to_owned()).map_err(|_| Failure {
         receiver,
         reason: format!("`{host}` cannot be verified: not a host name").into(),
@@ -119,7 +147,11 @@ async fn secure(
         Ok(Err(error)) => {
             // Certificates do not mend themselves; a closed connection may.
             let misconfigured = error.kind() == io::ErrorKind::InvalidData;
-            Err(Failure { receiver, reason: format!("TLS: {error}").into(), misconfigured })
+            Err(Failure {
+                receiver,
+                reason: format!("TLS: {error}").into(),
+                misconfigured,
+            })
         }
         Err(_) => Err(Failure {
             receiver,
@@ -130,8 +162,13 @@ async fn secure(
 }
 
 #[cfg(not(feature = "tls"))]
-#[expect(clippy::unused_async, reason = "awaits with the feature `tls`")]
-async fn secure(socket: TcpStream, _: &TcpConfig, (): Connector, _: &str, _: usize) -> Result<Stream, Failure> {
+async fn secure(
+    socket: TcpStream,
+    _: &TcpConfig,
+    (): Connector,
+    _: &str,
+    _: usize,
+) -> Result<Stream, Failure> {
     Ok(Stream::Plain(socket))
 }
 

@@ -19,7 +19,12 @@ use crate::sink::tcp::line::{Line, Progress, Sent, prove_by_close};
 use crate::sink::tcp::receivers::Receivers;
 use crate::sink::tcp::{Proof, TcpConfig};
 
-pub(crate) async fn run(config: TcpConfig, connector: Connector, sink: &SinkConfig, inlet: Inlet) -> Report {
+pub(crate) async fn run(
+    config: TcpConfig,
+    connector: Connector,
+    sink: &SinkConfig,
+    inlet: Inlet,
+) -> Report {
     Tcp {
         receivers: Receivers::new(config.addresses.len(), config.balance),
         connector,
@@ -29,7 +34,9 @@ pub(crate) async fn run(config: TcpConfig, connector: Connector, sink: &SinkConf
         config,
         inlet,
         waiting: VecDeque::new(),
-        link: Link::Down { until: Instant::now() },
+        link: Link::Down {
+            until: Instant::now(),
+        },
         closing: Vec::new(),
         closes: JoinSet::new(),
         next_close: 0,
@@ -61,7 +68,9 @@ struct Tcp {
 /// The connection in use, or the way to it.
 enum Link {
     /// None; the next attempt is due then.
-    Down { until: Instant },
+    Down {
+        until: Instant,
+    },
     /// None, and none needed before there is something to send.
     Idle,
     Connecting(Pin<Box<dyn Future<Output = Result<Line, Failure>> + Send>>),
@@ -139,7 +148,9 @@ impl Tcp {
             Event::Connected(Err(failure)) => {
                 let address = self.address(failure.receiver).to_owned();
                 let reason: Box<str> = format!("{address}: {}", failure.reason).into();
-                self.inlet.observer().disconnected(&address, &failure.reason, 0);
+                self.inlet
+                    .observer()
+                    .disconnected(&address, &failure.reason, 0);
                 self.inlet.set_state(if failure.misconfigured {
                     State::Misconfigured { reason }
                 } else {
@@ -155,7 +166,9 @@ impl Tcp {
 
     /// Books bytes that the current line took.
     fn note_written(&mut self, mut bytes: usize) {
-        let Link::Up(line) = &mut self.link else { return };
+        let Link::Up(line) = &mut self.link else {
+            return;
+        };
         let now = Instant::now();
         let start = line.written - line.head as u64;
         line.written += bytes as u64;
@@ -173,16 +186,24 @@ impl Tcp {
             }
             bytes -= length;
             end += length as u64;
-            let Some(parcel) = self.waiting.pop_front() else { return };
+            let Some(parcel) = self.waiting.pop_front() else {
+                return;
+            };
             self.inlet.observer().written(parcel.batch.len(), length);
             line.unproven += length;
-            line.sent.push_back(Sent { parcel, end, at: now });
+            line.sent.push_back(Sent {
+                parcel,
+                end,
+                at: now,
+            });
         }
     }
 
     /// Settles what the rules prove by now.
     fn settle_proven(&mut self) {
-        let Link::Up(line) = &mut self.link else { return };
+        let Link::Up(line) = &mut self.link else {
+            return;
+        };
         let now = Instant::now();
         while let Some(front) = line.sent.front() {
             let (proven, grade) = match self.config.proof {
@@ -192,7 +213,9 @@ impl Tcp {
             if !proven {
                 return;
             }
-            let Some(sent) = line.sent.pop_front() else { return };
+            let Some(sent) = line.sent.pop_front() else {
+                return;
+            };
             line.unproven -= sent.parcel.batch.byte_len();
             self.inlet.settle(sent.parcel, grade);
             self.retry.reset();
@@ -202,12 +225,16 @@ impl Tcp {
 
     /// When the current line has to be closed for proof.
     fn rotation_due(&self) -> Option<Instant> {
-        let Link::Up(line) = &self.link else { return None };
+        let Link::Up(line) = &self.link else {
+            return None;
+        };
         if line.stale {
             return Some(Instant::now());
         }
         let renewal = line.opened + self.config.renew_after;
-        let Some(oldest) = line.sent.front() else { return (line.head == 0).then_some(renewal) };
+        let Some(oldest) = line.sent.front() else {
+            return (line.head == 0).then_some(renewal);
+        };
         let now = Instant::now();
         let drained = self.waiting.is_empty();
         match self.config.proof {
@@ -221,23 +248,37 @@ impl Tcp {
 
     /// Whether a close is due but the receiver takes too little to reach the end of a batch.
     fn is_stuck(&self) -> bool {
-        let Link::Up(line) = &self.link else { return false };
-        line.head > 0 && self.rotation_due().is_some_and(|due| due + self.config.close_wait <= Instant::now())
+        let Link::Up(line) = &self.link else {
+            return false;
+        };
+        line.head > 0
+            && self
+                .rotation_due()
+                .is_some_and(|due| due + self.config.close_wait <= Instant::now())
     }
 
     /// Half-closes the current line and leaves it to be proven; new data will go to a fresh one.
     fn rotate_if_due(&mut self) {
-        if self.closing.len() >= MAX_CLOSING || !self.rotation_due().is_some_and(|due| due <= Instant::now()) {
+        if self.closing.len() >= MAX_CLOSING
+            || self.rotation_due().is_none_or(|due| due > Instant::now())
+        {
             return;
         }
         match std::mem::replace(&mut self.link, Link::Idle) {
             Link::Up(line) if line.head == 0 => {
                 let id = self.next_close;
                 self.next_close += 1;
-                let Line { stream, receiver, round_trip, sent, .. } = *line;
+                let Line {
+                    stream,
+                    receiver,
+                    round_trip,
+                    sent,
+                    ..
+                } = *line;
                 self.closing.push(Closing { id, receiver, sent });
                 let wait = self.config.close_wait;
-                self.closes.spawn(async move { (id, prove_by_close(stream, wait, round_trip).await) });
+                self.closes
+                    .spawn(async move { (id, prove_by_close(stream, wait, round_trip).await) });
             }
             other => self.link = other,
         }
@@ -245,7 +286,9 @@ impl Tcp {
 
     /// A former line is proven, or failed.
     fn closed(&mut self, id: u64, proof: Result<(), Box<str>>) {
-        let Some(index) = self.closing.iter().position(|closing| closing.id == id) else { return };
+        let Some(index) = self.closing.iter().position(|closing| closing.id == id) else {
+            return;
+        };
         let closing = self.closing.swap_remove(index);
         match proof {
             Ok(()) => {
@@ -260,7 +303,9 @@ impl Tcp {
                 let address = self.address(closing.receiver).to_owned();
                 tracing::debug!(%address, %reason, "close not answered, sending again");
                 if !matches!(self.link, Link::Up(_)) {
-                    self.inlet.set_state(State::Down { reason: format!("{address}: {reason}").into() });
+                    self.inlet.set_state(State::Down {
+                        reason: format!("{address}: {reason}").into(),
+                    });
                 }
                 self.send_again(&address, &reason, closing.sent);
                 // The line in use may go elsewhere and be well; only without one is there somebody to wait for.
@@ -276,7 +321,9 @@ impl Tcp {
         if let Link::Up(line) = std::mem::replace(&mut self.link, Link::Idle) {
             let address = self.address(line.receiver).to_owned();
             tracing::debug!(%address, %reason, "connection lost");
-            self.inlet.set_state(State::Down { reason: format!("{address}: {reason}").into() });
+            self.inlet.set_state(State::Down {
+                reason: format!("{address}: {reason}").into(),
+            });
             self.send_again(&address, &reason, line.sent);
             self.fail_over(line.receiver);
         }
@@ -285,12 +332,16 @@ impl Tcp {
     /// Puts unproven batches back, before everything newer.
     fn send_again(&mut self, address: &str, reason: &str, sent: VecDeque<Sent>) {
         let messages = sent.iter().map(|sent| sent.parcel.batch.len()).sum();
-        self.inlet.observer().disconnected(address, reason, messages);
+        self.inlet
+            .observer()
+            .disconnected(address, reason, messages);
         // The front batch stays in front if the current line has begun it: half a frame must find its other half.
         let mut begun = 0;
         if let Link::Up(line) = &mut self.link {
             begun = usize::from(line.head > 0);
-            line.stale |= sent.front().is_some_and(|oldest| line.written > 0 && oldest.parcel.serial() < line.newest);
+            line.stale |= sent
+                .front()
+                .is_some_and(|oldest| line.written > 0 && oldest.parcel.serial() < line.newest);
         }
         let newer = self.waiting.split_off(begun);
         let mut again = sent.into_iter().map(|sent| sent.parcel).peekable();
@@ -307,22 +358,32 @@ impl Tcp {
     fn fail_over(&mut self, receiver: usize) {
         self.receivers.failed(receiver, Instant::now());
         if self.receivers.has_other(Instant::now()) {
-            self.link = Link::Down { until: Instant::now() };
+            self.link = Link::Down {
+                until: Instant::now(),
+            };
         } else {
             let wait = self.retry.next_wait();
             self.inlet.observer().backing_off(wait);
-            self.link = Link::Down { until: Instant::now() + wait };
+            self.link = Link::Down {
+                until: Instant::now() + wait,
+            };
         }
     }
 
     fn connect(&mut self) {
         let receiver = self.receivers.choose(Instant::now());
-        self.link = Link::Connecting(Box::pin(connect(self.config.clone(), self.connector.clone(), receiver)));
+        self.link = Link::Connecting(Box::pin(connect(
+            self.config.clone(),
+            self.connector.clone(),
+            receiver,
+        )));
     }
 
     /// When to look again although nothing happened.
     fn next_timer(&self) -> Option<Instant> {
-        let Link::Up(line) = &self.link else { return None };
+        let Link::Up(line) = &self.link else {
+            return None;
+        };
         let now = Instant::now();
         let proof = match self.config.proof {
             Proof::Kernel { age } if !line.unflushed => line.sent.front().map(|sent| sent.at + age),
@@ -351,7 +412,10 @@ impl Tcp {
     }
 
     fn address(&self, receiver: usize) -> &str {
-        self.config.addresses.get(receiver).map_or("", |address| &**address)
+        self.config
+            .addresses
+            .get(receiver)
+            .map_or("", |address| &**address)
     }
 }
 

@@ -20,7 +20,11 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             #[cfg(feature = "tls")]
@@ -28,7 +32,11 @@ impl Stream {
         }
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             #[cfg(feature = "tls")]
@@ -137,7 +145,12 @@ impl Line {
         std::future::poll_fn(|context| self.poll_step(context, waiting, last)).await
     }
 
-    fn poll_step(&mut self, context: &mut Context<'_>, waiting: &VecDeque<Parcel>, last: bool) -> Poll<Progress> {
+    fn poll_step(
+        &mut self,
+        context: &mut Context<'_>,
+        waiting: &VecDeque<Parcel>,
+        last: bool,
+    ) -> Poll<Progress> {
         let mut answer = [0; 512];
         loop {
             let mut buffer = ReadBuf::new(&mut answer);
@@ -148,10 +161,16 @@ impl Line {
                 }
                 // A GELF receiver says nothing over TCP. Whatever this is, it proves nothing.
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Progress::Lost(error.to_string().into())),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Progress::Lost(error.to_string().into()));
+                }
             }
         }
-        let limit = if last { usize::from(self.head > 0) } else { SLICES };
+        let limit = if last {
+            usize::from(self.head > 0)
+        } else {
+            SLICES
+        };
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for (slice, parcel) in slices.iter_mut().zip(waiting.iter().take(limit)) {
@@ -161,12 +180,16 @@ impl Line {
         }
         if count > 0 {
             match self.stream.poll_write(context, &slices[..count]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Progress::Lost("the connection takes no bytes".into())),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Progress::Lost("the connection takes no bytes".into()));
+                }
                 Poll::Ready(Ok(bytes)) => {
                     self.unflushed = true;
                     return Poll::Ready(Progress::Wrote(bytes));
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Progress::Lost(error.to_string().into())),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Progress::Lost(error.to_string().into()));
+                }
                 Poll::Pending => {}
             }
         }
@@ -184,7 +207,11 @@ impl Line {
 }
 
 /// Closes our direction and waits for the receiver to close its own: it has then read everything.
-pub(crate) async fn prove_by_close(mut stream: Stream, wait: Duration, round_trip: Duration) -> Result<(), Box<str>> {
+pub(crate) async fn prove_by_close(
+    mut stream: Stream,
+    wait: Duration,
+    round_trip: Duration,
+) -> Result<(), Box<str>> {
     let proof = async {
         stream.shutdown().await?;
         stream.read_to_end().await?;

@@ -16,7 +16,11 @@ pub(crate) struct Receivers {
 
 impl Receivers {
     pub(crate) fn new(count: usize, balance: Balance) -> Self {
-        Self { failed: vec![None; count], balance, last: None }
+        Self {
+            failed: vec![None; count],
+            balance,
+            last: None,
+        }
     }
 
     /// The receiver for the next connection.
@@ -99,6 +103,13 @@ mod tests {
         let mut receivers = Receivers::new(3, Balance::RoundRobin);
         let now = Instant::now();
         receivers.failed(1, now);
-        assert_eq!([receivers.choose(now), receivers.choose(now), receivers.choose(now)], [0, 2, 0]);
+        assert_eq!(
+            [
+                receivers.choose(now),
+                receivers.choose(now),
+                receivers.choose(now)
+            ],
+            [0, 2, 0]
+        );
     }
 }
