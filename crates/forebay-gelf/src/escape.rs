@@ -1,0 +1,347 @@
+//! Text into JSON string content, and the scan that decides whether there is anything to do.
+
+use crate::scratch::Scratch;
+
+/// Copies `source` to the front of `target` and tells whether it may stand in a JSON string as it is: printable
+/// ASCII without `"` and `\`. After `false` the target holds nothing of value.
+#[inline(always)]
+pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
+    let Some(target) = target.get_mut(..source.len()) else {
+        return false;
+    };
+    // Two overlapping blocks cover every length of a class, so that no length needs a loop over bytes.
+    if let (Some(head), Some(tail)) = (source.first_chunk::<16>(), source.last_chunk::<16>()) {
+        let mut dirty = false;
+        if let (Some(first), true) = (target.first_chunk_mut::<16>(), source.len() <= 32) {
+            *first = *head;
+            dirty |= is_dirty_block(head);
+        } else {
+            for (to, from) in target.chunks_exact_mut(16).zip(source.chunks_exact(16)) {
+                to.copy_from_slice(from);
+                dirty |= from.first_chunk::<16>().is_none_or(is_dirty_block);
+            }
+        }
+        if let Some(last) = target.last_chunk_mut::<16>() {
+            *last = *tail;
+            dirty |= is_dirty_block(tail);
+        }
+        return !dirty;
+    }
+    if let (Some(head), Some(tail)) = (source.first_chunk::<8>(), source.last_chunk::<8>()) {
+        if let Some(first) = target.first_chunk_mut::<8>() {
+            *first = *head;
+        }
+        if let Some(last) = target.last_chunk_mut::<8>() {
+            *last = *tail;
+        }
+        return dirty_bytes(u64::from_le_bytes(*head)) | dirty_bytes(u64::from_le_bytes(*tail))
+            == 0;
+    }
+    if let (Some(head), Some(tail)) = (source.first_chunk::<4>(), source.last_chunk::<4>()) {
+        if let Some(first) = target.first_chunk_mut::<4>() {
+            *first = *head;
+        }
+        if let Some(last) = target.last_chunk_mut::<4>() {
+            *last = *tail;
+        }
+        let both =
+            u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail));
+        return dirty_bytes(both) == 0;
+    }
+    match (target, source) {
+        ([], []) => true,
+        ([to], [from]) => {
+            *to = *from;
+            is_clean(*from)
+        }
+        ([to_first, to_second], [first, second]) => {
+            (*to_first, *to_second) = (*first, *second);
+            is_clean(*first) & is_clean(*second)
+        }
+        ([to_first, to_second, to_third], [first, second, third]) => {
+            (*to_first, *to_second, *to_third) = (*first, *second, *third);
+            is_clean(*first) & is_clean(*second) & is_clean(*third)
+        }
+        _ => false,
+    }
+}
+
+/// What became of one text.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Written {
+    /// Bytes of the source that were not written because the limit was reached.
+    pub(crate) cut: usize,
+    /// Pieces of the source that were not text, or not JSON text, and had to be replaced.
+    pub(crate) replaced: u32,
+}
+
+/// Writes `source` as JSON string content, at most `limit` bytes of it as the receiver will count them.
+///
+/// Invalid UTF-8 becomes U+FFFD and is counted; `"`, `\` and control characters are escaped, which is no repair.
+pub(crate) fn escape(target: &mut Scratch, source: &[u8], limit: usize) -> Written {
+    let mut room = limit;
+    let mut written = Written::default();
+    let mut consumed = 0;
+    for chunk in source.utf8_chunks() {
+        let valid = cut_at(chunk.valid(), room);
+        escape_valid(target, valid.as_bytes());
+        consumed += valid.len();
+        room -= valid.len();
+        if valid.len() < chunk.valid().len() {
+            break;
+        }
+        if !chunk.invalid().is_empty() {
+            if room < REPLACEMENT.len() {
+                break;
+            }
+            target.put(REPLACEMENT);
+            room -= REPLACEMENT.len();
+            consumed += chunk.invalid().len();
+            written.replaced += 1;
+        }
+    }
+    written.cut = source.len() - consumed;
+    written
+}
+
+/// Writes `source`, which should be the content of a JSON string already, and repairs what is not.
+pub(crate) fn escape_json_text(target: &mut Scratch, source: &[u8], limit: usize) -> Written {
+    let mut room = limit;
+    let mut written = Written::default();
+    let mut consumed = 0;
+    'source: for chunk in source.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while !rest.is_empty() {
+            let run = cut_at(&rest[..find_special(rest.as_bytes())], room);
+            target.put(run.as_bytes());
+            consumed += run.len();
+            room -= run.len();
+            rest = &rest[run.len()..];
+            let Some(&special) = rest.as_bytes().first() else {
+                break;
+            };
+            if room == 0 || is_plain(special) {
+                break 'source;
+            }
+            let (length, decoded) = match read_escape(rest.as_bytes()) {
+                Some((length, decoded)) if decoded <= room => {
+                    target.put(&rest.as_bytes()[..length]);
+                    (length, decoded)
+                }
+                Some(_) => break 'source,
+                None => {
+                    let Some((length, text)) = repair_escape(rest.as_bytes(), room) else {
+                        break 'source;
+                    };
+                    written.replaced += 1;
+                    match text {
+                        Some(text) => {
+                            target.put(text);
+                            (length, text.len())
+                        }
+                        None => {
+                            escape_valid(target, &[special]);
+                            (length, 1)
+                        }
+                    }
+                }
+            };
+            consumed += length;
+            room -= decoded;
+            rest = &rest[length..];
+        }
+        if !chunk.invalid().is_empty() {
+            if room < REPLACEMENT.len() {
+                break;
+            }
+            target.put(REPLACEMENT);
+            room -= REPLACEMENT.len();
+            consumed += chunk.invalid().len();
+            written.replaced += 1;
+        }
+    }
+    written.cut = source.len() - consumed;
+    written
+}
+
+/// Whether JSON string content is blank to a receiver: nothing but whitespace and control characters.
+///
+/// Wider than each receiver's own rule (Java has two), so that "not blank" here is not blank anywhere.
+pub(crate) fn is_blank(content: &[u8]) -> bool {
+    match content.first() {
+        Some(first) if is_clean(*first) && *first != b' ' => return false,
+        _ => {}
+    }
+    let mut rest = content;
+    while let Some(&first) = rest.first() {
+        if first == b'\\' {
+            let Some((length, unit)) = read_unit(rest) else {
+                return false;
+            };
+            if !char::from_u32(u32::from(unit)).is_some_and(is_blank_char) {
+                return false;
+            }
+            rest = &rest[length..];
+        } else {
+            // Content was written by this crate: whole characters.
+            let next = &rest[..rest.len().min(4)];
+            let text = next.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            let Some(character) = text.chars().next() else {
+                return false;
+            };
+            if !is_blank_char(character) {
+                return false;
+            }
+            rest = &rest[character.len_utf8()..];
+        }
+    }
+    true
+}
+
+/// Whether `text` is blank in the same sense.
+pub(crate) fn is_blank_text(text: &str) -> bool {
+    text.chars().all(is_blank_char)
+}
+
+/// The longest start of `text` of at most `limit` bytes that ends between characters.
+pub(crate) fn cut_at(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let mut end = limit;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Length of the JSON escape at the front of `content` and the bytes it decodes to; `None` if it is not one.
+pub(crate) fn read_escape(content: &[u8]) -> Option<(usize, usize)> {
+    let (length, unit) = read_unit(content)?;
+    match unit {
+        0xd800..=0xdbff => {
+            let (second, low) = read_unit(content.get(length..)?)?;
+            matches!(low, 0xdc00..=0xdfff).then_some((length + second, 4))
+        }
+        _ => char::from_u32(u32::from(unit)).map(|character| (length, character.len_utf8())),
+    }
+}
+
+/// One escape as its length and UTF-16 code unit.
+fn read_unit(content: &[u8]) -> Option<(usize, u16)> {
+    let (b'\\', rest) = content.split_first()? else {
+        return None;
+    };
+    let unit = match rest.first()? {
+        byte @ (b'"' | b'\\' | b'/') => u16::from(*byte),
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => 0x0a,
+        b'r' => 0x0d,
+        b't' => 0x09,
+        b'u' => {
+            let mut unit = 0;
+            for digit in rest.get(1..5)? {
+                let digit = char::from(*digit).to_digit(16)?;
+                unit = unit << 4 | u16::try_from(digit).ok()?;
+            }
+            return Some((6, unit));
+        }
+        _ => return None,
+    };
+    Some((2, unit))
+}
+
+/// For a byte that JSON text must not hold as it is: its length, and the text that takes its place (`None`: the
+/// byte itself, escaped). `None` overall if the room does not suffice.
+fn repair_escape(rest: &[u8], room: usize) -> Option<(usize, Option<&'static [u8]>)> {
+    // A lone surrogate is an escape by its form, but no character.
+    if let Some((length, _)) = read_unit(rest) {
+        return (room >= REPLACEMENT.len()).then_some((length, Some(REPLACEMENT)));
+    }
+    (room >= 1).then_some((1, None))
+}
+
+/// `source` is valid UTF-8.
+fn escape_valid(target: &mut Scratch, source: &[u8]) {
+    let mut rest = source;
+    loop {
+        let end = find_special(rest);
+        target.put(&rest[..end]);
+        let Some(&special) = rest.get(end) else {
+            return;
+        };
+        match special {
+            b'"' => target.put(b"\\\""),
+            b'\\' => target.put(b"\\\\"),
+            b'\n' => target.put(b"\\n"),
+            b'\r' => target.put(b"\\r"),
+            b'\t' => target.put(b"\\t"),
+            0x08 => target.put(b"\\b"),
+            0x0c => target.put(b"\\f"),
+            control => {
+                let digit = |nibble: u8| HEX[usize::from(nibble & 0x0f)];
+                target.put(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control)]);
+            }
+        }
+        rest = &rest[end + 1..];
+    }
+}
+
+/// Offset of the first `"`, `\` or control character, or the length.
+fn find_special(source: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(block) = source.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let special = special_bytes(u64::from_le_bytes(*block));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    source[at..]
+        .iter()
+        .position(|byte| !is_plain(*byte))
+        .map_or(source.len(), |offset| at + offset)
+}
+
+fn is_blank_char(character: char) -> bool {
+    character <= ' ' || character.is_whitespace()
+}
+
+/// May stand in a JSON string as it is, if the text around it is valid UTF-8.
+const fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+const fn is_clean(byte: u8) -> bool {
+    is_plain(byte) && byte < 0x80
+}
+
+/// High bits mark `"`, `\` and control characters. Exact up to the first mark, which is the only one used.
+const fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20);
+    (quote | backslash | control) & !word & (ONES << 7)
+}
+
+/// As `special_bytes`, and bytes outside ASCII.
+const fn dirty_bytes(word: u64) -> u64 {
+    special_bytes(word) | word & 0x8080_8080_8080_8080
+}
+
+/// Written so that the compiler makes one vector compare of it.
+#[inline]
+fn is_dirty_block(block: &[u8; 16]) -> bool {
+    let mut dirty = 0;
+    for byte in block {
+        // As a signed number everything outside ASCII lies below the space too.
+        dirty |=
+            u8::from((*byte as i8) < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
+    }
+    dirty != 0
+}
+
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+const HEX: [u8; 16] = *b"0123456789abcdef";

@@ -1,0 +1,184 @@
+//! From an address to a connection that is ready for data.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+use crate::sink::tcp::TcpConfig;
+use crate::sink::tcp::line::{Line, Stream};
+
+/// Why there is no connection.
+pub(crate) struct Failure {
+    pub(crate) receiver: usize,
+    pub(crate) reason: Box<str>,
+    /// Time alone will not help.
+    pub(crate) misconfigured: bool,
+}
+
+/// What a TLS connection needs, made once.
+#[cfg(feature = "tls")]
+pub(crate) type Connector = Option<tokio_rustls::TlsConnector>;
+#[cfg(not(feature = "tls"))]
+pub(crate) type Connector = ();
+
+pub(crate) async fn connect(
+    config: TcpConfig,
+    connector: Connector,
+    receiver: usize,
+) -> Result<Line, Failure> {
+    let address = config
+        .addresses
+        .get(receiver)
+        .map_or("", |address| &**address);
+    let failure = |reason: String| Failure {
+        receiver,
+        reason: reason.into(),
+        misconfigured: false,
+    };
+    let begun = Instant::now();
+    let socket = match timeout(config.connect_timeout, reach(address)).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) => return Err(failure(error.to_string())),
+        Err(_) => {
+            return Err(failure(format!(
+                "no connection within {:?}",
+                config.connect_timeout
+            )));
+        }
+    };
+    let round_trip = begun.elapsed();
+    let send_buffer = match tune(&socket, &config) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(failure(error.to_string())),
+    };
+    let stream = secure(socket, &config, connector, address, receiver).await?;
+    let now = Instant::now();
+    Ok(Line {
+        stream,
+        receiver,
+        opened: now,
+        round_trip,
+        overrun: (send_buffer + config.peer_buffer + TLS_BUFFERS) as u64,
+        written: 0,
+        unflushed: false,
+        sent: VecDeque::new(),
+        unproven: 0,
+        head: 0,
+        newest: 0,
+        stale: false,
+    })
+}
+
+/// Whether an address may be a receiver. Link-local ones (cloud metadata among them) never are.
+pub(crate) fn is_allowed(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => {
+            !address.is_unicast_link_local()
+                && !address
+                    .to_ipv4_mapped()
+                    .is_some_and(|mapped| mapped.is_link_local())
+        }
+    }
+}
+
+async fn reach(address: &str) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host(address).await? {
+        if !is_allowed(address.ip()) {
+            failure = io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "link-local addresses are refused",
+            );
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Sets socket options and returns the size of the send buffer in effect.
+fn tune(socket: &TcpStream, config: &TcpConfig) -> io::Result<usize> {
+    socket.set_nodelay(true)?;
+    let options = SockRef::from(socket);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    options.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    options.set_tcp_user_timeout(Some(config.user_timeout))?;
+    // A fixed size also ends autotuning, so that the size read back stays true.
+    options.set_send_buffer_size(config.send_buffer)?;
+    options.send_buffer_size()
+}
+
+#[cfg(feature = "tls")]
+async fn secure(
+    socket: TcpStream,
+    config: &TcpConfig,
+    connector: Connector,
+    address: &str,
+    receiver: usize,
+) -> Result<Stream, Failure> {
+    let Some(connector) = connector else {
+        return Ok(Stream::Plain(socket));
+    };
+    let host = config
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.server_name.as_deref())
+        .unwrap_or_else(|| host_of(address));
+    let name = rustls_pki_types::ServerName::try_from(host.to_owned()).map_err(|_| Failure {
+        receiver,
+        reason: format!("`{host}` cannot be verified: not a host name").into(),
+        misconfigured: true,
+    })?;
+    match timeout(config.handshake_timeout, connector.connect(name, socket)).await {
+        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            // Certificates do not mend themselves; a closed connection may.
+            let misconfigured = error.kind() == io::ErrorKind::InvalidData;
+            Err(Failure {
+                receiver,
+                reason: format!("TLS: {error}").into(),
+                misconfigured,
+            })
+        }
+        Err(_) => Err(Failure {
+            receiver,
+            reason: format!("TLS: no handshake within {:?}", config.handshake_timeout).into(),
+            misconfigured: false,
+        }),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(
+    socket: TcpStream,
+    _: &TcpConfig,
+    (): Connector,
+    _: &str,
+    _: usize,
+) -> Result<Stream, Failure> {
+    Ok(Stream::Plain(socket))
+}
+
+/// The host of `host:port`, without the brackets of an IPv6 address.
+#[cfg(feature = "tls")]
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Rustls keeps up to 64 KiB on our side; the other side is taken to do the same. Counted without TLS too: it errs
+/// on the side of more proof.
+const TLS_BUFFERS: usize = 128 * 1024;

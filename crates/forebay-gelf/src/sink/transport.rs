@@ -1,0 +1,58 @@
+//! Which way messages go.
+
+use crate::sink::error::SinkError;
+use crate::sink::tcp::TcpConfig;
+use crate::sink::udp::UdpConfig;
+use crate::sink::writer::WriterConfig;
+
+/// A transport and its settings; a configuration file chooses one.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum Transport {
+    /// Datagrams: best effort.
+    Udp(UdpConfig),
+    /// NUL-terminated frames over TCP, with or without TLS.
+    Tcp(TcpConfig),
+    /// One POST per message, or bulk, over HTTP or HTTPS.
+    #[cfg(feature = "http")]
+    Http(crate::sink::http::HttpConfig),
+    /// One line per message into anything that can be written.
+    Writer(WriterConfig),
+}
+
+impl Transport {
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
+        match self {
+            Self::Udp(config) => config.check(),
+            Self::Tcp(config) => config.check(),
+            #[cfg(feature = "http")]
+            Self::Http(config) => config.check(),
+            Self::Writer(_) => Ok(()),
+        }
+    }
+}
+
+impl From<UdpConfig> for Transport {
+    fn from(config: UdpConfig) -> Self {
+        Self::Udp(config)
+    }
+}
+
+impl From<TcpConfig> for Transport {
+    fn from(config: TcpConfig) -> Self {
+        Self::Tcp(config)
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<crate::sink::http::HttpConfig> for Transport {
+    fn from(config: crate::sink::http::HttpConfig) -> Self {
+        Self::Http(config)
+    }
+}
+
+impl From<WriterConfig> for Transport {
+    fn from(config: WriterConfig) -> Self {
+        Self::Writer(config)
+    }
+}
