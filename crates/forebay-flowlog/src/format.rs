@@ -347,9 +347,11 @@ impl Column {
             return Some(Self::Field(field));
         }
         let bare = bare_name(name);
-        // Anything that a template could hold but not split a line or end the token.
+        // Anything but what separates, ends or quotes a name somewhere.
         let fits = |c: char| {
-            !c.is_whitespace() && !c.is_control() && !matches!(c, '$' | '{' | '}' | ',' | '"')
+            !c.is_whitespace()
+                && !c.is_control()
+                && !matches!(c, '$' | '{' | '}' | ',' | '"' | '\'' | '`')
         };
         let is_name =
             !bare.is_empty() && bare.len() <= MAX_NAME && bare != "-" && bare.chars().all(fits);

@@ -78,6 +78,11 @@ fn what_is_no_format_is_refused_with_a_remedy() {
     insta::assert_snapshot!(error("version,bytes"), @"column 0 (counted from 0) is `version,bytes`, which is no field name; write fields as `${name}` with single spaces between them");
     insta::assert_snapshot!(error("version -"), @"column 1 (counted from 0) is `-`, which is no field name; write fields as `${name}` with single spaces between them");
     insta::assert_snapshot!(Format::by_field_count(4).unwrap_err(), @"4 columns do not tell the format; set the format to the `LogFormat` that EC2 `DescribeFlowLogs` shows for this flow log, such as `${version} ${srcaddr}`");
+    // Found by the fuzz target: a quote inside the braces made a name that could not be looked up.
+    assert!(matches!(
+        "${name'} ${bytes}".parse::<Format>(),
+        Err(FormatError::BadName { column: 0, .. })
+    ));
     let many: Vec<String> = (0..=Format::MAX_COLUMNS)
         .map(|index| format!("name-{index}"))
         .collect();
