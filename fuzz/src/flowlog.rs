@@ -84,6 +84,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "${version} ${account-id} ${New-Field} ${pkt_src_aws_service}",
         "\u{feff}version srcaddr DSTADDR \"bytes\"\r\n5 2001:db8::1%eth0 ::ffff:192.0.2.1 18446744073709551615\r\n\nbogus\n",
         "11 web%20tier eni-0 19\nversion instance-tag interface-id tcp-flags\n11 caf%C3%A9 - 255\nversion version\n1 2\n",
+        "${name'} $${bytes} \"version\" 'end' `start`",
         "PAR1",
     ]
     .map(|seed| seed.as_bytes().to_vec())
