@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn fields_of_every_wire_type_are_read_or_skipped() {
-        let cases: &[(&[u8], Result<&[Found], usize>)] = &[
+        type Case<'a> = (&'a [u8], Result<&'a [Found], usize>);
+        let cases: &[Case<'_>] = &[
             (b"", Ok(&[])),
             (b"\x08\x00", Ok(&[(1, Some(0))])),
             (
