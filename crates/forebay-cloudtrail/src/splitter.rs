@@ -87,6 +87,8 @@ struct Element {
     dropping: bool,
     /// Its brackets do not match.
     lost: bool,
+    /// Where its brackets close, once that is known.
+    end: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -389,7 +391,8 @@ impl RecordSplitter {
                 None if !self.ended => Next::More,
                 _ => match scan_record(capped(bytes, self.cap), &mut self.index) {
                     Ok(length) => self.object(length),
-                    Err(RecordFault::Truncated) => {
+                    // Cut or broken: a list of records may follow in it all the same.
+                    Err(_) => {
                         self.state = State::Object(Object {
                             at: 1,
                             value: None,
@@ -398,7 +401,6 @@ impl RecordSplitter {
                         });
                         Next::Again
                     }
-                    Err(fault) => self.element(Place::Top, fault),
                 },
             },
             Some(_) => match memchr::memchr(b'\n', bytes) {
@@ -577,7 +579,7 @@ impl RecordSplitter {
             self.state = State::Object(object);
             return Next::More;
         }
-        if object.digest {
+        if object.digest && length > self.cap {
             self.note(FileKind::Digest);
             object.kept = false;
             self.state = State::Object(object);
@@ -626,6 +628,7 @@ impl RecordSplitter {
             searched,
             dropping: false,
             lost: false,
+            end: None,
         });
         Next::Again
     }
@@ -633,11 +636,10 @@ impl RecordSplitter {
     fn inside_element(&mut self, mut element: Element) -> Next {
         let bytes = self.window.unread();
         // Once brackets have been found not to match, only the next record's beginning helps.
-        let mut end = if element.lost {
-            None
-        } else {
-            element.outline.run(bytes)
-        };
+        if element.end.is_none() && !element.lost {
+            element.end = element.outline.run(bytes);
+        }
+        let mut end = element.end.filter(|_| !element.lost);
         if let (Some(end), None) = (end, element.fault) {
             match scan_record(
                 bytes.get(..end.min(self.cap)).unwrap_or_default(),
