@@ -1,12 +1,16 @@
 //! [`RecordSplitter`]: JSON text of a log file in, one record at a time out.
 
+mod element;
+mod object;
+
 use std::mem;
 
+use self::element::{Element, Place};
+use self::object::{Object, opens_records};
 use crate::error::{FileError, RecordFault};
-use crate::event::{Event, EventIndex, Kind};
+use crate::event::{Event, EventIndex};
 use crate::limits::{Limits, RECORD_BYTES_MAX};
-use crate::member::{Known, Scope};
-use crate::outline::{Outline, is_blank, restart_at_line, restart_in_list};
+use crate::outline::is_blank;
 use crate::record::{BadRecord, FileKind, Record, Summary};
 use crate::scan::scan_record;
 use crate::window::Window;
@@ -74,35 +78,6 @@ enum State {
     Object(Object),
     /// Nothing that follows can be read.
     Cut,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Element {
-    place: Place,
-    outline: Outline,
-    fault: Option<RecordFault>,
-    /// Up to here no restart was found.
-    searched: usize,
-    /// It was handed out already; the rest of it is thrown away.
-    dropping: bool,
-    /// Its brackets do not match.
-    lost: bool,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
-    Top,
-    List { wrapped: bool },
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Object {
-    at: usize,
-    value: Option<Outline>,
-    /// Has members that only digests have.
-    digest: bool,
-    /// Kept from its brace on, since it may be a record itself.
-    kept: bool,
 }
 
 /// An item that was found. Positions are of the window.
@@ -389,7 +364,8 @@ impl RecordSplitter {
                 None if !self.ended => Next::More,
                 _ => match scan_record(capped(bytes, self.cap), &mut self.index) {
                     Ok(length) => self.object(length),
-                    Err(RecordFault::Truncated) => {
+                    // Cut or broken: a list of records may follow in it all the same.
+                    Err(_) => {
                         self.state = State::Object(Object {
                             at: 1,
                             value: None,
@@ -398,7 +374,6 @@ impl RecordSplitter {
                         });
                         Next::Again
                     }
-                    Err(fault) => self.element(Place::Top, fault),
                 },
             },
             Some(_) => match memchr::memchr(b'\n', bytes) {
@@ -412,381 +387,6 @@ impl RecordSplitter {
                 None => Next::More,
             },
         }
-    }
-
-    /// A top-level object that is complete, scanned, and `length` bytes long.
-    fn object(&mut self, length: usize) -> Next {
-        let bytes = self.window.unread();
-        let value_of = |name: &[u8]| {
-            let members = self
-                .index
-                .members
-                .iter()
-                .filter(|member| member.scope == Scope::Record);
-            members.rev().find(|member| {
-                bytes.get(member.key as usize..member.key_end as usize) == Some(name)
-            })
-        };
-        if let Some(records) = value_of(b"Records") {
-            match records.kind {
-                Kind::Array => {
-                    let start = records.value as usize + 1;
-                    self.enter_records(start);
-                    return Next::Again;
-                }
-                Kind::Null => return self.skip_object(FileKind::NullRecords, length),
-                _ => return self.bad_object(length),
-            }
-        }
-        if DIGEST_MEMBERS.iter().any(|name| value_of(name).is_some()) {
-            return self.skip_object(FileKind::Digest, length);
-        }
-        if EVENT_MEMBERS
-            .iter()
-            .any(|known| self.index.find(*known).is_some())
-        {
-            self.note(FileKind::Lines);
-            self.state = State::Top;
-            return self.record(0, length, length);
-        }
-        if let Some(detail) = value_of(b"detail").filter(|detail| detail.kind == Kind::Object) {
-            let (from, to) = (detail.value as usize, detail.value_end as usize);
-            let scanned = scan_record(bytes.get(from..to).unwrap_or_default(), &mut self.index);
-            if scanned.is_ok()
-                && EVENT_MEMBERS
-                    .iter()
-                    .any(|known| self.index.find(*known).is_some())
-            {
-                self.note(FileKind::EventBridge);
-                self.state = State::Top;
-                return self.record(from, to, length);
-            }
-        }
-        self.bad_object(length)
-    }
-
-    fn skip_object(&mut self, kind: FileKind, length: usize) -> Next {
-        self.note(kind);
-        self.window.skip(length);
-        self.state = State::Top;
-        Next::Again
-    }
-
-    fn bad_object(&mut self, length: usize) -> Next {
-        self.note(FileKind::Other);
-        self.state = State::Top;
-        self.bad(RecordFault::NotARecord, length, length)
-    }
-
-    /// A top-level object, member by member, so that a long list behind other members is found without keeping it.
-    fn inside_object(&mut self, mut object: Object) -> Next {
-        let bytes = self.window.unread();
-        let mut broken = None;
-        let more = loop {
-            if let Some(outline) = &mut object.value {
-                match outline.run(bytes) {
-                    Some(end) => {
-                        object.at = end;
-                        object.value = None;
-                    }
-                    None => break true,
-                }
-            }
-            let rest = bytes.get(object.at..).unwrap_or_default();
-            object.at += rest
-                .iter()
-                .take_while(|byte| is_blank(**byte) || **byte == b',')
-                .count();
-            match bytes.get(object.at) {
-                None => break true,
-                Some(b'}') => break false,
-                Some(b'"') => match key_at(bytes, object.at) {
-                    Key::Found { name, value, first } => {
-                        if name == b"Records" && first == b'[' {
-                            self.enter_records(value + 1);
-                            return Next::Again;
-                        }
-                        object.digest |= DIGEST_MEMBERS.contains(&name);
-                        object.value = Some(Outline::new(value, first));
-                    }
-                    Key::More => break true,
-                    Key::Broken(at) => {
-                        broken = Some(at);
-                        break true;
-                    }
-                },
-                Some(_) => {
-                    broken = Some(object.at);
-                    break true;
-                }
-            }
-        };
-        let length = bytes.len();
-        if !more {
-            let end = object.at + 1;
-            if !object.kept {
-                self.window.skip(end);
-                self.state = State::Top;
-                return Next::Again;
-            }
-            return match scan_record(capped(bytes, self.cap), &mut self.index) {
-                Ok(length) => self.object(length),
-                Err(RecordFault::Truncated) if object.digest => {
-                    self.skip_object(FileKind::Digest, end)
-                }
-                Err(RecordFault::Truncated) => self.too_long_object(object),
-                Err(fault) => self.element(Place::Top, fault),
-            };
-        }
-        if !object.kept {
-            if broken.is_some() {
-                self.state = State::Cut;
-                return Next::Again;
-            }
-            // Nothing of it is needed any more; an unfinished key is.
-            let used = if object.value.is_some() {
-                length
-            } else {
-                object.at
-            };
-            self.window.skip(used);
-            object.at = object.at.saturating_sub(used);
-            if let Some(outline) = &mut object.value {
-                outline.rebase(used);
-            }
-            self.state = if self.ended || self.window.unread().len() > self.cap {
-                State::Cut
-            } else {
-                State::Object(object)
-            };
-            return if self.ended { Next::Again } else { Next::More };
-        }
-        if let Some(at) = broken {
-            // The first fault, whatever this walk stumbled over: how the text is cut into pieces must not show.
-            let fault = scan_record(capped(bytes, self.cap), &mut self.index).err();
-            let fault = fault.filter(|fault| matches!(fault, RecordFault::Syntax { .. }));
-            return self.element(
-                Place::Top,
-                fault.unwrap_or(RecordFault::Syntax {
-                    at,
-                    expected: "a member",
-                }),
-            );
-        }
-        if length <= self.cap && !self.ended {
-            self.state = State::Object(object);
-            return Next::More;
-        }
-        if object.digest {
-            self.note(FileKind::Digest);
-            object.kept = false;
-            self.state = State::Object(object);
-            return Next::Again;
-        }
-        match scan_record(capped(bytes, self.cap), &mut self.index) {
-            Err(fault @ RecordFault::Syntax { .. }) => self.element(Place::Top, fault),
-            _ if length > self.cap => self.too_long_object(object),
-            _ => {
-                self.state = State::Cut;
-                Next::Again
-            }
-        }
-    }
-
-    /// Hands the beginning out and throws the rest away, unless a list of records follows in it.
-    fn too_long_object(&mut self, mut object: Object) -> Next {
-        let used = if object.value.is_some() {
-            self.window.unread().len()
-        } else {
-            object.at
-        };
-        let shown = used.min(self.cap);
-        object.kept = false;
-        object.at = object.at.saturating_sub(used);
-        if let Some(outline) = &mut object.value {
-            outline.rebase(used);
-        }
-        self.state = State::Object(object);
-        self.bad(RecordFault::TooLong { limit: self.cap }, shown, used)
-    }
-
-    /// Begins with an element that is incomplete or broken.
-    fn element(&mut self, place: Place, fault: RecordFault) -> Next {
-        let first = self.window.unread().first().copied().unwrap_or(0);
-        let searched = match fault {
-            // The fault shows at the first byte behind the broken string; the name that follows may have closed it.
-            RecordFault::Syntax { at, .. } => at.saturating_sub(2).max(1),
-            _ => 0,
-        };
-        let fault = Some(fault).filter(|fault| *fault != RecordFault::Truncated);
-        self.state = State::Element(Element {
-            place,
-            outline: Outline::new(0, first),
-            fault,
-            searched,
-            dropping: false,
-            lost: false,
-        });
-        Next::Again
-    }
-
-    fn inside_element(&mut self, mut element: Element) -> Next {
-        let bytes = self.window.unread();
-        // Once brackets have been found not to match, only the next record's beginning helps.
-        let mut end = if element.lost {
-            None
-        } else {
-            element.outline.run(bytes)
-        };
-        if let (Some(end), None) = (end, element.fault) {
-            match scan_record(
-                bytes.get(..end.min(self.cap)).unwrap_or_default(),
-                &mut self.index,
-            ) {
-                Ok(length) => {
-                    self.leave(element.place);
-                    return self.record(0, length, length);
-                }
-                Err(RecordFault::Truncated) if end > self.cap => {
-                    element.fault = Some(RecordFault::TooLong { limit: self.cap });
-                }
-                Err(fault) => {
-                    element.fault = Some(fault);
-                    if let RecordFault::Syntax { at, .. } = fault {
-                        element.searched = at.saturating_sub(2).max(1);
-                    }
-                }
-            }
-        }
-        let mut looked_at = end.unwrap_or(bytes.len());
-        if let Some(fault @ RecordFault::Syntax { .. }) = element.fault {
-            let seen = bytes.get(..looked_at).unwrap_or_default();
-            let restart = match element.place {
-                Place::Top => restart_at_line(seen, element.searched),
-                Place::List { .. } => restart_in_list(seen, element.searched),
-            };
-            if let Some(restart) = restart {
-                self.leave(element.place);
-                return self.end_element(element.dropping, fault, restart);
-            }
-            element.searched = element
-                .searched
-                .max(looked_at.saturating_sub(RESTART_WIDTH));
-        }
-        if element.fault.is_some_and(is_syntax) && matches!(element.place, Place::List { .. }) {
-            // Brackets that match by chance: then something else than the list goes on behind them.
-            if let Some(behind) = end {
-                match bytes.iter().skip(behind).find(|byte| !is_blank(**byte)) {
-                    Some(b',' | b']') => {}
-                    None if !self.ended && bytes.len() <= self.cap => {
-                        self.state = State::Element(element);
-                        return Next::More;
-                    }
-                    _ => {
-                        element.lost = true;
-                        end = None;
-                        looked_at = bytes.len();
-                        let restart = restart_in_list(bytes, element.searched);
-                        if let (Some(restart), Some(fault)) = (restart, element.fault) {
-                            self.leave(element.place);
-                            return self.end_element(element.dropping, fault, restart);
-                        }
-                        element.searched = element
-                            .searched
-                            .max(looked_at.saturating_sub(RESTART_WIDTH));
-                    }
-                }
-            }
-        }
-        if let Some(end) = end {
-            self.leave(element.place);
-            return self.end_element(
-                element.dropping,
-                element.fault.unwrap_or(RecordFault::Truncated),
-                end,
-            );
-        }
-        if element.dropping {
-            return self.drop_element(element);
-        }
-        let length = bytes.len();
-        if length > self.cap {
-            // Only now is it certain that more is wrong than one byte: look before giving up on what follows.
-            if element.fault.is_none()
-                && let Err(fault @ RecordFault::Syntax { at, .. }) =
-                    scan_record(capped(bytes, self.cap), &mut self.index)
-            {
-                element.fault = Some(fault);
-                element.searched = at.saturating_sub(2).max(1);
-                self.state = State::Element(element);
-                return Next::Again;
-            }
-            let fault = element
-                .fault
-                .unwrap_or(RecordFault::TooLong { limit: self.cap });
-            element.dropping = true;
-            element.outline.rebase(length);
-            element.searched = 0;
-            self.state = State::Element(element);
-            return self.bad(fault, self.cap, length);
-        }
-        if !self.ended {
-            self.state = State::Element(element);
-            return Next::More;
-        }
-        // The end of the text, inside a record.
-        let scanned = scan_record(bytes, &mut self.index);
-        match (element.fault, scanned) {
-            (None, Err(fault @ RecordFault::Syntax { at, .. })) => {
-                element.fault = Some(fault);
-                element.searched = at.saturating_sub(2).max(1);
-                self.state = State::Element(element);
-                Next::Again
-            }
-            (Some(fault), _) => {
-                self.state = State::Cut;
-                self.bad(fault, length, length)
-            }
-            (None, _) => {
-                self.state = State::Cut;
-                Next::Again
-            }
-        }
-    }
-
-    /// An element that was handed out before it ended: go on without keeping it.
-    fn drop_element(&mut self, mut element: Element) -> Next {
-        let length = self.window.unread().len();
-        let keep = if matches!(element.fault, Some(RecordFault::Syntax { .. })) {
-            RESTART_WIDTH.min(length)
-        } else {
-            0
-        };
-        let used = length - keep;
-        self.window.skip(used);
-        element.outline.rebase(used);
-        element.searched = element.searched.saturating_sub(used);
-        self.state = if self.ended {
-            State::Cut
-        } else {
-            State::Element(element)
-        };
-        if self.ended { Next::Again } else { Next::More }
-    }
-
-    fn end_element(&mut self, dropping: bool, fault: RecordFault, end: usize) -> Next {
-        if dropping {
-            self.window.skip(end);
-            return Next::Again;
-        }
-        self.bad(fault, end.min(self.cap), end)
-    }
-
-    const fn leave(&mut self, place: Place) {
-        self.state = match place {
-            Place::Top => State::Top,
-            Place::List { wrapped } => State::List { wrapped },
-        };
     }
 
     fn enter_records(&mut self, start: usize) {
@@ -814,68 +414,6 @@ impl RecordSplitter {
     }
 }
 
-const fn is_syntax(fault: RecordFault) -> bool {
-    matches!(fault, RecordFault::Syntax { .. })
-}
-
-enum Key<'a> {
-    Found {
-        name: &'a [u8],
-        value: usize,
-        first: u8,
-    },
-    More,
-    Broken(usize),
-}
-
-/// The member name whose quote is at `at`, and where its value begins.
-fn key_at(bytes: &[u8], at: usize) -> Key<'_> {
-    let mut outline = Outline::new(at, b'"');
-    let Some(end) = outline.run(bytes) else {
-        return Key::More;
-    };
-    let blanks = |from: usize| {
-        from + bytes
-            .iter()
-            .skip(from)
-            .take_while(|byte| is_blank(**byte))
-            .count()
-    };
-    let colon = blanks(end);
-    match bytes.get(colon) {
-        None => return Key::More,
-        Some(b':') => {}
-        Some(_) => return Key::Broken(colon),
-    }
-    let value = blanks(colon + 1);
-    match bytes.get(value) {
-        None => Key::More,
-        Some(b',' | b'}' | b']') => Key::Broken(value),
-        Some(&first) => Key::Found {
-            name: bytes.get(at + 1..end - 1).unwrap_or_default(),
-            value,
-            first,
-        },
-    }
-}
-
-/// Whether an object begins with a list called `Records`; `None` if there is too little of it.
-fn opens_records(bytes: &[u8]) -> Option<bool> {
-    let blank = bytes
-        .iter()
-        .skip(1)
-        .take_while(|byte| is_blank(**byte))
-        .count();
-    match bytes.get(1 + blank)? {
-        b'"' => match key_at(bytes, 1 + blank) {
-            Key::Found { name, first, .. } => Some(name == b"Records" && first == b'['),
-            Key::More => (bytes.len() > RESTART_WIDTH).then_some(false),
-            Key::Broken(_) => Some(false),
-        },
-        _ => Some(false),
-    }
-}
-
 /// One byte more than a record may have, so that a longer one is seen to be cut.
 fn capped(bytes: &[u8], cap: usize) -> &[u8] {
     bytes.get(..cap).unwrap_or(bytes)
@@ -883,22 +421,3 @@ fn capped(bytes: &[u8], cap: usize) -> &[u8] {
 
 /// Room that is asked for at a time.
 const SPARE: usize = 4 << 10;
-/// More than the text by which a record's beginning is known, blanks included.
-const RESTART_WIDTH: usize = 256;
-
-/// Members that make an object a record: one of them is enough.
-const EVENT_MEMBERS: &[Known] = &[
-    Known::EventVersion,
-    Known::EventSource,
-    Known::EventName,
-    Known::EventType,
-    Known::EventTime,
-    Known::EventCategory,
-];
-/// Members that only digests have.
-const DIGEST_MEMBERS: &[&[u8]] = &[
-    b"digestS3Object",
-    b"digestStartTime",
-    b"digestEndTime",
-    b"digestSignatureAlgorithm",
-];
