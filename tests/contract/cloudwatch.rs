@@ -8,6 +8,11 @@ pub async fn cloudwatch_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
     let client = Client::new(endpoint.config());
     vec![
         case(
+            "cloudwatch/batches-are-accepted-plain-and-compressed",
+            batches_are_accepted(&client),
+        )
+        .await,
+        case(
             "cloudwatch/a-small-batch-is-listed",
             batch_is_listed(&client, "Contract/Small", 3),
         )
@@ -23,6 +28,11 @@ pub async fn cloudwatch_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
         )
         .await,
     ]
+}
+
+async fn batches_are_accepted(client: &Client) -> Check {
+    put(client, "Contract/Accepted", 3).await?;
+    put(client, "Contract/Accepted", 200).await
 }
 
 async fn batch_is_listed(client: &Client, namespace: &str, count: usize) -> Check {

@@ -127,7 +127,7 @@ async fn all_types(client: &Client) -> Check {
         ("list_".to_owned(), AttributeValue::L(vec![s("x"), n("1")])),
         (
             "map_".to_owned(),
-            AttributeValue::M(HashMap::from([("inner".to_owned(), s("y"))])),
+            AttributeValue::M(HashMap::from([("nested".to_owned(), s("y"))])),
         ),
         ("ss".to_owned(), AttributeValue::Ss(vec!["one".to_owned()])),
         ("ns".to_owned(), AttributeValue::Ns(vec!["7".to_owned()])),
@@ -194,7 +194,7 @@ async fn condition_language(client: &Client) -> Check {
         .item("text_", s("forebay"))
         .item(
             "map_",
-            AttributeValue::M(HashMap::from([("inner".to_owned(), n("3"))])),
+            AttributeValue::M(HashMap::from([("nested".to_owned(), n("3"))])),
         )
         .send()
         .await?;
@@ -210,7 +210,7 @@ async fn condition_language(client: &Client) -> Check {
         ("size(tags_) = :two", true),
         ("leaseCounter BETWEEN :two AND :nine", false),
         ("leaseCounter IN (:two, :ten)", true),
-        ("map_.inner > :two", true),
+        ("map_.nested > :two", true),
         ("gone <> :two", true),
         ("gone = :two", false),
         ("attribute_type(tags_, :ss)", true),

@@ -65,10 +65,10 @@ pub struct CaseResult {
 }
 
 /// The body of a case.
-pub type Check = Result<(), Box<dyn Error>>;
+pub(crate) type Check = Result<(), Box<dyn Error>>;
 
 /// Runs one case.
-pub async fn case(name: &'static str, body: impl Future<Output = Check>) -> CaseResult {
+pub(crate) async fn case(name: &'static str, body: impl Future<Output = Check>) -> CaseResult {
     let outcome = Box::pin(body)
         .await
         .map_err(|error| DisplayErrorContext(&*error).to_string());
@@ -76,7 +76,7 @@ pub async fn case(name: &'static str, body: impl Future<Output = Check>) -> Case
 }
 
 /// Fails the case with a text unless the condition holds.
-pub fn ensure(condition: bool, text: impl FnOnce() -> String) -> Check {
+pub(crate) fn ensure(condition: bool, text: impl FnOnce() -> String) -> Check {
     if condition {
         Ok(())
     } else {
@@ -85,7 +85,7 @@ pub fn ensure(condition: bool, text: impl FnOnce() -> String) -> Check {
 }
 
 /// Fails the case unless the call was refused with one of these codes.
-pub fn refused<T, E: ProvideErrorMetadata>(result: &Result<T, E>, codes: &[&str]) -> Check {
+pub(crate) fn refused<T, E: ProvideErrorMetadata>(result: &Result<T, E>, codes: &[&str]) -> Check {
     match result {
         Ok(_) => Err(format!("accepted, but {codes:?} was due").into()),
         Err(error) => ensure(
@@ -102,7 +102,7 @@ pub fn refused<T, E: ProvideErrorMetadata>(result: &Result<T, E>, codes: &[&str]
 }
 
 /// Our model passes every case.
-pub fn expect_all_pass(results: &[CaseResult]) {
+pub(crate) fn expect_all_pass(results: &[CaseResult]) {
     let failed: Vec<String> = failures(results)
         .map(|(name, why)| format!("{name}: {why}"))
         .collect();
@@ -117,7 +117,7 @@ pub fn expect_all_pass(results: &[CaseResult]) {
 }
 
 /// An emulator fails exactly the cases that the list names for it.
-pub fn expect_known_differences(service: &str, results: &[CaseResult]) {
+pub(crate) fn expect_known_differences(service: &str, results: &[CaseResult]) {
     let emulator =
         std::env::var("FOREBAY_CONTRACT_EMULATOR").unwrap_or_else(|_| "unnamed".to_owned());
     let known: Vec<&str> = include_str!("known_differences.txt")

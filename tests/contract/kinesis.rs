@@ -157,7 +157,7 @@ async fn payloads_come_back_unchanged(client: &Client) -> Check {
     )?;
     ensure(
         read.iter()
-            .all(|record| record.partition_key() == "k\u{e9}y"),
+            .all(|record| record.partition_key() == Some("k\u{e9}y")),
         || "the keys differ".to_owned(),
     )
 }
@@ -283,10 +283,11 @@ async fn iterators_start(client: &Client) -> Check {
 
 async fn limit_and_lag(client: &Client) -> Check {
     stream(client, "contract-lag", 1).await?;
-    for body in [b"0", b"1", b"2"] {
-        put(client, "contract-lag", "k", body).await?;
-    }
-    pause(2_000).await;
+    // Apart in time: kinesis-local counts the lag up to the newest record, not up to now.
+    put(client, "contract-lag", "k", b"0").await?;
+    pause(1_500).await;
+    put(client, "contract-lag", "k", b"1").await?;
+    put(client, "contract-lag", "k", b"2").await?;
     let iterator = trim_horizon(client, "contract-lag", SHARD_0).await?;
     let first = get(client, &iterator, 1).await?;
     ensure(first.records().len() == 1, || {
@@ -296,7 +297,7 @@ async fn limit_and_lag(client: &Client) -> Check {
         first.millis_behind_latest().is_some_and(|lag| lag >= 1_000),
         || {
             format!(
-                "{:?} ms behind after two seconds",
+                "{:?} ms behind after a second and a half",
                 first.millis_behind_latest()
             )
         },

@@ -257,7 +257,7 @@ impl Kinesis {
         now: u64,
     ) -> Result<Vec<StoredRecord>, ServiceError> {
         let stream = self.stream(stream, now)?;
-        Ok(stream.shard(shard_id)?.from_index(0).cloned().collect())
+        Ok(stream.shard(shard_id)?.since_index(0).cloned().collect())
     }
 
     pub(crate) fn put(

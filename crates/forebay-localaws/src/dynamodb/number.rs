@@ -34,7 +34,7 @@ impl Number {
     /// # Errors
     ///
     /// If it needs more than 38 digits or leaves the range.
-    pub fn add(self, other: Self) -> Result<Self, NumberError> {
+    pub fn plus(self, other: Self) -> Result<Self, NumberError> {
         if self.digits == 0 {
             return Ok(other);
         }
@@ -81,7 +81,7 @@ impl Number {
                 exponent: 0,
             });
         }
-        while digits % 10 == 0 {
+        while digits.is_multiple_of(10) {
             digits /= 10;
             exponent += 1;
         }
@@ -229,10 +229,10 @@ mod tests {
 
     #[test]
     fn sums_are_exact_or_refused() {
-        assert_eq!(number("0.1").add(number("0.2")), Ok(number("0.3")));
-        assert_eq!(number("5").add(number("7").negated()), Ok(number("-2")));
+        assert_eq!(number("0.1").plus(number("0.2")), Ok(number("0.3")));
+        assert_eq!(number("5").plus(number("7").negated()), Ok(number("-2")));
         assert_eq!(
-            number("1e40").add(number("1")),
+            number("1e40").plus(number("1")),
             Err(NumberError::TooPrecise)
         );
         assert_eq!(

@@ -122,7 +122,7 @@ impl Term {
                 match (left.evaluate(item)?, right.evaluate(item)?) {
                     (AttributeValue::N(left), AttributeValue::N(right)) => {
                         let right = if matches!(self, Self::Minus(..)) { right.negated() } else { right };
-                        let sum = left.add(right).map_err(|error| ServiceError::validation(error.to_string()))?;
+                        let sum = left.plus(right).map_err(|error| ServiceError::validation(error.to_string()))?;
                         Ok(AttributeValue::N(sum))
                     }
                     _ => Err(wrong_type()),
@@ -141,7 +141,7 @@ pub(crate) fn add(
     Ok(match (old, value) {
         (None, N(_) | Ss(_) | Ns(_) | Bs(_)) => value.clone(),
         (Some(N(old)), N(more)) => N(old
-            .add(*more)
+            .plus(*more)
             .map_err(|error| ServiceError::validation(error.to_string()))?),
         (Some(Ss(old)), Ss(more)) => Ss(old | more),
         (Some(Ns(old)), Ns(more)) => Ns(old | more),

@@ -253,7 +253,7 @@ impl Kinesis {
         let mut bytes = 0;
         let mut records = Vec::new();
         let mut behind = 0;
-        for record in shard.from_index(iterator.index) {
+        for record in shard.since_index(iterator.index) {
             if records.len() == limit
                 || (bytes + record.size() > ANSWER_BYTES && !records.is_empty())
             {
@@ -270,7 +270,7 @@ impl Kinesis {
             }));
         }
         shard.charge_read(bytes, now);
-        let ended = !shard.is_open() && shard.from_index(iterator.index).next().is_none();
+        let ended = !shard.is_open() && shard.since_index(iterator.index).next().is_none();
         let mut answer = json!({"Records": records, "MillisBehindLatest": behind});
         if ended {
             let children = shard.children.clone();

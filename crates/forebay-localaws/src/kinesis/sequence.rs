@@ -16,9 +16,9 @@ pub struct SequenceNumber {
 impl SequenceNumber {
     pub(crate) fn new(shard: u32, created_ms: u64, index: u64, arrived_ms: u64) -> Self {
         Self {
-            created: created_ms / 1000 & SECOND_MASK,
+            created: (created_ms / 1000) & SECOND_MASK,
             index,
-            arrived: arrived_ms / 1000 & SECOND_MASK,
+            arrived: (arrived_ms / 1000) & SECOND_MASK,
             shard,
         }
     }
@@ -112,6 +112,7 @@ impl FromStr for SequenceNumber {
 }
 
 /// The text is no sequence number of this layout.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseSequenceNumberError;
 

@@ -160,7 +160,7 @@ impl Shard {
     }
 
     /// The kept records from an index on.
-    pub(crate) fn from_index(&self, index: u64) -> impl Iterator<Item = &StoredRecord> {
+    pub(crate) fn since_index(&self, index: u64) -> impl Iterator<Item = &StoredRecord> {
         let start = self
             .records
             .partition_point(|record| record.sequence.index() < index);

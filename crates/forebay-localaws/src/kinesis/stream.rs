@@ -219,7 +219,7 @@ impl Stream {
             parts.sort_unstable();
             let mut parts = parts.into_iter().map(|(_, number)| number);
             let Some(first) = parts.next() else { continue };
-            parts.fold(Some(first), |merged, next| self.merge(merged?, next, at));
+            let _ = parts.try_fold(first, |merged, next| self.merge(merged, next, at));
         }
     }
 

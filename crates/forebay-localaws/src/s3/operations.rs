@@ -100,10 +100,10 @@ impl S3 {
         if input.header("if-none-match") == Some("*") && existing.is_some() {
             return Err(precondition());
         }
-        if let Some(wanted) = input.header("if-match") {
-            if existing.is_none_or(|object| object.etag != quoted(wanted)) {
-                return Err(precondition());
-            }
+        if let Some(wanted) = input.header("if-match")
+            && existing.is_none_or(|object| object.etag != quoted(wanted))
+        {
+            return Err(precondition());
         }
         let headers = input
             .headers

@@ -112,10 +112,10 @@ fn body(request: &Request) -> Body {
             None => return Body::UnknownChecksum(algorithm.to_owned()),
         }
     }
-    if let Some(stated) = request.header("content-md5") {
-        if stated != crate::wire::encode_base64(&crate::wire::md5(&data)) {
-            return Body::BadDigest;
-        }
+    if let Some(stated) = request.header("content-md5")
+        && stated != crate::wire::encode_base64(&crate::wire::md5(&data))
+    {
+        return Body::BadDigest;
     }
     Body::Whole(data)
 }

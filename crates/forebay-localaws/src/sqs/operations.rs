@@ -66,13 +66,12 @@ impl Sqs {
             ..QueueAttributes::default()
         };
         read_attributes(&mut attributes, input)?;
-        if let Some(existing) = self.queues.get(name) {
-            if existing.attributes != attributes {
-                return Err(ServiceError::client(
-                    "QueueNameExists",
-                    "A queue already exists with the same name and a different value for an attribute",
-                ));
-            }
+        let existing = self.queues.get(name);
+        if existing.is_some_and(|existing| existing.attributes != attributes) {
+            return Err(ServiceError::client(
+                "QueueNameExists",
+                "A queue already exists with the same name and a different value for an attribute",
+            ));
         }
         Ok(json!({"QueueUrl": self.create_queue(name, attributes, now)}))
     }
@@ -162,10 +161,14 @@ impl Sqs {
         let visibility =
             visibility.map_or(queue.attributes.visibility_ms, |seconds| seconds * 1000);
         let timeout_ms = wait.map_or(queue.attributes.wait_ms, |seconds| seconds * 1000);
-        let (received, dead) = queue.receive(limit, visibility, duplicate, &mut self.random, now);
+        let (received, dead) = queue.receive(limit, visibility, (duplicate, &mut self.random), now);
         let next_due = queue.next_due(now);
         let target = queue.attributes.redrive.clone().map(|(target, _)| target);
-        if let Some(target) = target.and_then(|target| self.queues.get_mut(&target)) {
+        // Without its dead-letter queue a message stays where it is.
+        let target = target
+            .filter(|target| self.queues.contains_key(target))
+            .unwrap_or(name);
+        if let Some(target) = self.queues.get_mut(&target) {
             dead.into_iter()
                 .for_each(|message| target.accept(message, now));
         }

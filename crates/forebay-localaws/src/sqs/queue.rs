@@ -126,13 +126,12 @@ impl Queue {
         self.messages.push_back(message);
     }
 
-    /// Hands out visible messages and hides them; those received too often come back for the dead-letter queue.
+    /// Hands out visible messages and hides them, but for a duplicate with the given chance in a million; those received too often come back for the dead-letter queue.
     pub(crate) fn receive(
         &mut self,
         limit: usize,
         visibility_ms: u64,
-        duplicate: u32,
-        random: &mut Random,
+        (duplicate, random): (u32, &mut Random),
         now: u64,
     ) -> (Vec<(Message, String)>, Vec<Message>) {
         self.expire(now);
