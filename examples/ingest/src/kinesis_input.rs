@@ -58,13 +58,14 @@ pub(crate) fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
     let Parts { name, input, account, .. } = parts;
-    let stream_name: StreamName =
-        input.stream.get_ref().parse().with_context(|| format!("`stream` of [kinesis.{name}]"))?;
+    let stream = input.stream.get_ref();
+    let stream_name = if stream.starts_with("arn:") { StreamName::from_arn(stream) } else { StreamName::new(stream) };
+    let stream_name = stream_name.with_context(|| format!("`stream` of [kinesis.{name}]"))?;
     let routes = Arc::new(Routes::new(input).with_context(|| format!("`flow_format` of [kinesis.{name}]"))?);
     let table_name =
-        input.lease.table.clone().unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.name()));
+        input.lease.table.clone().unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.as_str()));
     let worker_id = worker_id(parts.worker_id)?;
-    tracing::info!(input = name, stream = %stream_name, table = table_name, worker = %worker_id, "input starts");
+    tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
     let mut config = Config::default();
     config.initial_position = match input.start {
@@ -81,7 +82,7 @@ pub(crate) fn run(
 
     let processor = Logs {
         input: name.into(),
-        stream: stream_name.name().into(),
+        stream: stream_name.as_str().into(),
         routes,
         fields: parts.fields.clone(),
         host: input.source.clone(),
