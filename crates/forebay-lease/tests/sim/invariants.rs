@@ -16,6 +16,8 @@ pub(crate) struct Invariants {
     ended: BTreeSet<usize>,
     /// Rows deleted by hand: their history is no longer the protocol's.
     pub(crate) tampered: BTreeSet<usize>,
+    /// When a lease was last stolen: its victim learns of it with its next write, as in the KCL.
+    pub(crate) stolen: BTreeMap<LeaseKey, Millis>,
     pub(crate) accepted: u64,
     pub(crate) repeats: u64,
 }
@@ -76,7 +78,7 @@ impl Invariants {
         let shard = stream.index(&lease.key);
         let parents_leased = stream.shards[shard].parents.iter().any(|parent| self.shards.contains_key(parent));
         let first = match (lease.checkpoint, lease.start_at) {
-            (Checkpoint::Latest, Some(Timestamp(at))) if !parents_leased => stream.since(shard, at.max(0) as u64),
+            (Checkpoint::Latest | Checkpoint::AtTimestamp, Some(Timestamp(at))) if !parents_leased => stream.since(shard, at.max(0) as u64),
             _ => stream.horizon(shard, now),
         };
         self.shards.entry(shard).or_insert_with(|| Progress { first, prefix: first, ..Progress::default() });

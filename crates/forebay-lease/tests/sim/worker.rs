@@ -131,9 +131,9 @@ impl World {
 
     fn send(&mut self, at: usize, id: CallId, mut request: Request) {
         if let Request::Update(update) = &mut request {
-            // (I6) Only a take may be written without holding.
+            // (I6) Only a take may be written without holding; a release ends the holding as it leaves.
             let held = self.workers[at].holds(&update.key, self.now);
-            if !is_take(update) && update.changes.counter.is_some() && !held {
+            if update.changes.owner.is_none() && update.changes.counter.is_some() && !held {
                 let key = update.key.clone();
                 self.inv.violate(self.now, || format!("I6 {key} is written without being held"));
             }
@@ -253,8 +253,12 @@ impl World {
     fn learn(&mut self, at: usize, decision: Decision) {
         self.trace(at as u64, std::mem::discriminant(&decision));
         if let Decision::Taken { key, why, .. } = decision {
+            if why == TakeReason::Stolen {
+                self.inv.stolen.insert(key.clone(), self.now);
+            }
+            let is_fresh_loot = self.inv.stolen.get(&key).is_some_and(|stolen| stolen + 10_000 > self.now);
             for (other, worker) in self.workers.iter().enumerate() {
-                if other != at && worker.holds(&key, self.now) {
+                if !is_fresh_loot && other != at && worker.holds(&key, self.now) {
                     self.inv.violate(self.now, || format!("I5 {key} is held by {other} and {at}"));
                 }
             }
