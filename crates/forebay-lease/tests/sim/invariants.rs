@@ -16,6 +16,8 @@ pub(crate) struct Invariants {
     ended: BTreeSet<usize>,
     /// Rows deleted by hand: their history is no longer the protocol's.
     pub(crate) tampered: BTreeSet<usize>,
+    /// When the number of leases last changed.
+    pub(crate) changed_at: Millis,
     /// When a lease was last stolen: its victim learns of it with its next write, as in the KCL.
     pub(crate) stolen: BTreeMap<LeaseKey, Millis>,
     pub(crate) accepted: u64,
@@ -75,6 +77,7 @@ impl Invariants {
     }
 
     pub(crate) fn created(&mut self, lease: &Lease, now: Millis, stream: &Stream) {
+        self.changed_at = now;
         let shard = stream.index(&lease.key);
         let parents_leased = stream.shards[shard].parents.iter().any(|parent| self.shards.contains_key(parent));
         let first = match (lease.checkpoint, lease.start_at) {
@@ -130,6 +133,7 @@ impl Invariants {
     }
 
     pub(crate) fn deleted(&mut self, key: &LeaseKey, table: &Table, now: Millis, stream: &Stream) {
+        self.changed_at = now;
         let shard = stream.index(key);
         if !stream.is_listed(shard, now) {
             return;

@@ -322,8 +322,13 @@ impl World {
             let holders = self.workers.iter().filter(|worker| worker.holds(&key, now)).count()
                 + self.java.iter().filter(|java| java.holds(&key)).count();
             if holders != 1 {
-                self.inv.violate(now, || format!("I15 {key} has {holders} holders"));
+                let row = self.table.read(&key).cloned();
+                self.inv.violate(now, || format!("I15 {key} has {holders} holders: {row:?}"));
             }
+        }
+        if self.inv.changed_at + 180_000 > now {
+            // Leases of ended shards are still going; each one moves the balance.
+            return;
         }
         let counts: Vec<usize> = self
             .workers
