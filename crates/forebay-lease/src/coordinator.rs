@@ -242,9 +242,10 @@ impl Coordinator {
         }
     }
 
-    /// The leases this worker believes to hold at this time, with their tenure.
+    /// The leases this worker believes to hold at this time, with their tenure. A lease whose release has been sent is not
+    /// among them.
     pub fn holds(&self, now: Instant) -> impl Iterator<Item = (&LeaseKey, Token)> {
-        self.held.iter().filter(move |(_, held)| now < held.held_until).map(|(key, held)| (key, held.token))
+        self.held.iter().filter(move |(_, held)| now < held.held_until && !held.is_being_released()).map(|(key, held)| (key, held.token))
     }
 
     pub(crate) fn report(&mut self, decision: Decision) {

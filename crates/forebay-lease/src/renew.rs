@@ -70,6 +70,11 @@ impl Held {
         at
     }
 
+    /// Whether the write that gives it back may have landed already.
+    pub(crate) fn is_being_released(&self) -> bool {
+        self.first_sent.is_some() && self.write.as_ref().is_some_and(|write| write.kind == WriteKind::Release)
+    }
+
     fn next_write(&self, now: Instant) -> Option<WriteKind> {
         if now < self.write_after {
             None

@@ -177,6 +177,8 @@ impl Coordinator {
             self.send_take(&key);
         } else {
             self.taking.remove(&key);
+            // There may be others left; waiting for the next scan would cost time without an owner.
+            self.take_pass(now);
         }
     }
 
@@ -215,6 +217,7 @@ impl Coordinator {
             self.taking.remove(&key);
             self.note(row, now);
             self.report(Decision::TakeRefused { key });
+            self.take_pass(now);
         }
     }
 
