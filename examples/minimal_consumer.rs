@@ -6,7 +6,8 @@ use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use forebay_kinesis::{
-    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, StreamName, Worker,
+    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor,
+    StreamName, Worker,
 };
 use forebay_localaws::{Cloud, LocalAws, Settings};
 use tokio::sync::Notify;
@@ -21,9 +22,18 @@ struct Print {
 impl Processor for Print {
     async fn process(&self, batch: Batch) -> Outcome {
         for record in batch.records() {
-            println!("{}: {}", batch.shard(), String::from_utf8_lossy(&record.data));
+            println!(
+                "{}: {}",
+                batch.shard(),
+                String::from_utf8_lossy(&record.data)
+            );
         }
-        if self.seen.fetch_add(batch.records().len(), Ordering::Relaxed) + batch.records().len() >= 6 {
+        if self
+            .seen
+            .fetch_add(batch.records().len(), Ordering::Relaxed)
+            + batch.records().len()
+            >= 6
+        {
             self.enough.notify_one();
         }
         // The records are done for good. Answer `Pending` to accept them later, through `batch.acknowledger()`.
@@ -36,8 +46,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // An AWS inside the process. With an account, leave `http_client` and the credentials out.
     let aws = LocalAws::new(Cloud::new(Settings::instant(), 1), 1_795_564_800_000);
     aws.with(|cloud, now| cloud.kinesis().create_stream("greetings", 2, now))?;
-    for (key, text) in ["hello", "hei", "hallo", "salut", "ciao", "hola"].iter().enumerate() {
-        aws.with(|cloud, now| cloud.kinesis().put_record("greetings", &key.to_string(), *text, now))?;
+    for (key, text) in ["hello", "hei", "hallo", "salut", "ciao", "hola"]
+        .iter()
+        .enumerate()
+    {
+        aws.with(|cloud, now| {
+            cloud
+                .kinesis()
+                .put_record("greetings", &key.to_string(), *text, now)
+        })?;
     }
     let sdk = aws_config::defaults(aws_config::BehaviorVersion::latest())
         .region(aws_config::Region::new("us-east-1"))
@@ -52,7 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     config.initial_position = InitialPosition::TrimHorizon;
     let worker = Worker::new(
         "minimal-1".parse()?,
-        KinesisStream::new(aws_sdk_kinesis::Client::new(&sdk), StreamName::new("greetings")?),
+        KinesisStream::new(
+            aws_sdk_kinesis::Client::new(&sdk),
+            StreamName::new("greetings")?,
+        ),
         DynamoLeaseTable::new(aws_sdk_dynamodb::Client::new(&sdk), "minimal-consumer"),
         processor,
     )
@@ -60,6 +80,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A real program stops on a signal: `async { tokio::signal::ctrl_c().await.ok(); }`.
     let summary = worker.run(async move { enough.notified().await }).await?;
-    println!("{} records, {} checkpoints", summary.records, summary.checkpoints);
+    println!(
+        "{} records, {} checkpoints",
+        summary.records, summary.checkpoints
+    );
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use forebay_kinesis::{
-    Acknowledger, Batch, Config, DynamoLeaseTable, Error, InitialPosition, KinesisStream, Outcome, Processor, ShardId,
-    Stopping, StreamName, Summary, Worker, WorkerHandle,
+    Acknowledger, Batch, Config, DynamoLeaseTable, Error, InitialPosition, KinesisStream, Outcome,
+    Processor, ShardId, Stopping, StreamName, Summary, Worker, WorkerHandle,
 };
 use forebay_localaws::{Cloud, LocalAws, Settings};
 use tokio::sync::oneshot;
@@ -47,7 +47,10 @@ impl Bed {
     }
 
     pub async fn table(&self, caller: &str) -> DynamoLeaseTable {
-        DynamoLeaseTable::new(aws_sdk_dynamodb::Client::new(&self.sdk(caller).await), TABLE)
+        DynamoLeaseTable::new(
+            aws_sdk_dynamodb::Client::new(&self.sdk(caller).await),
+            TABLE,
+        )
     }
 
     pub fn put(&self, key: &str, data: impl Into<Vec<u8>>) {
@@ -64,7 +67,12 @@ impl Bed {
         }
     }
 
-    pub async fn worker<P: Processor>(&self, name: &str, processor: P, config: Config) -> Worker<DynamoLeaseTable, P> {
+    pub async fn worker<P: Processor>(
+        &self,
+        name: &str,
+        processor: P,
+        config: Config,
+    ) -> Worker<DynamoLeaseTable, P> {
         let sdk = self.sdk(name).await;
         let stream = KinesisStream::new(
             aws_sdk_kinesis::Client::new(&sdk),
@@ -292,7 +300,10 @@ impl Processor for SinkProcessor {
     }
 
     async fn shard_started(&self, shard: &ShardId) {
-        self.sink.lock().started.push((self.worker.clone(), shard.clone()));
+        self.sink
+            .lock()
+            .started
+            .push((self.worker.clone(), shard.clone()));
     }
 
     async fn shard_stopping(&self, shard: &ShardId, reason: Stopping) {

@@ -45,10 +45,19 @@ async fn survives_lost_answers(skip: u64, times: u64) {
         bed.put_numbers(round * 5..round * 5 + 5);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    sink.wait_until("all records", |sink| sink.counts().len() == 100).await;
+    sink.wait_until("all records", |sink| sink.counts().len() == 100)
+        .await;
     assert_eq!(sink.len(), 100, "nothing came twice");
-    let lost = sink.stopping().iter().filter(|(_, _, why)| *why == Stopping::Lost).count();
-    assert_eq!((lost, sink.started().len()), (0, 1), "the lease stayed where it was");
+    let lost = sink
+        .stopping()
+        .iter()
+        .filter(|(_, _, why)| *why == Stopping::Lost)
+        .count();
+    assert_eq!(
+        (lost, sink.started().len()),
+        (0, 1),
+        "the lease stayed where it was"
+    );
     let summary = one.stop().await;
     assert_eq!(summary.unaccepted, 0);
     let two = bed.start("two", &sink).await;
@@ -106,10 +115,16 @@ async fn throttling_and_server_errors_slow_down_and_lose_nothing() {
                     .per_million(200_000),
             );
         }
-        for fault in [Fault::Throttle, Fault::ServerErrorAfterEffect, Fault::ServerError] {
-            cloud
-                .faults()
-                .push(FaultRule::new(fault).service(Service::DynamoDb).per_million(50_000));
+        for fault in [
+            Fault::Throttle,
+            Fault::ServerErrorAfterEffect,
+            Fault::ServerError,
+        ] {
+            cloud.faults().push(
+                FaultRule::new(fault)
+                    .service(Service::DynamoDb)
+                    .per_million(50_000),
+            );
         }
     });
     let errors = Errors::default();
@@ -123,7 +138,8 @@ async fn throttling_and_server_errors_slow_down_and_lose_nothing() {
         bed.put_numbers(round * 5..round * 5 + 5);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    sink.wait_until("all records", |sink| sink.counts().len() == 300).await;
+    sink.wait_until("all records", |sink| sink.counts().len() == 300)
+        .await;
     let kinds: Vec<ErrorKind> = errors.all().into_iter().map(|(kind, _)| kind).collect();
     assert!(kinds.contains(&ErrorKind::Throttled) && kinds.contains(&ErrorKind::Unavailable));
     bed.aws.with(|cloud, _| cloud.faults().clear());
@@ -143,8 +159,13 @@ async fn reads_never_exceed_the_limits_of_the_service_even_when_they_fail() {
     let sink = Sink::default();
     let one = bed.start("one", &sink).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let calls = bed.aws.with(|cloud, _| cloud.calls().count(Service::Kinesis, "GetRecords"));
-    assert!(calls > 5 && calls < 200, "{calls} calls in ten minutes of failure");
+    let calls = bed
+        .aws
+        .with(|cloud, _| cloud.calls().count(Service::Kinesis, "GetRecords"));
+    assert!(
+        calls > 5 && calls < 200,
+        "{calls} calls in ten minutes of failure"
+    );
     bed.aws.with(|cloud, _| cloud.faults().clear());
     bed.put_numbers(0..3);
     sink.wait_for(3).await;
@@ -230,7 +251,10 @@ async fn a_stream_that_does_not_exist_is_an_error_at_the_start() {
         bed.table("one").await,
         sink.processor("one"),
     );
-    let error = Running::spawn(worker).ended().await.expect_err("no such stream");
+    let error = Running::spawn(worker)
+        .ended()
+        .await
+        .expect_err("no such stream");
     assert_eq!(error.kind(), ErrorKind::Gone);
     assert!(error.to_string().contains("`other`"), "{error}");
 }

@@ -24,14 +24,22 @@ fn open_shards(bed: &Bed) -> Vec<(u128, u128, String)> {
 fn split(bed: &Bed, at: usize) {
     let (start, end, id) = open_shards(bed)[at].clone();
     bed.aws
-        .with(|cloud, now| cloud.kinesis().split_shard(STREAM, &id, start + (end - start) / 2, now))
+        .with(|cloud, now| {
+            cloud
+                .kinesis()
+                .split_shard(STREAM, &id, start + (end - start) / 2, now)
+        })
         .expect("a split");
 }
 
 fn merge(bed: &Bed, at: usize) {
     let shards = open_shards(bed);
     bed.aws
-        .with(|cloud, now| cloud.kinesis().merge_shards(STREAM, &shards[at].2, &shards[at + 1].2, now))
+        .with(|cloud, now| {
+            cloud
+                .kinesis()
+                .merge_shards(STREAM, &shards[at].2, &shards[at + 1].2, now)
+        })
         .expect("a merge");
 }
 
@@ -51,7 +59,10 @@ fn assert_parents_before_children(bed: &Bed, sink: &Sink) {
         };
         for parent in parents {
             if let Some(last) = delivered.iter().rposition(|d| d.shard.as_str() == parent) {
-                assert!(last < first, "{parent} was still read after its child {child}");
+                assert!(
+                    last < first,
+                    "{parent} was still read after its child {child}"
+                );
             }
         }
     }
@@ -77,11 +88,16 @@ async fn every_record_comes_once_and_in_order_through_splits_and_merges() {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     split(&bed, 1);
     let total = put(&bed, 50) as usize;
-    sink.wait_until("every record", |sink| sink.counts().len() == total).await;
+    sink.wait_until("every record", |sink| sink.counts().len() == total)
+        .await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(sink.len(), total, "without a fault nothing comes twice");
     assert_parents_before_children(&bed, &sink);
-    let ended = sink.stopping().iter().filter(|(_, _, why)| *why == Stopping::Ended).count();
+    let ended = sink
+        .stopping()
+        .iter()
+        .filter(|(_, _, why)| *why == Stopping::Ended)
+        .count();
     assert_eq!(ended, 4, "two splits and one merge close four shards");
     let summary = worker.stop().await;
     assert_eq!(summary.unaccepted, 0);
@@ -97,7 +113,8 @@ async fn a_backlog_across_a_resharding_is_read_in_the_order_of_lineage() {
     bed.put_numbers(60..90);
     let sink = Sink::default();
     let worker = bed.start("one", &sink).await;
-    sink.wait_until("every record", |sink| sink.counts().len() == 90).await;
+    sink.wait_until("every record", |sink| sink.counts().len() == 90)
+        .await;
     assert_parents_before_children(&bed, &sink);
     assert_eq!(sink.len(), 90);
     worker.stop().await;

@@ -10,7 +10,9 @@ use crate::bed::{Bed, Mode, Sink, config};
 fn aggregate(texts: &[&str]) -> Vec<u8> {
     let mut aggregator = Aggregator::new(1 << 20);
     for text in texts {
-        aggregator.add("key", None, text.as_bytes()).expect("it fits");
+        aggregator
+            .add("key", None, text.as_bytes())
+            .expect("it fits");
     }
     aggregator.finish().expect("not empty")
 }
@@ -40,7 +42,11 @@ async fn a_restart_goes_on_between_the_records_of_an_aggregate() {
         .collect();
     assert_eq!(
         got,
-        [(2, "c".to_owned()), (3, "d".to_owned()), (0, "last".to_owned())]
+        [
+            (2, "c".to_owned()),
+            (3, "d".to_owned()),
+            (0, "last".to_owned())
+        ]
     );
     two.stop().await;
     sink.clear();
@@ -104,8 +110,11 @@ async fn latest_stays_where_it_was_when_the_iterator_expires_before_the_first_re
     bed.put_numbers(0..3);
     tokio::time::sleep(Duration::from_secs(5)).await;
     let sink = Sink::default();
-    let worker = bed.start_with("one", &sink, forebay_kinesis::Config::default()).await;
-    sink.wait_until("the shard", |sink| !sink.started().is_empty()).await;
+    let worker = bed
+        .start_with("one", &sink, forebay_kinesis::Config::default())
+        .await;
+    sink.wait_until("the shard", |sink| !sink.started().is_empty())
+        .await;
     // Every read fails while records arrive; the next iterator must not jump over them.
     bed.aws.with(|cloud, now| {
         cloud.faults().push(
@@ -121,7 +130,10 @@ async fn latest_stays_where_it_was_when_the_iterator_expires_before_the_first_re
     });
     bed.put_numbers(3..6);
     sink.wait_for(3).await;
-    assert_eq!(sink.counts().into_keys().collect::<Vec<_>>(), ["3", "4", "5"]);
+    assert_eq!(
+        sink.counts().into_keys().collect::<Vec<_>>(),
+        ["3", "4", "5"]
+    );
     worker.stop().await;
 }
 
@@ -132,8 +144,11 @@ async fn latest_stays_where_it_was_after_a_crash_before_the_first_checkpoint() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let sink = Sink::default();
     sink.mode(Mode::Hold);
-    let one = bed.start_with("one", &sink, forebay_kinesis::Config::default()).await;
-    sink.wait_until("the shard", |sink| !sink.started().is_empty()).await;
+    let one = bed
+        .start_with("one", &sink, forebay_kinesis::Config::default())
+        .await;
+    sink.wait_until("the shard", |sink| !sink.started().is_empty())
+        .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     bed.put_numbers(3..6);
     sink.wait_for(3).await;
@@ -141,9 +156,14 @@ async fn latest_stays_where_it_was_after_a_crash_before_the_first_checkpoint() {
     sink.clear();
     sink.mode(Mode::Accept);
     tokio::time::sleep(Duration::from_secs(30)).await;
-    let two = bed.start_with("two", &sink, forebay_kinesis::Config::default()).await;
+    let two = bed
+        .start_with("two", &sink, forebay_kinesis::Config::default())
+        .await;
     sink.wait_for(3).await;
-    assert_eq!(sink.counts().into_keys().collect::<Vec<_>>(), ["3", "4", "5"]);
+    assert_eq!(
+        sink.counts().into_keys().collect::<Vec<_>>(),
+        ["3", "4", "5"]
+    );
     two.stop().await;
 }
 

@@ -32,12 +32,16 @@ async fn latest_starts_at_the_start_of_the_worker() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let sink = Sink::default();
     let worker = bed.start_with("one", &sink, Config::default()).await;
-    sink.wait_until("the shard", |sink| !sink.started().is_empty()).await;
+    sink.wait_until("the shard", |sink| !sink.started().is_empty())
+        .await;
     bed.put_numbers(5..10);
     sink.wait_for(5).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let counts = sink.counts();
-    assert_eq!(counts.into_keys().collect::<Vec<_>>(), ["5", "6", "7", "8", "9"]);
+    assert_eq!(
+        counts.into_keys().collect::<Vec<_>>(),
+        ["5", "6", "7", "8", "9"]
+    );
     worker.stop().await;
 }
 
@@ -46,7 +50,8 @@ async fn two_workers_share_the_shards() {
     let bed = Bed::new(4);
     let sink = Sink::default();
     let one = bed.start("one", &sink).await;
-    sink.wait_until("all shards", |sink| sink.started().len() == 4).await;
+    sink.wait_until("all shards", |sink| sink.started().len() == 4)
+        .await;
     let two = bed.start("two", &sink).await;
     tokio::time::sleep(Duration::from_secs(180)).await;
     sink.clear();
@@ -77,13 +82,21 @@ async fn after_a_graceful_stop_a_peer_goes_on_at_once_without_repeats() {
     sink.wait_for(100).await;
     let start = Instant::now();
     let summary = one.stop().await;
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!((summary.records, summary.unaccepted), (100, 0));
     bed.put_numbers(100..120);
     let start = Instant::now();
     let two = bed.start("two", &sink).await;
     sink.wait_for(120).await;
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(sink.len(), 120, "nothing came twice");
     assert!(sink.counts().values().all(|count| *count == 1));
@@ -105,7 +118,11 @@ async fn a_stop_waits_for_late_acceptance() {
     });
     let summary = one.stop().await;
     assert_eq!(summary.unaccepted, 0);
-    assert!(sink.stopping().iter().any(|(_, _, reason)| *reason == Stopping::Released));
+    assert!(
+        sink.stopping()
+            .iter()
+            .any(|(_, _, reason)| *reason == Stopping::Released)
+    );
     sink.mode(Mode::Accept);
     let two = bed.start("two", &sink).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -126,7 +143,10 @@ async fn a_stop_does_not_wait_longer_than_the_grace() {
     let start = Instant::now();
     let summary = one.stop().await;
     let took = start.elapsed();
-    assert!(took >= Duration::from_secs(7) && took < Duration::from_secs(9), "{took:?}");
+    assert!(
+        took >= Duration::from_secs(7) && took < Duration::from_secs(9),
+        "{took:?}"
+    );
     assert_eq!(summary.unaccepted, 10);
 }
 
@@ -135,7 +155,8 @@ async fn after_a_crash_a_peer_takes_over_within_twelve_seconds() {
     let bed = Bed::new(2);
     let sink = Sink::default();
     let one = bed.start("one", &sink).await;
-    sink.wait_until("both shards", |sink| sink.started().len() == 2).await;
+    sink.wait_until("both shards", |sink| sink.started().len() == 2)
+        .await;
     let two = bed.start("two", &sink).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     bed.put_numbers(0..50);
@@ -145,9 +166,13 @@ async fn after_a_crash_a_peer_takes_over_within_twelve_seconds() {
     let crash = Instant::now();
     let before = sink.started().len();
     bed.put_numbers(50..100);
-    sink.wait_until("all records", |sink| sink.counts().len() == 100).await;
+    sink.wait_until("all records", |sink| sink.counts().len() == 100)
+        .await;
     let took = crash.elapsed();
-    assert!(took < Duration::from_secs(13), "{took:?} until the first read");
+    assert!(
+        took < Duration::from_secs(13),
+        "{took:?} until the first read"
+    );
     assert!(sink.started().len() > before, "a shard changed hands");
     two.stop().await;
 }

@@ -13,22 +13,35 @@ async fn a_stalled_processor_gives_the_leases_back_and_takes_them_again() {
     let sink = Sink::default();
     sink.mode(Mode::Stall);
     let worker = bed.start("one", &sink).await;
-    sink.wait_until("both shards", |sink| sink.started().len() == 2).await;
+    sink.wait_until("both shards", |sink| sink.started().len() == 2)
+        .await;
     bed.put_numbers(0..20);
     let start = Instant::now();
     tokio::time::sleep(Duration::from_secs(50)).await;
     let table = bed.table("reader").await;
-    let owned = |leases: &[forebay_kinesis::Lease]| leases.iter().filter(|lease| lease.owner.is_some()).count();
-    assert_eq!(owned(&table.scan().await.expect("a scan").leases), 2, "not yet");
+    let owned = |leases: &[forebay_kinesis::Lease]| {
+        leases.iter().filter(|lease| lease.owner.is_some()).count()
+    };
+    assert_eq!(
+        owned(&table.scan().await.expect("a scan").leases),
+        2,
+        "not yet"
+    );
     loop {
         if owned(&table.scan().await.expect("a scan").leases) == 0 {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(75), "the leases are still held");
+        assert!(
+            start.elapsed() < Duration::from_secs(75),
+            "the leases are still held"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let took = start.elapsed();
-    assert!(took > Duration::from_secs(59) && took < Duration::from_secs(66), "{took:?}");
+    assert!(
+        took > Duration::from_secs(59) && took < Duration::from_secs(66),
+        "{took:?}"
+    );
     sink.mode(Mode::Accept);
     sink.wait_for(20).await;
     assert!(sink.counts().values().all(|count| *count == 1));
@@ -48,12 +61,25 @@ async fn parking_by_hand_keeps_the_leases_free_until_unparked() {
     bed.put_numbers(10..20);
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(sink.len(), 10, "nothing is read while parked");
-    let leases = bed.table("reader").await.scan().await.expect("a scan").leases;
-    assert!(leases.iter().all(|lease| lease.owner.is_none()), "{leases:?}");
+    let leases = bed
+        .table("reader")
+        .await
+        .scan()
+        .await
+        .expect("a scan")
+        .leases;
+    assert!(
+        leases.iter().all(|lease| lease.owner.is_none()),
+        "{leases:?}"
+    );
     worker.handle.unpark();
     let start = Instant::now();
     sink.wait_for(20).await;
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(sink.len(), 20, "parking stored what was accepted");
     worker.stop().await;

@@ -64,9 +64,15 @@ impl Acknowledgement {
             let Some(slots) = state.tickets.get_mut(indices.start.min(end)..end) else {
                 return;
             };
-            let newly = self.ledger.accepted(slots.iter_mut().filter_map(Option::take));
+            let newly = self
+                .ledger
+                .accepted(slots.iter_mut().filter_map(Option::take));
             state.open -= newly;
-            released = if state.open == 0 { state.grant.take() } else { None };
+            released = if state.open == 0 {
+                state.grant.take()
+            } else {
+                None
+            };
         }
         // Giving bytes back can wake readers; nobody needs the lock for that.
         drop(released);
@@ -124,7 +130,9 @@ impl Ledger {
         grant: Grant,
     ) -> Arc<Acknowledgement> {
         let mut inner = lock(&self.inner);
-        let tickets: Vec<Option<Ticket>> = positions.map(|position| Some(inner.tracker.open(position))).collect();
+        let tickets: Vec<Option<Ticket>> = positions
+            .map(|position| Some(inner.tracker.open(position)))
+            .collect();
         let open = tickets.len();
         inner.open += open;
         drop(inner);
@@ -306,7 +314,11 @@ mod tests {
         fixture.ledger.take_watermark();
         first.accept(..);
         assert_eq!(fixture.ledger.take_watermark(), None);
-        assert_eq!(fixture.budget.in_flight(), 0, "late acceptance still gives bytes back");
+        assert_eq!(
+            fixture.budget.in_flight(),
+            0,
+            "late acceptance still gives bytes back"
+        );
     }
 
     proptest! {

@@ -38,7 +38,10 @@ impl Backoff {
     /// Takes note of a success. Only a minute without failure starts the delays over: a service that throttles every
     /// other call is throttling.
     pub(crate) fn succeeded(&mut self, now: Instant) {
-        if self.last_failure.is_some_and(|last| now.duration_since(last) >= CALM) {
+        if self
+            .last_failure
+            .is_some_and(|last| now.duration_since(last) >= CALM)
+        {
             self.failures = 0;
             self.last_failure = None;
         }
@@ -77,7 +80,10 @@ impl Random {
     }
 
     /// A number in `0.0..1.0`.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are exactly what a float keeps")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits are exactly what a float keeps"
+    )]
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -92,7 +98,8 @@ mod tests {
         for seed in 0..200 {
             let mut backoff = Backoff::new(seed);
             for failure in 0..40_u32 {
-                let ceiling = Duration::from_millis(200 << failure.min(10)).min(Duration::from_secs(10));
+                let ceiling =
+                    Duration::from_millis(200 << failure.min(10)).min(Duration::from_secs(10));
                 let delay = backoff.failed(Instant::now(), ErrorKind::Throttled);
                 assert!(
                     delay >= Duration::from_millis(20) && delay <= ceiling,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use forebay_lease::{SequenceNumber, ShardId, Token};
 
-use crate::acknowledge::{Acknowledger, Acknowledgement};
+use crate::acknowledge::{Acknowledgement, Acknowledger};
 
 /// Records of one shard, in order. Cheap to clone.
 ///

@@ -53,7 +53,10 @@ impl Budget {
     /// Bytes held at this moment, debt included.
     pub(crate) fn in_flight(&self) -> usize {
         let debt = *self.shared.debt();
-        self.shared.total.saturating_sub(self.shared.free.available_permits()) + debt
+        self.shared
+            .total
+            .saturating_sub(self.shared.free.available_permits())
+            + debt
     }
 }
 
@@ -106,7 +109,9 @@ mod tests {
     use super::*;
 
     async fn would_wait(budget: &Budget, bytes: usize) -> bool {
-        tokio::time::timeout(Duration::from_millis(1), budget.reserve(bytes)).await.is_err()
+        tokio::time::timeout(Duration::from_millis(1), budget.reserve(bytes))
+            .await
+            .is_err()
     }
 
     #[tokio::test(start_paused = true)]

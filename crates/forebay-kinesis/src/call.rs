@@ -65,12 +65,15 @@ impl Call {
     pub fn attempt_timeout(self) -> Duration {
         match self {
             // A renewal has to come back well within a third of the default failover time.
-            Self::UpdateItem | Self::PutItem | Self::GetItem | Self::DeleteItem => Duration::from_secs(2),
+            Self::UpdateItem | Self::PutItem | Self::GetItem | Self::DeleteItem => {
+                Duration::from_secs(2)
+            }
             Self::Scan | Self::DescribeTable | Self::CreateTable => Duration::from_secs(5),
             Self::GetRecords => Duration::from_secs(15),
-            Self::ListShards | Self::GetShardIterator | Self::DescribeStreamSummary | Self::PutMetricData => {
-                Duration::from_secs(10)
-            }
+            Self::ListShards
+            | Self::GetShardIterator
+            | Self::DescribeStreamSummary
+            | Self::PutMetricData => Duration::from_secs(10),
         }
     }
 
@@ -183,7 +186,11 @@ pub(crate) fn classify(call: Call, failure: Failure<'_>) -> ErrorKind {
 }
 
 fn unanswered(call: Call) -> ErrorKind {
-    if call.is_write() { ErrorKind::Unknown } else { ErrorKind::Unavailable }
+    if call.is_write() {
+        ErrorKind::Unknown
+    } else {
+        ErrorKind::Unavailable
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -200,14 +207,23 @@ enum Meaning {
 /// Codes of Kinesis, DynamoDB, CloudWatch, KMS and STS, as their API references list them under "Common Errors" and
 /// under each operation.
 const CODES: &[(&str, Meaning)] = &[
-    ("ProvisionedThroughputExceededException", Meaning::Is(ErrorKind::Throttled)),
+    (
+        "ProvisionedThroughputExceededException",
+        Meaning::Is(ErrorKind::Throttled),
+    ),
     ("ThrottlingException", Meaning::Is(ErrorKind::Throttled)),
     ("Throttling", Meaning::Is(ErrorKind::Throttled)),
     ("ThrottledException", Meaning::Is(ErrorKind::Throttled)),
     ("RequestLimitExceeded", Meaning::Is(ErrorKind::Throttled)),
     ("RequestThrottled", Meaning::Is(ErrorKind::Throttled)),
-    ("RequestThrottledException", Meaning::Is(ErrorKind::Throttled)),
-    ("TooManyRequestsException", Meaning::Is(ErrorKind::Throttled)),
+    (
+        "RequestThrottledException",
+        Meaning::Is(ErrorKind::Throttled),
+    ),
+    (
+        "TooManyRequestsException",
+        Meaning::Is(ErrorKind::Throttled),
+    ),
     ("SlowDown", Meaning::Is(ErrorKind::Throttled)),
     ("KMSThrottlingException", Meaning::Is(ErrorKind::Throttled)),
     ("LimitExceededException", Meaning::Limit),
@@ -223,7 +239,10 @@ const CODES: &[(&str, Meaning)] = &[
     ("InvalidArgumentException", Meaning::Argument),
     ("ValidationException", Meaning::Argument),
     ("ResourceNotFoundException", Meaning::Is(ErrorKind::Gone)),
-    ("ConditionalCheckFailedException", Meaning::Is(ErrorKind::Fenced)),
+    (
+        "ConditionalCheckFailedException",
+        Meaning::Is(ErrorKind::Fenced),
+    ),
     ("AccessDenied", Meaning::Is(ErrorKind::Denied)),
     ("AccessDeniedException", Meaning::Is(ErrorKind::Denied)),
     ("NotAuthorized", Meaning::Is(ErrorKind::Denied)),
@@ -237,11 +256,20 @@ const CODES: &[(&str, Meaning)] = &[
     ("ExpiredTokenException", Meaning::Is(ErrorKind::Credentials)),
     ("RequestExpired", Meaning::Is(ErrorKind::Credentials)),
     ("InvalidClientTokenId", Meaning::Is(ErrorKind::Credentials)),
-    ("UnrecognizedClientException", Meaning::Is(ErrorKind::Credentials)),
+    (
+        "UnrecognizedClientException",
+        Meaning::Is(ErrorKind::Credentials),
+    ),
     ("SignatureDoesNotMatch", Meaning::Is(ErrorKind::Credentials)),
-    ("InvalidSignatureException", Meaning::Is(ErrorKind::Credentials)),
+    (
+        "InvalidSignatureException",
+        Meaning::Is(ErrorKind::Credentials),
+    ),
     ("IncompleteSignature", Meaning::Is(ErrorKind::Credentials)),
-    ("MissingAuthenticationTokenException", Meaning::Is(ErrorKind::Credentials)),
+    (
+        "MissingAuthenticationTokenException",
+        Meaning::Is(ErrorKind::Credentials),
+    ),
     ("RequestTimeTooSkewed", Meaning::Is(ErrorKind::Clock)),
 ];
 
@@ -250,7 +278,10 @@ mod tests {
     use super::*;
 
     fn check(call: Call, code: &str, status: u16, expected: ErrorKind) {
-        let failure = Failure::Answer { code: Some(code), status };
+        let failure = Failure::Answer {
+            code: Some(code),
+            status,
+        };
         assert_eq!(classify(call, failure), expected, "{call} {code} {status}");
     }
 
@@ -258,8 +289,18 @@ mod tests {
     fn every_code_has_its_kind() {
         use ErrorKind::*;
         for (call, code, status, expected) in [
-            (Call::GetRecords, "ProvisionedThroughputExceededException", 400, Throttled),
-            (Call::UpdateItem, "ProvisionedThroughputExceededException", 400, Throttled),
+            (
+                Call::GetRecords,
+                "ProvisionedThroughputExceededException",
+                400,
+                Throttled,
+            ),
+            (
+                Call::UpdateItem,
+                "ProvisionedThroughputExceededException",
+                400,
+                Throttled,
+            ),
             (Call::Scan, "ThrottlingException", 400, Throttled),
             (Call::PutMetricData, "Throttling", 400, Throttled),
             (Call::GetItem, "RequestLimitExceeded", 400, Throttled),
@@ -277,13 +318,23 @@ mod tests {
             (Call::PutItem, "ServiceUnavailable", 503, Unknown),
             (Call::GetRecords, "ExpiredIteratorException", 400, Expired),
             (Call::ListShards, "ExpiredNextTokenException", 400, Expired),
-            (Call::GetShardIterator, "InvalidArgumentException", 400, Position),
+            (
+                Call::GetShardIterator,
+                "InvalidArgumentException",
+                400,
+                Position,
+            ),
             (Call::GetRecords, "InvalidArgumentException", 400, Expired),
             (Call::ListShards, "InvalidArgumentException", 400, Config),
             (Call::UpdateItem, "ValidationException", 400, Config),
             (Call::GetRecords, "ResourceNotFoundException", 400, Gone),
             (Call::Scan, "ResourceNotFoundException", 400, Gone),
-            (Call::UpdateItem, "ConditionalCheckFailedException", 400, Fenced),
+            (
+                Call::UpdateItem,
+                "ConditionalCheckFailedException",
+                400,
+                Fenced,
+            ),
             (Call::GetRecords, "AccessDeniedException", 400, Denied),
             (Call::GetRecords, "AccessDenied", 403, Denied),
             (Call::GetRecords, "KMSAccessDeniedException", 400, Denied),
@@ -295,9 +346,19 @@ mod tests {
             (Call::GetRecords, "ExpiredToken", 403, Credentials),
             (Call::GetRecords, "RequestExpired", 400, Credentials),
             (Call::GetRecords, "InvalidClientTokenId", 403, Credentials),
-            (Call::GetRecords, "UnrecognizedClientException", 400, Credentials),
+            (
+                Call::GetRecords,
+                "UnrecognizedClientException",
+                400,
+                Credentials,
+            ),
             (Call::GetRecords, "SignatureDoesNotMatch", 403, Credentials),
-            (Call::GetRecords, "InvalidSignatureException", 400, Credentials),
+            (
+                Call::GetRecords,
+                "InvalidSignatureException",
+                400,
+                Credentials,
+            ),
             (Call::GetRecords, "RequestTimeTooSkewed", 403, Clock),
             (Call::GetRecords, "SomethingNew", 400, Denied),
             (Call::GetRecords, "SomethingNew", 503, Unavailable),
@@ -317,7 +378,10 @@ mod tests {
     #[test]
     fn every_code_is_listed_once() {
         for (at, (code, _)) in CODES.iter().enumerate() {
-            assert!(!CODES[..at].iter().any(|(other, _)| other == code), "{code} twice");
+            assert!(
+                !CODES[..at].iter().any(|(other, _)| other == code),
+                "{code} twice"
+            );
         }
     }
 
@@ -327,7 +391,12 @@ mod tests {
             assert_eq!(classify(call, Failure::NoAnswer), ErrorKind::Unknown);
             assert_eq!(classify(call, Failure::NotSent), ErrorKind::Config);
         }
-        for call in [Call::GetRecords, Call::Scan, Call::GetItem, Call::ListShards] {
+        for call in [
+            Call::GetRecords,
+            Call::Scan,
+            Call::GetItem,
+            Call::ListShards,
+        ] {
             assert_eq!(classify(call, Failure::NoAnswer), ErrorKind::Unavailable);
         }
     }

@@ -89,8 +89,14 @@ impl CloudWatchMetrics {
         let sums = std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner));
         let sums: Vec<(Series, Sum)> = sums.into_iter().collect();
         for batch in sums.chunks(BATCH) {
-            let data = batch.iter().map(|(series, sum)| datum(series, *sum)).collect();
-            let request = client.put_metric_data().namespace(namespace).set_metric_data(Some(data));
+            let data = batch
+                .iter()
+                .map(|(series, sum)| datum(series, *sum))
+                .collect();
+            let request = client
+                .put_metric_data()
+                .namespace(namespace)
+                .set_metric_data(Some(data));
             let once = Overrides::new().retry_config(RetryConfig::disabled());
             attempt(
                 Call::PutMetricData,
@@ -102,7 +108,13 @@ impl CloudWatchMetrics {
         Ok(())
     }
 
-    fn add(&self, operation: &'static str, detail: Option<(&'static str, Arc<str>)>, name: &str, value: Value) {
+    fn add(
+        &self,
+        operation: &'static str,
+        detail: Option<(&'static str, Arc<str>)>,
+        name: &str,
+        value: Value,
+    ) {
         let series = Series {
             operation,
             detail,
@@ -127,7 +139,12 @@ impl CloudWatchMetrics {
     }
 
     fn of_shard(&self, shard: &ShardId, name: &str, value: Value) {
-        self.add("ProcessTask", Some(("ShardId", shard.to_string().into())), name, value);
+        self.add(
+            "ProcessTask",
+            Some(("ShardId", shard.to_string().into())),
+            name,
+            value,
+        );
     }
 
     fn of_worker(&self, operation: &'static str, name: &str, value: Value) {
@@ -152,12 +169,21 @@ impl Observer for CloudWatchMetrics {
 
     fn records_read(&self, shard: &ShardId, records: usize, bytes: usize) {
         self.of_shard(shard, "RecordsProcessed", count(records));
-        self.of_shard(shard, "DataBytesProcessed", Value(Unit::Bytes, as_float(bytes)));
+        self.of_shard(
+            shard,
+            "DataBytesProcessed",
+            Value(Unit::Bytes, as_float(bytes)),
+        );
     }
 
     fn lag(&self, shard: &ShardId, behind: Duration) {
         self.of_shard(shard, "MillisBehindLatest", millis(behind));
-        self.add("ApplicationTracker", None, "MillisBehindLatest", millis(behind));
+        self.add(
+            "ApplicationTracker",
+            None,
+            "MillisBehindLatest",
+            millis(behind),
+        );
     }
 
     fn call(&self, call: Call, took: Duration, failed: bool) {
@@ -198,7 +224,10 @@ fn millis(value: Duration) -> Value {
     Value(Unit::Millis, value.as_secs_f64() * 1_000.0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps floating point numbers")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch keeps floating point numbers"
+)]
 fn as_float(value: usize) -> f64 {
     value as f64
 }
@@ -242,7 +271,10 @@ mod tests {
         metrics.records_read(&shard, 3, 300);
         metrics.records_read(&shard, 5, 500);
         let sums = metrics.sums.lock().expect("not poisoned");
-        let data: Vec<MetricDatum> = sums.iter().map(|(series, sum)| datum(series, *sum)).collect();
+        let data: Vec<MetricDatum> = sums
+            .iter()
+            .map(|(series, sum)| datum(series, *sum))
+            .collect();
         let processed = data
             .iter()
             .find(|datum| datum.metric_name() == Some("RecordsProcessed"))
@@ -252,7 +284,11 @@ mod tests {
             (set.sample_count(), set.sum(), set.minimum(), set.maximum()),
             (Some(2.0), Some(8.0), Some(3.0), Some(5.0))
         );
-        let dimensions: Vec<_> = processed.dimensions().iter().map(|d| (d.name(), d.value())).collect();
+        let dimensions: Vec<_> = processed
+            .dimensions()
+            .iter()
+            .map(|d| (d.name(), d.value()))
+            .collect();
         assert_eq!(
             dimensions,
             [

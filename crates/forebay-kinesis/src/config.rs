@@ -67,22 +67,39 @@ impl Config {
     /// [`ErrorKind::Config`] naming the setting and its limits.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting: &str, why: &str| Err(Error::new(ErrorKind::Config, setting, why));
-        if self.failover_time < Duration::from_secs(2) || self.failover_time > Duration::from_secs(300) {
+        if self.failover_time < Duration::from_secs(2)
+            || self.failover_time > Duration::from_secs(300)
+        {
             return refuse("failover_time", "it must be from 2 s to 5 min");
         }
         if self.max_records.get() > 10_000 {
-            return refuse("max_records", "the service gives at most 10,000 records per read");
+            return refuse(
+                "max_records",
+                "the service gives at most 10,000 records per read",
+            );
         }
         if self.reads_per_second.get() > 5 {
-            return refuse("reads_per_second", "the service allows five reads per second and shard");
+            return refuse(
+                "reads_per_second",
+                "the service allows five reads per second and shard",
+            );
         }
         if self.idle > Duration::from_secs(240) {
-            return refuse("idle", "iterators expire after 5 min, so it must be at most 4 min");
+            return refuse(
+                "idle",
+                "iterators expire after 5 min, so it must be at most 4 min",
+            );
         }
         if self.bytes_in_flight < 1024 * 1024 {
-            return refuse("bytes_in_flight", "it must be at least 1 MiB, the size of one record");
+            return refuse(
+                "bytes_in_flight",
+                "it must be at least 1 MiB, the size of one record",
+            );
         }
-        if self.release_after.is_some_and(|after| after < Duration::from_secs(1)) {
+        if self
+            .release_after
+            .is_some_and(|after| after < Duration::from_secs(1))
+        {
             return refuse("release_after", "it must be at least 1 s, or not set");
         }
         Ok(())
@@ -118,13 +135,25 @@ mod tests {
     #[test]
     fn a_setting_outside_its_limits_is_named() {
         assert_eq!(refused(|_| {}), "accepted");
-        assert_eq!(refused(|c| c.failover_time = Duration::from_secs(1)), "failover_time");
-        assert_eq!(refused(|c| c.failover_time = Duration::from_secs(301)), "failover_time");
+        assert_eq!(
+            refused(|c| c.failover_time = Duration::from_secs(1)),
+            "failover_time"
+        );
+        assert_eq!(
+            refused(|c| c.failover_time = Duration::from_secs(301)),
+            "failover_time"
+        );
         assert_eq!(refused(|c| c.max_records = NonZeroU16::MAX), "max_records");
-        assert_eq!(refused(|c| c.reads_per_second = NonZeroU32::MAX), "reads_per_second");
+        assert_eq!(
+            refused(|c| c.reads_per_second = NonZeroU32::MAX),
+            "reads_per_second"
+        );
         assert_eq!(refused(|c| c.idle = Duration::from_secs(300)), "idle");
         assert_eq!(refused(|c| c.bytes_in_flight = 10), "bytes_in_flight");
-        assert_eq!(refused(|c| c.release_after = Some(Duration::ZERO)), "release_after");
+        assert_eq!(
+            refused(|c| c.release_after = Some(Duration::ZERO)),
+            "release_after"
+        );
         assert_eq!(refused(|c| c.release_after = None), "accepted");
     }
 }

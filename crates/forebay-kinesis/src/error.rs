@@ -104,7 +104,12 @@ impl fmt::Display for Error {
             write!(f, ", {detail}")?;
         }
         if let (ErrorKind::Denied, Some(call)) = (self.kind, self.call) {
-            write!(f, " (the caller needs `{}` on `{}`)", call.action(), self.resource)?;
+            write!(
+                f,
+                " (the caller needs `{}` on `{}`)",
+                call.action(),
+                self.resource
+            )?;
         }
         Ok(())
     }
@@ -207,8 +212,12 @@ mod tests {
 
     #[test]
     fn a_denied_call_names_the_action_and_the_resource() {
-        let error = Error::of_call(ErrorKind::Denied, Call::GetRecords, "arn:aws:kinesis:eu-west-1:1:stream/s")
-            .with_code(Some("AccessDeniedException"));
+        let error = Error::of_call(
+            ErrorKind::Denied,
+            Call::GetRecords,
+            "arn:aws:kinesis:eu-west-1:1:stream/s",
+        )
+        .with_code(Some("AccessDeniedException"));
         assert_eq!(
             error.to_string(),
             "not permitted: GetRecords on `arn:aws:kinesis:eu-west-1:1:stream/s` answered `AccessDeniedException` \
@@ -218,8 +227,12 @@ mod tests {
 
     #[test]
     fn display_does_not_print_the_source() {
-        let error = Error::new(ErrorKind::Corrupt, "table", "no counter").with_source("inner".to_owned());
-        assert_eq!(error.to_string(), "the answer does not decode: `table`, no counter");
+        let error =
+            Error::new(ErrorKind::Corrupt, "table", "no counter").with_source("inner".to_owned());
+        assert_eq!(
+            error.to_string(),
+            "the answer does not decode: `table`, no counter"
+        );
         assert_eq!(
             std::error::Error::source(&error).map(ToString::to_string),
             Some("inner".to_owned())

@@ -38,7 +38,9 @@ pub use pull::{Batches, PullProcessor, pull};
 pub use stream::{KinesisStream, StreamName};
 #[cfg(feature = "testing")]
 pub use table::lease_table_suite;
-pub use table::{Billing, DynamoLeaseTable, FileLeaseTable, LeaseTable, MemoryLeaseTable, Scan, Written};
+pub use table::{
+    Billing, DynamoLeaseTable, FileLeaseTable, LeaseTable, MemoryLeaseTable, Scan, Written,
+};
 pub use worker::{Summary, Worker, WorkerHandle};
 
 // The identities that appear in this crate's signatures.

@@ -39,7 +39,11 @@ impl Pacer {
     pub(crate) fn answered(&mut self, started: Instant, bytes: usize, behind: bool) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let transfer = Duration::from_micros(bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND);
-        let pause = if behind { self.call_gap } else { self.call_gap.max(self.idle) };
+        let pause = if behind {
+            self.call_gap
+        } else {
+            self.call_gap.max(self.idle)
+        };
         self.next = Some(started + pause.max(transfer));
     }
 
@@ -58,7 +62,9 @@ pub(crate) fn reservation(behind: bool, since_last_read: Duration) -> usize {
     if behind {
         return LARGEST_ANSWER;
     }
-    let seconds = usize::try_from(since_last_read.as_secs()).unwrap_or(usize::MAX).saturating_add(1);
+    let seconds = usize::try_from(since_last_read.as_secs())
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
     seconds
         .saturating_mul(1_000_000)
         .saturating_mul(5)
@@ -105,6 +111,9 @@ mod tests {
         assert_eq!(reservation(true, Duration::ZERO), LARGEST_ANSWER);
         assert_eq!(reservation(false, Duration::from_millis(900)), 2_500_000);
         assert_eq!(reservation(false, Duration::from_secs(1)), 5_000_000);
-        assert_eq!(reservation(false, Duration::from_secs(3_600)), LARGEST_ANSWER);
+        assert_eq!(
+            reservation(false, Duration::from_secs(3_600)),
+            LARGEST_ANSWER
+        );
     }
 }

@@ -48,7 +48,10 @@ pub trait Processor: Send + Sync + 'static {
 
 /// What a processor answers to a batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "the worker must know every answer; a new one is a breaking change")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the worker must know every answer; a new one is a breaking change"
+)]
 pub enum Outcome {
     /// The batch was taken over; its [`Acknowledger`](crate::Acknowledger) will tell what becomes of it.
     Pending,

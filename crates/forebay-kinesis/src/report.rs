@@ -42,10 +42,16 @@ impl Reporter {
         drop(logged);
         let source = std::error::Error::source(error).map(ToString::to_string);
         match error.kind() {
-            ErrorKind::Denied | ErrorKind::Position | ErrorKind::Gone | ErrorKind::Config | ErrorKind::Clock => {
+            ErrorKind::Denied
+            | ErrorKind::Position
+            | ErrorKind::Gone
+            | ErrorKind::Config
+            | ErrorKind::Clock => {
                 tracing::error!(%error, source, "an operator is needed");
             }
-            ErrorKind::Expired | ErrorKind::Fenced => tracing::debug!(%error, source, "call failed"),
+            ErrorKind::Expired | ErrorKind::Fenced => {
+                tracing::debug!(%error, source, "call failed")
+            }
             _ => tracing::warn!(%error, source, "call failed"),
         }
     }

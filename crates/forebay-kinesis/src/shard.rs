@@ -71,9 +71,15 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) enum ShardEvent {
     /// Everything up to here is accepted.
-    Acknowledged { token: LeaseToken, checkpoint: Checkpoint },
+    Acknowledged {
+        token: LeaseToken,
+        checkpoint: Checkpoint,
+    },
     /// The last record of the shard was read; these shards continue it.
-    EndSeen { token: LeaseToken, children: Vec<ChildShard> },
+    EndSeen {
+        token: LeaseToken,
+        children: Vec<ChildShard>,
+    },
     /// Nothing more comes. `complete` if the shard was read to its end and everything of it is accepted.
     Done {
         token: LeaseToken,
@@ -115,7 +121,10 @@ impl<P: Processor> Shard<P> {
             unaccepted,
         });
         if !matches!(exit, Exit::Read { .. }) {
-            self.parts.processor.shard_stopping(&self.id, Stopping::Lost).await;
+            self.parts
+                .processor
+                .shard_stopping(&self.id, Stopping::Lost)
+                .await;
         }
     }
 
@@ -125,7 +134,10 @@ impl<P: Processor> Shard<P> {
         loop {
             let from = match self.start {
                 Start::Fresh(_) => Checkpoint::AtTimestamp,
-                Start::Resume(number, sub_sequence) => Checkpoint::Sequence { number, sub_sequence },
+                Start::Resume(number, sub_sequence) => Checkpoint::Sequence {
+                    number,
+                    sub_sequence,
+                },
             };
             let ledger = Ledger::new(from, self.parts.progress.clone());
             let reading = Reading {
@@ -142,7 +154,10 @@ impl<P: Processor> Shard<P> {
                         shard = %self.id, records,
                         "a batch was dropped unaccepted; the shard is read again from the last accepted record"
                     );
-                    self.parts.reporter.observer().batch_abandoned(&self.id, records);
+                    self.parts
+                        .reporter
+                        .observer()
+                        .batch_abandoned(&self.id, records);
                 }
             }
             drop(reading);
@@ -177,8 +192,16 @@ impl<P: Processor> Shard<P> {
         let (finished, is_finished) = watch::channel(None);
         let working = async {
             let ((), ended) = tokio::join!(fetching, handing);
-            let reason = if ended { Stopping::Ended } else { Stopping::Released };
-            shard.parts.processor.shard_stopping(&shard.id, reason).await;
+            let reason = if ended {
+                Stopping::Ended
+            } else {
+                Stopping::Released
+            };
+            shard
+                .parts
+                .processor
+                .shard_stopping(&shard.id, reason)
+                .await;
             finished.send_replace(Some(ended));
             std::future::pending().await
         };
@@ -233,8 +256,11 @@ impl<P: Processor> Shard<P> {
                     grant,
                 } => {
                     if !records.is_empty() {
-                        let acknowledgement = ledger.deliver(records.iter().map(position_of), grant);
-                        self.parts.handed_over.fetch_add(records.len() as u64, Ordering::Relaxed);
+                        let acknowledgement =
+                            ledger.deliver(records.iter().map(position_of), grant);
+                        self.parts
+                            .handed_over
+                            .fetch_add(records.len() as u64, Ordering::Relaxed);
                         let content = Content {
                             stream: self.parts.stream.name().shared(),
                             shard: self.id.clone(),
@@ -242,12 +268,19 @@ impl<P: Processor> Shard<P> {
                             records,
                             millis_behind_latest,
                         };
-                        if self.process(Batch::new(content, acknowledgement)).await.is_break() {
+                        if self
+                            .process(Batch::new(content, acknowledgement))
+                            .await
+                            .is_break()
+                        {
                             return false;
                         }
                     }
                     if let Some(number) = passed {
-                        ledger.pass(Checkpoint::Sequence { number, sub_sequence: 0 });
+                        ledger.pass(Checkpoint::Sequence {
+                            number,
+                            sub_sequence: 0,
+                        });
                     }
                 }
             }
@@ -283,11 +316,17 @@ impl<P: Processor> Shard<P> {
         let mut changes = ledger.changes();
         loop {
             if let Some(checkpoint) = ledger.take_watermark() {
-                if let Checkpoint::Sequence { number, sub_sequence } = &checkpoint {
+                if let Checkpoint::Sequence {
+                    number,
+                    sub_sequence,
+                } = &checkpoint
+                {
                     *last = Some((*number, *sub_sequence));
                 }
                 let token = self.token;
-                let _ = self.events.send(ShardEvent::Acknowledged { token, checkpoint });
+                let _ = self
+                    .events
+                    .send(ShardEvent::Acknowledged { token, checkpoint });
             }
             let finished_reading = *finished.borrow_and_update();
             let (open, abandoned) = (ledger.open(), ledger.abandoned_records());
@@ -322,7 +361,9 @@ impl Drop for Reading<'_> {
         *self.unaccepted = self.ledger.retire();
         if let Some(checkpoint) = self.ledger.take_watermark() {
             let token = self.token;
-            let _ = self.events.send(ShardEvent::Acknowledged { token, checkpoint });
+            let _ = self
+                .events
+                .send(ShardEvent::Acknowledged { token, checkpoint });
         }
     }
 }

@@ -164,13 +164,18 @@ impl KinesisStream {
                 }
             };
             let page = self
-                .watched(Call::ListShards, request.customize().config_override(once()).send())
+                .watched(
+                    Call::ListShards,
+                    request.customize().config_override(once()).send(),
+                )
                 .await?;
             for shard in page.shards.unwrap_or_default() {
-                shards.push(
-                    shard_of(&shard)
-                        .ok_or_else(|| self.refuse(Call::ListShards, "a shard without id, range or first number"))?,
-                );
+                shards.push(shard_of(&shard).ok_or_else(|| {
+                    self.refuse(
+                        Call::ListShards,
+                        "a shard without id, range or first number",
+                    )
+                })?);
             }
             if shards.len() > SHARDS {
                 return Err(self.refuse(Call::ListShards, "more than 10,000 shards"));
@@ -191,14 +196,20 @@ impl KinesisStream {
             ShardFilter::All => return Ok(None),
             ShardFilter::Latest => (ShardFilterType::AtLatest, None),
             ShardFilter::TrimHorizon => (ShardFilterType::AtTrimHorizon, None),
-            ShardFilter::AtTimestamp(time) => (ShardFilterType::AtTimestamp, Some(DateTime::from_millis(time.0))),
+            ShardFilter::AtTimestamp(time) => (
+                ShardFilterType::AtTimestamp,
+                Some(DateTime::from_millis(time.0)),
+            ),
         };
         RawFilter::builder()
             .r#type(kind)
             .set_timestamp(time)
             .build()
             .map(Some)
-            .map_err(|error| self.refuse(Call::ListShards, "the shard filter is not complete").with_source(error))
+            .map_err(|error| {
+                self.refuse(Call::ListShards, "the shard filter is not complete")
+                    .with_source(error)
+            })
     }
 
     /// How long the stream keeps records.
@@ -221,7 +232,11 @@ impl KinesisStream {
         Ok(hours.map(|hours| Duration::from_secs(hours * 3_600)))
     }
 
-    pub(crate) async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<String, Error> {
+    pub(crate) async fn iterator(
+        &self,
+        shard: &ShardId,
+        position: &Position,
+    ) -> Result<String, Error> {
         let (arn, name) = self.name.address();
         let request = self
             .client
@@ -252,15 +267,22 @@ impl KinesisStream {
             .ok_or_else(|| self.refuse(Call::GetShardIterator, "an answer without an iterator"))
     }
 
-    pub(crate) async fn records(&self, iterator: &str, limit: u16) -> Result<GetRecordsOutput, Error> {
+    pub(crate) async fn records(
+        &self,
+        iterator: &str,
+        limit: u16,
+    ) -> Result<GetRecordsOutput, Error> {
         let request = self
             .client
             .get_records()
             .set_stream_arn(self.name.address().0)
             .shard_iterator(iterator)
             .limit(i32::from(limit));
-        self.watched(Call::GetRecords, request.customize().config_override(once()).send())
-            .await
+        self.watched(
+            Call::GetRecords,
+            request.customize().config_override(once()).send(),
+        )
+        .await
     }
 
     fn refuse(&self, call: Call, why: &str) -> Error {
@@ -281,7 +303,11 @@ impl KinesisStream {
         >,
     ) -> Result<O, Error>
     where
-        E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        E: aws_smithy_types::error::metadata::ProvideErrorMetadata
+            + std::error::Error
+            + Send
+            + Sync
+            + 'static,
     {
         let started = Instant::now();
         let result = attempt(call, self.name.resource(), send).await;
@@ -292,7 +318,9 @@ impl KinesisStream {
 
 impl std::fmt::Debug for KinesisStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KinesisStream").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("KinesisStream")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -337,7 +365,11 @@ mod tests {
     #[test]
     fn other_texts_are_not_stream_names() {
         for text in ["", "a b", "a/b", &"x".repeat(129)] {
-            assert_eq!(StreamName::new(text).map_err(|e| e.kind()), Err(ErrorKind::Config), "{text}");
+            assert_eq!(
+                StreamName::new(text).map_err(|e| e.kind()),
+                Err(ErrorKind::Config),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -346,7 +378,11 @@ mod tests {
             "arn:aws:kinesis:eu-west-1:123456789012:flow",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/",
         ] {
-            assert_eq!(StreamName::from_arn(text).map_err(|e| e.kind()), Err(ErrorKind::Config), "{text}");
+            assert_eq!(
+                StreamName::from_arn(text).map_err(|e| e.kind()),
+                Err(ErrorKind::Config),
+                "{text}"
+            );
         }
     }
 }

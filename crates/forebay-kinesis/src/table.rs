@@ -49,7 +49,11 @@ pub trait LeaseTable: Send + Sync + 'static {
     fn update(&self, update: &Update) -> impl Future<Output = Result<Written, Error>> + Send;
 
     /// Deletes a lease if its counter is still this one.
-    fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> impl Future<Output = Result<Written, Error>> + Send;
+    fn delete(
+        &self,
+        key: &LeaseKey,
+        counter: LeaseCounter,
+    ) -> impl Future<Output = Result<Written, Error>> + Send;
 
     /// Reads the mode of a KCL 3.x fleet; [`ClientVersion::Absent`] for tables that no such fleet uses.
     fn client_version(&self) -> impl Future<Output = Result<ClientVersion, Error>> + Send {

@@ -29,7 +29,10 @@ pub struct Worker<T, P> {
     processor: Arc<P>,
     config: Config,
     clock: WallClock,
-    commands: (mpsc::UnboundedSender<Command>, mpsc::UnboundedReceiver<Command>),
+    commands: (
+        mpsc::UnboundedSender<Command>,
+        mpsc::UnboundedReceiver<Command>,
+    ),
 }
 
 impl<T: LeaseTable, P: Processor> Worker<T, P> {

@@ -135,7 +135,9 @@ impl Fetcher {
             match self.read().await {
                 Ok(answer) => {
                     self.backoff.succeeded(Instant::now());
-                    if answer.next_shard_iterator.is_none() && !self.settle_end(&answer, started).await {
+                    if answer.next_shard_iterator.is_none()
+                        && !self.settle_end(&answer, started).await
+                    {
                         continue;
                     }
                     if let Some(fetched) = self.take(answer, grant, started) {
@@ -159,14 +161,20 @@ impl Fetcher {
                 iterator
             }
         };
-        self.stream.records(&iterator, self.settings.max_records).await
+        self.stream
+            .records(&iterator, self.settings.max_records)
+            .await
     }
 
     /// Finds the children of a shard that seems to have ended; false if the answer cannot be believed.
     async fn settle_end(&mut self, answer: &GetRecordsOutput, started: Instant) -> bool {
-        let children: Option<Vec<ChildShard>> = answer.child_shards().iter().map(child_of_answer).collect();
-        let parents_known = |children: &Vec<ChildShard>| children.iter().all(|child| !child.parents.is_empty());
-        if let Some(children) = children.filter(|children| !children.is_empty() && parents_known(children)) {
+        let children: Option<Vec<ChildShard>> =
+            answer.child_shards().iter().map(child_of_answer).collect();
+        let parents_known =
+            |children: &Vec<ChildShard>| children.iter().all(|child| !child.parents.is_empty());
+        if let Some(children) =
+            children.filter(|children| !children.is_empty() && parents_known(children))
+        {
             self.ended = Some(children);
             return true;
         }
@@ -195,10 +203,20 @@ impl Fetcher {
     }
 
     /// Turns an answer into something to hand over; `None` if nothing is left of it.
-    fn take(&mut self, answer: GetRecordsOutput, mut grant: Grant, started: Instant) -> Option<Fetched> {
+    fn take(
+        &mut self,
+        answer: GetRecordsOutput,
+        mut grant: Grant,
+        started: Instant,
+    ) -> Option<Fetched> {
         let first = answer.records.first().map(|first| {
-            let arrival = first.approximate_arrival_timestamp.and_then(|time| time.to_millis().ok());
-            (first.sequence_number.parse::<SequenceNumber>().ok(), arrival)
+            let arrival = first
+                .approximate_arrival_timestamp
+                .and_then(|time| time.to_millis().ok());
+            (
+                first.sequence_number.parse::<SequenceNumber>().ok(),
+                arrival,
+            )
         });
         let filter = Filter {
             deaggregate: self.settings.deaggregate,
@@ -225,7 +243,9 @@ impl Fetcher {
             let error = Error::new(
                 ErrorKind::Corrupt,
                 self.shard.to_string(),
-                format!("the sequence number `{malformed}` is not a decimal number; the read is repeated"),
+                format!(
+                    "the sequence number `{malformed}` is not a decimal number; the read is repeated"
+                ),
             );
             self.wait_after(&error, started);
         }
@@ -261,7 +281,9 @@ impl Fetcher {
     /// Compares the first record after a resume with the stored number. The read was inclusive, so the stored record
     /// itself comes first, unless the stream has dropped it and possibly more behind it.
     fn check_gap(&mut self, first: &SequenceNumber, arrival: Option<i64>) {
-        let Some(stored) = self.unverified.take() else { return };
+        let Some(stored) = self.unverified.take() else {
+            return;
+        };
         if *first <= stored {
             return;
         }
@@ -288,7 +310,8 @@ impl Fetcher {
             ErrorKind::Expired => {
                 self.iterator = None;
                 let now = Instant::now();
-                self.expired.retain(|at| now.duration_since(*at) < EXPIRY_WINDOW);
+                self.expired
+                    .retain(|at| now.duration_since(*at) < EXPIRY_WINDOW);
                 self.expired.push(now);
                 self.reporter.error(error);
                 if self.expired.len() >= 3 {
@@ -344,13 +367,19 @@ fn child_of_answer(child: &RawChild) -> Option<ChildShard> {
             .iter()
             .map(|parent| parent.parse().ok())
             .collect::<Option<_>>()?,
-        hash_range: forebay_lease::HashRange::parse(&range.starting_hash_key, &range.ending_hash_key).ok()?,
+        hash_range: forebay_lease::HashRange::parse(
+            &range.starting_hash_key,
+            &range.ending_hash_key,
+        )
+        .ok()?,
     })
 }
 
 /// Says once at half of the retention, and once more at four fifths, that records will expire unread.
 fn warn_of_loss(shard: &ShardId, lag: Duration, retention: Option<&Duration>, warned: u8) -> u8 {
-    let Some(retention) = retention else { return warned };
+    let Some(retention) = retention else {
+        return warned;
+    };
     if lag * 5 >= *retention * 4 {
         if warned < 80 {
             tracing::error!(%shard, ?lag, ?retention, "records are about to expire unread");
@@ -382,8 +411,14 @@ fn lineage(shard: &ShardId, listing: &[Shard]) -> Lineage {
             hash_range: child.hash_range,
         })
         .collect();
-    let open = listing.iter().any(|listed| listed.id == *shard && listed.is_open);
-    if children.is_empty() && open { Lineage::Open } else { Lineage::Ended(children) }
+    let open = listing
+        .iter()
+        .any(|listed| listed.id == *shard && listed.is_open);
+    if children.is_empty() && open {
+        Lineage::Open
+    } else {
+        Lineage::Ended(children)
+    }
 }
 
 const EXPIRY_WINDOW: Duration = Duration::from_secs(300);

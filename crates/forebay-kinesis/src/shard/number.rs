@@ -9,7 +9,9 @@ use forebay_lease::SequenceNumber;
 pub(crate) fn issued_at(number: &SequenceNumber) -> Option<SystemTime> {
     let text = number.to_string();
     // 186 bits: from 2^185 to 2^186 - 1, which is 4.9e55 to 9.8e55.
-    if text.len() != 56 || text.as_str() < "49039857307708443467467104868809893875799651909875269632" {
+    if text.len() != 56
+        || text.as_str() < "49039857307708443467467104868809893875799651909875269632"
+    {
         return None;
     }
     // Arithmetic modulo 2^128 keeps the low bits exact.
@@ -48,8 +50,14 @@ mod tests {
             Some(1_545_084_650)
         );
         // From the API reference of PutRecord: another layout, its lowest bits are not a version.
-        assert_eq!(seconds("49543463076548007577105092703039560359975228518395012686"), None);
+        assert_eq!(
+            seconds("49543463076548007577105092703039560359975228518395012686"),
+            None
+        );
         assert_eq!(seconds("1"), None);
-        assert_eq!(seconds("99999999999999999999999999999999999999999999999999999999999"), None);
+        assert_eq!(
+            seconds("99999999999999999999999999999999999999999999999999999999999"),
+            None
+        );
     }
 }

@@ -57,7 +57,13 @@ impl Reader {
         content
     }
 
-    fn read_one(&mut self, raw: Raw, number: &SequenceNumber, filter: &Filter<'_>, content: &mut Content) {
+    fn read_one(
+        &mut self,
+        raw: Raw,
+        number: &SequenceNumber,
+        filter: &Filter<'_>,
+        content: &mut Content,
+    ) {
         let data = Bytes::from(raw.data.into_inner());
         let arrival = raw
             .approximate_arrival_timestamp
@@ -82,11 +88,18 @@ impl Reader {
             }
         };
         let whole = data.len();
-        let split = if filter.deaggregate { self.splitter.split(&data) } else { Ok(None) };
+        let split = if filter.deaggregate {
+            self.splitter.split(&data)
+        } else {
+            Ok(None)
+        };
         match split {
             Ok(None) => push(plain(data, partition_key, 0)),
             Ok(Some(aggregate)) => {
-                if filter.range.is_some_and(|range| !aggregate.is_within(&range)) {
+                if filter
+                    .range
+                    .is_some_and(|range| !aggregate.is_within(&range))
+                {
                     content.other_shard += 1;
                     return;
                 }
@@ -151,7 +164,9 @@ mod tests {
     fn aggregate(payloads: &[&str]) -> Vec<u8> {
         let mut aggregator = Aggregator::new(1 << 20);
         for payload in payloads {
-            aggregator.add("key", None, payload.as_bytes()).expect("fits");
+            aggregator
+                .add("key", None, payload.as_bytes())
+                .expect("fits");
         }
         aggregator.finish().expect("not empty")
     }
@@ -172,24 +187,42 @@ mod tests {
         content
             .records
             .iter()
-            .map(|r| format!("{}/{} {}", r.sequence_number, r.sub_sequence, String::from_utf8_lossy(&r.data)))
+            .map(|r| {
+                format!(
+                    "{}/{} {}",
+                    r.sequence_number,
+                    r.sub_sequence,
+                    String::from_utf8_lossy(&r.data)
+                )
+            })
             .collect()
     }
 
     #[test]
     fn aggregates_are_split_and_plain_records_stay_whole() {
-        let content = read(vec![raw("9", b"plain"), raw("10", &aggregate(&["a", "b"]))], None, None);
+        let content = read(
+            vec![raw("9", b"plain"), raw("10", &aggregate(&["a", "b"]))],
+            None,
+            None,
+        );
         assert_eq!(texts(&content), ["9/0 plain", "10/0 a", "10/1 b"]);
         assert_eq!(content.last.map(|n| n.to_string()), Some("10".to_owned()));
         assert_eq!(content.passed, None);
-        assert_eq!(content.records[0].approximate_arrival, Some(1_700_000_000_123));
+        assert_eq!(
+            content.records[0].approximate_arrival,
+            Some(1_700_000_000_123)
+        );
         assert_eq!(&*content.records[0].partition_key, "outer");
         assert_eq!(&*content.records[1].partition_key, "key");
     }
 
     #[test]
     fn what_is_done_is_left_out_up_to_the_sub_sequence() {
-        let answer = vec![raw("9", b"plain"), raw("10", &aggregate(&["a", "b", "c"])), raw("11", b"next")];
+        let answer = vec![
+            raw("9", b"plain"),
+            raw("10", &aggregate(&["a", "b", "c"])),
+            raw("11", b"next"),
+        ];
         let content = read(answer, None, Some(("10", 1)));
         assert_eq!(texts(&content), ["10/2 c", "11/0 next"]);
     }
@@ -197,7 +230,11 @@ mod tests {
     #[test]
     fn an_aggregate_of_another_shard_is_passed_over_whole() {
         let one_key = HashRange::new(HashKey::MIN, HashKey::MIN);
-        let content = read(vec![raw("9", b"plain"), raw("10", &aggregate(&["a"]))], one_key, None);
+        let content = read(
+            vec![raw("9", b"plain"), raw("10", &aggregate(&["a"]))],
+            one_key,
+            None,
+        );
         assert_eq!(texts(&content), ["9/0 plain"]);
         assert_eq!(content.other_shard, 1);
         assert_eq!(content.passed.map(|n| n.to_string()), Some("10".to_owned()));
@@ -205,7 +242,11 @@ mod tests {
 
     #[test]
     fn a_malformed_number_ends_the_answer() {
-        let content = read(vec![raw("9", b"a"), raw("x", b"b"), raw("11", b"c")], None, None);
+        let content = read(
+            vec![raw("9", b"a"), raw("x", b"b"), raw("11", b"c")],
+            None,
+            None,
+        );
         assert_eq!(texts(&content), ["9/0 a"]);
         assert_eq!(content.malformed.as_deref(), Some("x"));
     }

@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder as Overrides;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ScalarAttributeType, TableStatus,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ProvisionedThroughput, ScalarAttributeType, TableStatus,
 };
 use tokio::time::Instant;
 
@@ -76,7 +77,14 @@ impl DynamoLeaseTable {
     }
 
     async fn create_table(&self) -> Result<(), Error> {
-        let built = |error| Error::new(ErrorKind::Config, self.table.as_str(), "the table description").with_source(error);
+        let built = |error| {
+            Error::new(
+                ErrorKind::Config,
+                self.table.as_str(),
+                "the table description",
+            )
+            .with_source(error)
+        };
         let request = self
             .client
             .create_table()
@@ -222,8 +230,11 @@ impl RowStore for DynamoLeaseTable {
                 Some(next) => start = Some(next),
             }
         }
-        Err(Error::of_call(ErrorKind::Corrupt, Call::Scan, self.table.as_str())
-            .with_detail("the table holds more than 100,000 rows or 1,000 pages; is it a lease table?"))
+        Err(
+            Error::of_call(ErrorKind::Corrupt, Call::Scan, self.table.as_str()).with_detail(
+                "the table holds more than 100,000 rows or 1,000 pages; is it a lease table?",
+            ),
+        )
     }
 
     async fn row(&self, key: &str) -> Result<Option<Row>, Error> {

@@ -23,12 +23,22 @@ impl Expression {
         for condition in &change.conditions {
             conditions.push(match condition {
                 Condition::Present(name) => format!("attribute_exists({})", expression.name(name)),
-                Condition::Absent(name) => format!("attribute_not_exists({})", expression.name(name)),
+                Condition::Absent(name) => {
+                    format!("attribute_not_exists({})", expression.name(name))
+                }
                 Condition::Equal(name, value) => {
-                    format!("{} = {}", expression.name(name), expression.value(attribute(value)))
+                    format!(
+                        "{} = {}",
+                        expression.name(name),
+                        expression.value(attribute(value))
+                    )
                 }
                 Condition::Different(name, value) => {
-                    format!("{} <> {}", expression.name(name), expression.value(attribute(value)))
+                    format!(
+                        "{} <> {}",
+                        expression.name(name),
+                        expression.value(attribute(value))
+                    )
                 }
             });
         }
@@ -36,20 +46,34 @@ impl Expression {
         for effect in &change.effects {
             match effect {
                 Effect::Set(name, value) => {
-                    sets.push(format!("{} = {}", expression.name(name), expression.value(attribute(value))));
+                    sets.push(format!(
+                        "{} = {}",
+                        expression.name(name),
+                        expression.value(attribute(value))
+                    ));
                 }
                 Effect::Remove(name) => removes.push(expression.name(name)),
                 Effect::Add(name, amount) => {
                     let amount = AttributeValue::N(amount.to_string());
-                    adds.push(format!("{} {}", expression.name(name), expression.value(amount)));
+                    adds.push(format!(
+                        "{} {}",
+                        expression.name(name),
+                        expression.value(amount)
+                    ));
                 }
             }
         }
-        let clause = |verb: &str, parts: &[String]| (!parts.is_empty()).then(|| format!("{verb} {}", parts.join(", ")));
-        let clauses: Vec<String> = [clause("SET", &sets), clause("REMOVE", &removes), clause("ADD", &adds)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let clause = |verb: &str, parts: &[String]| {
+            (!parts.is_empty()).then(|| format!("{verb} {}", parts.join(", ")))
+        };
+        let clauses: Vec<String> = [
+            clause("SET", &sets),
+            clause("REMOVE", &removes),
+            clause("ADD", &adds),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         expression.condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
         expression.update = (!clauses.is_empty()).then(|| clauses.join(" "));
         expression
@@ -78,10 +102,14 @@ impl Expression {
     }
 
     fn name(&mut self, name: &'static str) -> String {
-        let at = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            self.names.push(name);
-            self.names.len() - 1
-        });
+        let at = self
+            .names
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                self.names.push(name);
+                self.names.len() - 1
+            });
         format!("#n{at}")
     }
 

@@ -28,11 +28,14 @@ impl FileLeaseTable {
         let path = path.as_ref();
         let name: Arc<str> = path.to_string_lossy().into();
         let refuse = |error: redb::Error| {
-            Error::new(ErrorKind::Config, &*name, "the lease file cannot be opened").with_source(error)
+            Error::new(ErrorKind::Config, &*name, "the lease file cannot be opened")
+                .with_source(error)
         };
         let database = Database::create(path).map_err(|error| refuse(error.into()))?;
         // The table must exist before the first read.
-        let transaction = database.begin_write().map_err(|error| refuse(error.into()))?;
+        let transaction = database
+            .begin_write()
+            .map_err(|error| refuse(error.into()))?;
         transaction
             .open_table(LEASES)
             .map_err(|error| refuse(error.into()))?;
@@ -50,11 +53,18 @@ impl FileLeaseTable {
     ) -> Result<T, Error> {
         let database = Arc::clone(&self.database);
         let failed = |source| {
-            Error::new(ErrorKind::Unavailable, &*self.name, "the lease file cannot be read or written").with_source(source)
+            Error::new(
+                ErrorKind::Unavailable,
+                &*self.name,
+                "the lease file cannot be read or written",
+            )
+            .with_source(source)
         };
         match tokio::task::spawn_blocking(move || work(&database)).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(failed(Box::<dyn std::error::Error + Send + Sync>::from(error))),
+            Ok(Err(error)) => Err(failed(Box::<dyn std::error::Error + Send + Sync>::from(
+                error,
+            ))),
             Err(error) => Err(failed(error.into())),
         }
     }
@@ -69,7 +79,9 @@ impl FileLeaseTable {
             let transaction = database.begin_write()?;
             let written = {
                 let mut table = transaction.open_table(LEASES)?;
-                let old = table.get(key.as_str())?.and_then(|bytes| row_bytes::decode(bytes.value()));
+                let old = table
+                    .get(key.as_str())?
+                    .and_then(|bytes| row_bytes::decode(bytes.value()));
                 match decide(old) {
                     None => Write::Refused,
                     Some(Some(row)) => {
@@ -102,7 +114,8 @@ impl RowStore for FileLeaseTable {
                 let (key, bytes) = entry?;
                 // A row that does not decode is shown by its key alone, so that it is reported and not overwritten.
                 rows.push(
-                    row_bytes::decode(bytes.value()).unwrap_or_else(|| crate::table::lease_row::bare(key.value())),
+                    row_bytes::decode(bytes.value())
+                        .unwrap_or_else(|| crate::table::lease_row::bare(key.value())),
                 );
             }
             Ok(rows)
@@ -114,7 +127,9 @@ impl RowStore for FileLeaseTable {
         let key = key.to_owned();
         self.run(move |database| {
             let table = database.begin_read()?.open_table(LEASES)?;
-            Ok(table.get(key.as_str())?.and_then(|bytes| row_bytes::decode(bytes.value())))
+            Ok(table
+                .get(key.as_str())?
+                .and_then(|bytes| row_bytes::decode(bytes.value())))
         })
         .await
     }
@@ -122,7 +137,8 @@ impl RowStore for FileLeaseTable {
     async fn insert(&self, row: &Row) -> Result<Write, Error> {
         let key = key_of(row, &self.name)?;
         let row = row.clone();
-        self.revise(key, |old| old.is_none().then_some(Some(row))).await
+        self.revise(key, |old| old.is_none().then_some(Some(row)))
+            .await
     }
 
     async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
@@ -140,8 +156,10 @@ impl RowStore for FileLeaseTable {
 
     async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
         let condition = condition.clone();
-        self.revise(key.to_owned(), move |old| condition.is_met(old.as_ref()).then_some(None))
-            .await
+        self.revise(key.to_owned(), move |old| {
+            condition.is_met(old.as_ref()).then_some(None)
+        })
+        .await
     }
 
     fn name(&self) -> &str {
@@ -149,4 +167,5 @@ impl RowStore for FileLeaseTable {
     }
 }
 
-const LEASES: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("leases");
+const LEASES: TableDefinition<'static, &'static str, &'static [u8]> =
+    TableDefinition::new("leases");

@@ -1,8 +1,8 @@
 use std::str::FromStr;
 
 use forebay_lease::{
-    Changes, Checkpoint, HashRange, Lease, LeaseCounter, OwnerChange, ShardId, SwitchesChange, Timestamp,
-    Update,
+    Changes, Checkpoint, HashRange, Lease, LeaseCounter, OwnerChange, ShardId, SwitchesChange,
+    Timestamp, Update,
 };
 
 use crate::error::{Error, ErrorKind};
@@ -21,7 +21,11 @@ pub(crate) fn lease(row: &Row, table: &str) -> Result<Option<Lease>, Error> {
         return Ok(None);
     }
     let key = key_of(row, table)?;
-    let fields = Fields { row, table, key: &key };
+    let fields = Fields {
+        row,
+        table,
+        key: &key,
+    };
     let checkpoint = fields
         .checkpoint(CHECKPOINT, CHECKPOINT_SUB)?
         .ok_or_else(|| fields.corrupt(CHECKPOINT, "is missing"))?;
@@ -34,7 +38,9 @@ pub(crate) fn lease(row: &Row, table: &str) -> Result<Option<Lease>, Error> {
         _ => None,
     };
     Ok(Some(Lease {
-        key: fields.parsed(KEY)?.ok_or_else(|| fields.corrupt(KEY, "is missing"))?,
+        key: fields
+            .parsed(KEY)?
+            .ok_or_else(|| fields.corrupt(KEY, "is missing"))?,
         owner: fields.parsed(OWNER)?,
         counter: LeaseCounter(counter),
         owner_switches: fields.number(OWNER_SWITCHES)?.unwrap_or(0),
@@ -68,7 +74,10 @@ pub(crate) fn row(lease: &Lease) -> Row {
     set(COUNTER, Value::number(lease.counter));
     set(OWNER_SWITCHES, Value::number(lease.owner_switches));
     set(CHECKPOINT, Value::text(lease.checkpoint.as_str()));
-    set(CHECKPOINT_SUB, Value::number(lease.checkpoint.sub_sequence()));
+    set(
+        CHECKPOINT_SUB,
+        Value::number(lease.checkpoint.sub_sequence()),
+    );
     if let Some(owner) = &lease.owner {
         set(OWNER, Value::text(owner));
     }
@@ -146,7 +155,10 @@ fn effects(changes: &Changes, change: &mut Change) {
     }
     if let Some(checkpoint) = changes.checkpoint {
         change.make(Effect::Set(CHECKPOINT, Value::text(checkpoint.as_str())));
-        change.make(Effect::Set(CHECKPOINT_SUB, Value::number(checkpoint.sub_sequence())));
+        change.make(Effect::Set(
+            CHECKPOINT_SUB,
+            Value::number(checkpoint.sub_sequence()),
+        ));
     }
     if changes.clear_pending {
         for name in [PENDING, PENDING_SUB, PENDING_STATE] {
@@ -154,7 +166,11 @@ fn effects(changes: &Changes, change: &mut Change) {
         }
     }
     // DynamoDB has no empty sets.
-    if let Some(children) = changes.children.as_ref().filter(|children| !children.is_empty()) {
+    if let Some(children) = changes
+        .children
+        .as_ref()
+        .filter(|children| !children.is_empty())
+    {
         change.make(Effect::Set(CHILDREN, texts(children)));
     }
     if let Some(range) = &changes.hash_range {
@@ -189,7 +205,11 @@ pub(crate) fn client_version(row: &Row) -> Option<&str> {
 pub(crate) fn key_of(row: &Row, table: &str) -> Result<String, Error> {
     match row.get(KEY) {
         Some(Value::Text(key)) => Ok(key.clone()),
-        _ => Err(Error::new(ErrorKind::Corrupt, table, "a row without the text attribute `leaseKey`")),
+        _ => Err(Error::new(
+            ErrorKind::Corrupt,
+            table,
+            "a row without the text attribute `leaseKey`",
+        )),
     }
 }
 
@@ -213,7 +233,10 @@ impl<'a> Fields<'a> {
         Error::new(
             ErrorKind::Corrupt,
             self.table,
-            format!("attribute `{name}` of row `{}` {why}; the row is skipped", self.key),
+            format!(
+                "attribute `{name}` of row `{}` {why}; the row is skipped",
+                self.key
+            ),
         )
     }
 
@@ -250,7 +273,9 @@ impl<'a> Fields<'a> {
     }
 
     fn checkpoint(&self, name: &str, sub: &str) -> Result<Option<Checkpoint>, Error> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
         let sub_sequence = self.number(sub)?.unwrap_or(0);
         Checkpoint::parse(text, sub_sequence)
             .map(Some)
@@ -277,7 +302,6 @@ pub(crate) const CLIENT_VERSION_KEY: &str = "Migration3.0";
 
 /// A lease key is also the table's only key attribute.
 pub(crate) const KEY: &str = "leaseKey";
-
 
 const OWNER: &str = "leaseOwner";
 const COUNTER: &str = "leaseCounter";
@@ -306,7 +330,9 @@ mod tests {
         let mut lease = Lease::new(
             "shardId-000000000003".parse().expect("id"),
             Checkpoint::Sequence {
-                number: "49590338271490256608559692538361571095921575989136588898".parse().expect("number"),
+                number: "49590338271490256608559692538361571095921575989136588898"
+                    .parse()
+                    .expect("number"),
                 sub_sequence: 4,
             },
         );
@@ -328,8 +354,14 @@ mod tests {
     fn a_row_holds_the_whole_lease() {
         let read = lease(&row(&full()), "t").expect("a lease");
         assert_eq!(read, Some(full()));
-        let plain = Lease::new("shardId-000000000003".parse().expect("id"), Checkpoint::Latest);
-        assert_eq!(lease(&row(&plain), "t").expect("a lease"), Some(plain.clone()));
+        let plain = Lease::new(
+            "shardId-000000000003".parse().expect("id"),
+            Checkpoint::Latest,
+        );
+        assert_eq!(
+            lease(&row(&plain), "t").expect("a lease"),
+            Some(plain.clone())
+        );
         // What KCL demands of every row and nothing that is empty.
         let names: Vec<String> = row(&plain).into_keys().collect();
         assert_eq!(
@@ -435,14 +467,31 @@ mod tests {
         let mut met = |condition: forebay_lease::Condition| {
             let expected = condition.allows(Some(&full()));
             update.condition = condition;
-            assert_eq!(change(&update).is_met(Some(&stored)), expected, "{:?}", update.condition);
+            assert_eq!(
+                change(&update).is_met(Some(&stored)),
+                expected,
+                "{:?}",
+                update.condition
+            );
             expected
         };
         let with = forebay_lease::Condition::default;
         assert!(met(with()));
-        assert!(!met(forebay_lease::Condition { counter: Some(LeaseCounter(1)), ..with() }));
-        assert!(!met(forebay_lease::Condition { owner: Some("me".parse().expect("id")), ..with() }));
-        assert!(!met(forebay_lease::Condition { no_checkpoint_owner: true, ..with() }));
-        assert!(met(forebay_lease::Condition { not_shard_end: true, ..with() }));
+        assert!(!met(forebay_lease::Condition {
+            counter: Some(LeaseCounter(1)),
+            ..with()
+        }));
+        assert!(!met(forebay_lease::Condition {
+            owner: Some("me".parse().expect("id")),
+            ..with()
+        }));
+        assert!(!met(forebay_lease::Condition {
+            no_checkpoint_owner: true,
+            ..with()
+        }));
+        assert!(met(forebay_lease::Condition {
+            not_shard_end: true,
+            ..with()
+        }));
     }
 }

@@ -81,7 +81,10 @@ impl Change {
                         Some(Value::Number(number)) => number.parse().unwrap_or(0_u64),
                         _ => 0,
                     };
-                    row.insert((*name).to_owned(), Value::number(old.saturating_add(*amount)));
+                    row.insert(
+                        (*name).to_owned(),
+                        Value::number(old.saturating_add(*amount)),
+                    );
                 }
             }
         }
@@ -109,15 +112,27 @@ mod tests {
             (Condition::Absent("other"), true, true),
             (Condition::Equal("counter", Value::number(7)), true, false),
             (Condition::Equal("counter", Value::text(7)), false, false),
-            (Condition::Different("owner", Value::text("me")), false, true),
-            (Condition::Different("owner", Value::text("you")), true, true),
+            (
+                Condition::Different("owner", Value::text("me")),
+                false,
+                true,
+            ),
+            (
+                Condition::Different("owner", Value::text("you")),
+                true,
+                true,
+            ),
         ] {
             let change = Change {
                 conditions: vec![condition.clone()],
                 effects: Vec::new(),
             };
             assert_eq!(change.is_met(Some(&row)), on_row, "{condition:?}");
-            assert_eq!(change.is_met(None), on_nothing, "{condition:?} without a row");
+            assert_eq!(
+                change.is_met(None),
+                on_nothing,
+                "{condition:?} without a row"
+            );
         }
     }
 

@@ -16,10 +16,18 @@ pub(crate) trait RowStore: Send + Sync + 'static {
     fn insert(&self, row: &Row) -> impl Future<Output = Result<Write, Error>> + Send;
 
     /// Changes a row if its conditions are met. Without a `Present` condition it may create one.
-    fn change(&self, key: &str, change: &Change) -> impl Future<Output = Result<Write, Error>> + Send;
+    fn change(
+        &self,
+        key: &str,
+        change: &Change,
+    ) -> impl Future<Output = Result<Write, Error>> + Send;
 
     /// Removes a row if the conditions are met; an absent row is removed already.
-    fn remove(&self, key: &str, condition: &Change) -> impl Future<Output = Result<Write, Error>> + Send;
+    fn remove(
+        &self,
+        key: &str,
+        condition: &Change,
+    ) -> impl Future<Output = Result<Write, Error>> + Send;
 
     /// The item that names the mode of a KCL 3.x fleet, if this store can hold one.
     fn client_version_item(&self) -> impl Future<Output = Result<Option<Row>, Error>> + Send {

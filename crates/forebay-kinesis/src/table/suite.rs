@@ -1,6 +1,6 @@
 use forebay_lease::{
-    Changes, Checkpoint, Condition, HashRange, Lease, LeaseCounter, LeaseKey, OwnerChange, SwitchesChange, Timestamp,
-    Update,
+    Changes, Checkpoint, Condition, HashRange, Lease, LeaseCounter, LeaseKey, OwnerChange,
+    SwitchesChange, Timestamp, Update,
 };
 
 use crate::table::{LeaseTable, Written};
@@ -11,7 +11,10 @@ use crate::table::{LeaseTable, Written};
 /// With a sentence, at the first promise the table breaks.
 pub async fn lease_table_suite<T: LeaseTable>(table: &T) {
     let degraded = table.open().await.expect("the table opens");
-    assert!(degraded.is_empty(), "the suite needs all rights: {degraded:?}");
+    assert!(
+        degraded.is_empty(),
+        "the suite needs all rights: {degraded:?}"
+    );
     table.open().await.expect("opening again changes nothing");
     assert!(
         table.scan().await.expect("a scan").leases.is_empty(),
@@ -27,9 +30,19 @@ pub async fn lease_table_suite<T: LeaseTable>(table: &T) {
 
 async fn creates_once<T: LeaseTable>(table: &T) {
     let lease = fresh(1);
-    assert_eq!(table.read(&lease.key).await.expect("a read"), None, "nothing is there yet");
-    assert_eq!(table.create(&lease).await.expect("a write"), Written::Applied);
-    assert_eq!(table.read(&lease.key).await.expect("a read"), Some(lease.clone()));
+    assert_eq!(
+        table.read(&lease.key).await.expect("a read"),
+        None,
+        "nothing is there yet"
+    );
+    assert_eq!(
+        table.create(&lease).await.expect("a write"),
+        Written::Applied
+    );
+    assert_eq!(
+        table.read(&lease.key).await.expect("a read"),
+        Some(lease.clone())
+    );
     let mut other = fresh(1);
     other.checkpoint = Checkpoint::Latest;
     assert_eq!(
@@ -63,10 +76,13 @@ async fn keeps_every_attribute<T: LeaseTable>(table: &T) {
     ];
     lease.children = vec!["shardId-000000000009".parse().expect("an id")];
     lease.hash_range = HashRange::new(0, u128::MAX);
-    lease.throughput = Some("12.500000".to_owned());
+    lease.throughput = Some("12.5".to_owned());
     lease.checkpoint_owner = Some("other".parse().expect("an id"));
     lease.start_at = Some(Timestamp(1_700_000_000_123));
-    assert_eq!(table.create(&lease).await.expect("a write"), Written::Applied);
+    assert_eq!(
+        table.create(&lease).await.expect("a write"),
+        Written::Applied
+    );
     assert_eq!(table.read(&lease.key).await.expect("a read"), Some(lease));
 }
 
@@ -147,7 +163,11 @@ async fn updates_under_conditions<T: LeaseTable>(table: &T) {
     ];
     for (what, condition, changes) in steps {
         let update = update(condition, changes);
-        assert_eq!(table.update(&update).await.expect("an answer"), Written::Applied, "{what}");
+        assert_eq!(
+            table.update(&update).await.expect("an answer"),
+            Written::Applied,
+            "{what}"
+        );
         update.apply(&mut believed);
         assert_eq!(
             table.read(&lease.key).await.expect("a read").as_ref(),
@@ -175,7 +195,10 @@ async fn updates_under_conditions<T: LeaseTable>(table: &T) {
         Written::Refused,
         "nothing is written over the end of a shard"
     );
-    assert_eq!(table.read(&lease.key).await.expect("a read"), Some(believed));
+    assert_eq!(
+        table.read(&lease.key).await.expect("a read"),
+        Some(believed)
+    );
 }
 
 async fn never_creates_by_update<T: LeaseTable>(table: &T) {
@@ -188,8 +211,15 @@ async fn never_creates_by_update<T: LeaseTable>(table: &T) {
             ..Changes::default()
         },
     };
-    assert_eq!(table.update(&update).await.expect("an answer"), Written::Refused);
-    assert_eq!(table.read(&key).await.expect("a read"), None, "an update creates no row");
+    assert_eq!(
+        table.update(&update).await.expect("an answer"),
+        Written::Refused
+    );
+    assert_eq!(
+        table.read(&key).await.expect("a read"),
+        None,
+        "an update creates no row"
+    );
 }
 
 async fn deletes_at_the_counter<T: LeaseTable>(table: &T) {
@@ -197,12 +227,18 @@ async fn deletes_at_the_counter<T: LeaseTable>(table: &T) {
     lease.counter = LeaseCounter(8);
     table.create(&lease).await.expect("a write");
     assert_eq!(
-        table.delete(&lease.key, LeaseCounter(7)).await.expect("an answer"),
+        table
+            .delete(&lease.key, LeaseCounter(7))
+            .await
+            .expect("an answer"),
         Written::Refused
     );
     assert!(table.read(&lease.key).await.expect("a read").is_some());
     assert_eq!(
-        table.delete(&lease.key, LeaseCounter(8)).await.expect("an answer"),
+        table
+            .delete(&lease.key, LeaseCounter(8))
+            .await
+            .expect("an answer"),
         Written::Applied
     );
     assert_eq!(table.read(&lease.key).await.expect("a read"), None);
@@ -214,9 +250,13 @@ async fn scans_everything<T: LeaseTable>(table: &T) {
     }
     let scan = table.scan().await.expect("a scan");
     assert!(scan.skipped.is_empty(), "{:?}", scan.skipped);
-    let keys: std::collections::BTreeSet<LeaseKey> = scan.leases.into_iter().map(|lease| lease.key).collect();
+    let keys: std::collections::BTreeSet<LeaseKey> =
+        scan.leases.into_iter().map(|lease| lease.key).collect();
     for number in 100..160 {
-        assert!(keys.contains(&fresh(number).key), "shard {number} is in the scan");
+        assert!(
+            keys.contains(&fresh(number).key),
+            "shard {number} is in the scan"
+        );
     }
 }
 

@@ -29,7 +29,12 @@ pub(crate) struct Called {
 }
 
 impl<T: LeaseTable> Calls<T> {
-    pub(crate) fn new(table: Arc<T>, stream: KinesisStream, clock: WallClock, reporter: Arc<Reporter>) -> Self {
+    pub(crate) fn new(
+        table: Arc<T>,
+        stream: KinesisStream,
+        clock: WallClock,
+        reporter: Arc<Reporter>,
+    ) -> Self {
         Self {
             table,
             stream,
@@ -51,7 +56,9 @@ impl<T: LeaseTable> Calls<T> {
             let result = perform(&*table, &stream, &reporter, (request, asked_at)).await;
             // The stream reports its own calls.
             if call != Call::ListShards {
-                reporter.observer().call(call, started.elapsed(), result.is_err());
+                reporter
+                    .observer()
+                    .call(call, started.elapsed(), result.is_err());
             }
             let mut stream_gone = None;
             let outcome = match result {
@@ -83,7 +90,10 @@ impl<T: LeaseTable> Calls<T> {
         match self.running.join_next().await {
             Some(Ok(called)) => Ok(called),
             Some(Err(error)) => {
-                Err(Error::new(ErrorKind::Panicked, "lease table", "a call panicked").with_source(error))
+                Err(
+                    Error::new(ErrorKind::Panicked, "lease table", "a call panicked")
+                        .with_source(error),
+                )
             }
             None => std::future::pending().await,
         }
@@ -156,7 +166,9 @@ fn failure_of(kind: ErrorKind, call: Call) -> Failure {
 pub(crate) fn timestamp(time: SystemTime) -> Timestamp {
     let millis = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
+        Err(before) => {
+            i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis)
+        }
     };
     Timestamp(millis)
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use forebay_lease::{
-    Action, Checkpoint, ChildShard, Config as LeaseConfig, Coordinator, Decision, Event, Grant, Identity, LeaseKey,
-    ShardId, StartPosition, StopReason,
+    Action, Checkpoint, ChildShard, Config as LeaseConfig, Coordinator, Decision, Event, Grant,
+    Identity, LeaseKey, ShardId, StartPosition, StopReason,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -48,7 +48,10 @@ pub(crate) struct Driver<T, P> {
 }
 
 impl<T: LeaseTable, P: Processor> Driver<T, P> {
-    pub(crate) fn new(worker: Worker<T, P>, retention: &Arc<OnceLock<Duration>>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        worker: Worker<T, P>,
+        retention: &Arc<OnceLock<Duration>>,
+    ) -> Result<Self, Error> {
         let now = Instant::now();
         let config = worker.config;
         let reporter = Arc::new(Reporter::new(worker.stream.observer()));
@@ -86,7 +89,12 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
         };
         Ok(Self {
             core,
-            calls: Calls::new(worker.table, worker.stream, worker.clock.clone(), Arc::clone(&reporter)),
+            calls: Calls::new(
+                worker.table,
+                worker.stream,
+                worker.clock.clone(),
+                Arc::clone(&reporter),
+            ),
             shards: Shards::new(parts, config.clone(), seed),
             last_tick: (now, worker.clock.now()),
             parking: Parking::new(config.release_after),
@@ -103,7 +111,10 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
         })
     }
 
-    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary, Error> {
+    pub(crate) async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<Summary, Error> {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             self.check_suspension();
@@ -135,14 +146,25 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             Action::Start(grant) => self.start(grant),
             Action::Stop { key, token, reason } => self.stop_shard(key, LeaseToken(token), reason),
             Action::Report(decision) => self.report(decision),
-            other => tracing::warn!(?other, "the lease machine asks for something this driver does not know"),
+            other => tracing::warn!(
+                ?other,
+                "the lease machine asks for something this driver does not know"
+            ),
         }
     }
 
     fn start(&mut self, grant: Grant) {
         let start = match (grant.from, grant.start_at) {
-            (Checkpoint::Sequence { number, sub_sequence }, _) => Start::Resume(number, sub_sequence),
-            (Checkpoint::TrimHorizon | Checkpoint::ShardEnd, _) => Start::Fresh(Position::TrimHorizon),
+            (
+                Checkpoint::Sequence {
+                    number,
+                    sub_sequence,
+                },
+                _,
+            ) => Start::Resume(number, sub_sequence),
+            (Checkpoint::TrimHorizon | Checkpoint::ShardEnd, _) => {
+                Start::Fresh(Position::TrimHorizon)
+            }
             (_, Some(at)) => Start::Fresh(Position::AtTimestamp(time_of(at))),
             // Without a time in the row this moment is the best there is; it stays fixed for this tenure.
             (_, None) => Start::Fresh(Position::AtTimestamp(self.clock.now())),
@@ -190,7 +212,9 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                 complete,
                 unaccepted,
             } => {
-                let Some(key) = self.shards.ended(token) else { return };
+                let Some(key) = self.shards.ended(token) else {
+                    return;
+                };
                 if self.stopping.is_some() {
                     self.summary.unaccepted += unaccepted as u64;
                 }
@@ -199,7 +223,11 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                 let token = token.0;
                 self.handle(match (complete, children.is_empty()) {
                     (false, _) => Event::Stopped { key, token },
-                    (true, false) => Event::ShardEnded { key, token, children },
+                    (true, false) => Event::ShardEnded {
+                        key,
+                        token,
+                        children,
+                    },
                     // An end without children is one that the stream has forgotten.
                     (true, true) => Event::ShardGone { key, token },
                 });
@@ -307,7 +335,10 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             .unwrap_or_default()
             .saturating_sub(now - last);
         if ran_ahead > self.config.failover_time / 2 {
-            tracing::warn!(?ran_ahead, "the machine slept, or its time of day was set; all leases are dropped");
+            tracing::warn!(
+                ?ran_ahead,
+                "the machine slept, or its time of day was set; all leases are dropped"
+            );
             self.handle(Event::Suspended);
         }
     }

@@ -20,7 +20,10 @@ pub(crate) struct Shards<P> {
     seeds: Random,
     tasks: JoinSet<()>,
     running: HashMap<LeaseToken, Running>,
-    events: (mpsc::UnboundedSender<ShardEvent>, mpsc::UnboundedReceiver<ShardEvent>),
+    events: (
+        mpsc::UnboundedSender<ShardEvent>,
+        mpsc::UnboundedReceiver<ShardEvent>,
+    ),
 }
 
 struct Running {
@@ -43,9 +46,9 @@ impl<P: Processor> Shards<P> {
     /// Starts to read what was granted.
     pub(crate) fn start(&mut self, grant: &Grant, start: Start) {
         let token = LeaseToken(grant.token);
-        let range = grant
-            .hash_range
-            .and_then(|range| HashRange::new(HashKey::new(range.start()), HashKey::new(range.end())));
+        let range = grant.hash_range.and_then(|range| {
+            HashRange::new(HashKey::new(range.start()), HashKey::new(range.end()))
+        });
         let (control, controlled) = watch::channel(Control::Run);
         let shard = Shard {
             id: grant.shard.clone(),
@@ -71,7 +74,9 @@ impl<P: Processor> Shards<P> {
 
     /// Tells a shard what is wanted of it; a weaker wish than the last one is ignored.
     pub(crate) fn control(&mut self, token: LeaseToken, wish: Control) {
-        let Some(running) = self.running.get(&token) else { return };
+        let Some(running) = self.running.get(&token) else {
+            return;
+        };
         running.control.send_if_modified(|current| {
             let stricter = match (*current, wish) {
                 (Control::Run, wish) => wish != Control::Run,
