@@ -1,7 +1,7 @@
 //! Encoder, chunker and compressor of `forebay-gelf` on messages as a flow log makes them.
 //!
-//! `flow/copy_and_scan` is the floor: the bytes of the finished messages copied once and looked through once for bytes
-//! that need an escape. `flow/encode` builds the same bytes from 14 fields.
+//! `flow/copy_and_scan` is the floor: each finished message searched once, with a vectorised search for two bytes, and
+//! copied once. `flow/encode` builds the same bytes from 14 fields and a summary in 7 pieces.
 
 use std::hint::black_box;
 
@@ -135,12 +135,11 @@ fn flow(criterion: &mut Criterion) {
         let mut target = batch.clone();
         bencher.iter(|| {
             target.clear();
-            let mut special = 0_usize;
             for message in black_box(&batch).iter() {
+                // Searches the message once for bytes that must not stand in it, then copies it.
                 let _ = target.push_json(message);
-                special += usize::from(message.iter().any(|byte| *byte < b' ' || *byte == b'\\'));
             }
-            black_box((target.byte_len(), special))
+            black_box(target.byte_len())
         });
     });
     group.bench_function("serde_json_value", |bencher| {

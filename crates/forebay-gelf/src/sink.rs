@@ -49,9 +49,9 @@ use error::{SendError, SinkError};
 /// - **At least once.** A batch stays inside until each of its messages is accepted or refused for good; what a
 ///   failed connection leaves unproven is sent again, in whole messages. How strong "accepted" is says
 ///   [`Acceptance::grade`].
-/// - **Order.** Messages go out in the order in which `send` returned. A TCP receiver sees that order on each
-///   connection; after a failure it sees repeats. Tickets complete in order on TCP; on HTTP with several requests at
-///   a time the receiver decides.
+/// - **Order.** Messages go out in the order in which `send` returned, and no TCP connection ever sees an older batch
+///   after a newer one; repeats after a failure go over a fresh connection. Tickets may complete out of order. With
+///   several HTTP requests at a time the receiver decides.
 /// - **Memory.** Batches inside never exceed [`SinkConfig::budget`]; then `send` waits, first come first served.
 /// - **No hidden task.** Work happens inside [`Driver::run`]. If that future is dropped, tickets report
 ///   [`SinkError::Closed`].
