@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
-use forebay_cloudtrail::{EventIndex, FileDecoder, FileKind, Limits, Notice};
+use forebay_cloudtrail::{FileDecoder, FileKind, Limits, Notice};
 use forebay_entity::Index;
 use forebay_flowlog::Field;
 
@@ -91,7 +91,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 struct Decoding {
     logs: LogReader,
     shaper: Shaper,
-    index: EventIndex,
     route: Route,
     names: Index,
 }
@@ -104,7 +103,6 @@ impl Decoding {
         Ok(Self {
             logs: LogReader::new(shaper(), Arc::new(routes), "".into()),
             shaper: shaper(),
-            index: EventIndex::default(),
             route: Route::new(Decode::Auto, format()?, false),
             names: Index::empty(),
         })
