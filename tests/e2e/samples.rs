@@ -32,40 +32,81 @@ fn samples() -> Option<PathBuf> {
 #[test]
 fn every_sample_gives_what_its_table_says() {
     let Some(folder) = samples() else { return };
-    let mut all = String::new();
-    for (name, messages, told) in TABLE {
+    for &(name, messages, told) in TABLE {
         let decoded = decode(&folder, name, "default");
-        all.push_str(&format!("{name}: {} messages; {}\n", decoded.messages.len(), decoded.told));
-        for m in &decoded.messages { all.push_str(&format!("     {m}\n")); }
-        let _ = (messages, told);
+        assert_eq!(decoded.messages.len(), messages, "{name}: {}", decoded.told);
+        let lines: Vec<&str> = decoded.told.lines().collect();
+        assert_eq!(lines.len(), told.len(), "{name}: {}", decoded.told);
+        for (line, expected) in lines.iter().zip(told) {
+            assert!(line.contains(name) && line.contains(expected), "{name}: {line}");
+        }
     }
-    panic!("{all}");
 }
 
+#[test]
+fn no_sample_is_left_out() {
+    let Some(folder) = samples() else { return };
+    for kind in std::fs::read_dir(&folder).expect("a folder") {
+        let kind = kind.expect("an entry").path();
+        if !kind.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(&kind).expect("a folder") {
+            let file = file.expect("an entry").path();
+            let name = file.strip_prefix(&folder).expect("inside").display().to_string();
+            assert!(name.contains(".expected.") || TABLE.iter().any(|(listed, ..)| *listed == name), "{name} is not in the table");
+        }
+    }
+}
+
+#[test]
+fn a_custom_format_turns_lines_into_fields() {
+    let Some(folder) = samples() else { return };
+    let format = "${version} ${interface-id} ${srcaddr} ${dstaddr}";
+    let decoded = decode(&folder, "vpc_flow_logs/otel_cw_custom_format.json", format);
+    let field = |index: usize, name: &str| decoded.messages[index][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(decoded.messages.len(), 2);
+    assert_eq!(field(0, "_src_addr"), "172.31.16.139");
+    assert_eq!(field(1, "_dst_addr"), "172.31.9.12");
+    assert_eq!(field(1, "host"), "aws-flowlogs");
+}
+
+#[test]
+fn the_effective_account_wins_over_the_owner() {
+    let Some(folder) = samples() else { return };
+    let decoded = decode(&folder, "cloudwatch_subscription/otel_extracted_fields_both.json", "default");
+    assert_eq!(decoded.messages[0]["_aws_owner"], "999888777666");
+}
+
+/// File, messages, and what each line on standard error says.
 const TABLE: &[(&str, usize, &[&str])] = &[
-    ("vpc_flow_logs/flowlogs_reader_v2_lines.txt", 0, &[]),
-    ("vpc_flow_logs/flowlogs_reader_v3_s3_file.txt", 0, &[]),
-    ("vpc_flow_logs/flowlogs_reader_v5_s3_file.txt", 0, &[]),
-    ("vpc_flow_logs/otel_ecs_s3_file.log", 0, &[]),
-    ("vpc_flow_logs/otel_cw_custom_format.json", 0, &[]),
+    ("vpc_flow_logs/flowlogs_reader_v2_lines.txt", 5, &[]),
+    ("vpc_flow_logs/flowlogs_reader_v3_s3_file.txt", 2, &[]),
+    ("vpc_flow_logs/flowlogs_reader_v5_s3_file.txt", 2, &["line 4 (byte 796): expected 29 columns, found 2"]),
+    ("vpc_flow_logs/otel_ecs_s3_file.log", 1, &[]),
+    ("vpc_flow_logs/otel_cw_custom_format.json", 2, &[]),
     ("cloudwatch_subscription/otel_control_message.json", 0, &[]),
-    ("cloudwatch_subscription/otel_extracted_fields_both.json", 0, &[]),
-    ("cloudwatch_subscription/aws_lambda_go_cloudwatch-logs-event.json", 0, &[]),
-    ("cloudwatch_subscription/powertools_kinesisStreamCloudWatchLogsEvent.json", 0, &[]),
-    ("firehose_kinesis/aws_lambda_go_kinesis-event.json", 0, &[]),
-    ("firehose_kinesis/aws_lambda_go_kinesis-firehose-event.json", 0, &[]),
-    ("cloudtrail/awsdocs_cloudtrail-log-file-examples_12.json", 0, &[]),
-    ("cloudtrail/awsdocs_cloudtrail-log-file-examples_13.json", 0, &[]),
-    ("cloudtrail/awsdocs_cloudtrail-event-reference-aws-console-sign-in-events_01.json", 0, &[]),
+    ("cloudwatch_subscription/otel_extracted_fields_both.json", 1, &[]),
+    ("cloudwatch_subscription/aws_lambda_go_cloudwatch-logs-event.json", 2, &[]),
+    ("cloudwatch_subscription/powertools_kinesisStreamCloudWatchLogsEvent.json", 6, &[]),
+    ("firehose_kinesis/aws_lambda_go_kinesis-event.json", 2, &[]),
+    ("firehose_kinesis/aws_lambda_go_kinesis-firehose-event.json", 2, &[]),
+    ("cloudtrail/awsdocs_cloudtrail-log-file-examples_12.json", 1, &[]),
+    ("cloudtrail/awsdocs_cloudtrail-log-file-examples_13.json", 1, &[]),
+    ("cloudtrail/awsdocs_cloudtrail-event-reference-aws-console-sign-in-events_01.json", 1, &[]),
     ("cloudtrail/awsdocs_cloudtrail-log-file-validation-digest-file-structure_19.json", 0, &[]),
-    ("cloudtrail/otel_identity_center_and_service_event.json", 0, &[]),
-    ("cloudtrail/lambda_rust_eventbridge_cloudtrail-assumed-role.json", 0, &[]),
-    ("notifications/aws_lambda_go_s3-event.json", 0, &[]),
-    ("notifications/aws_lambda_go_s3-event-with-decoded.json", 0, &[]),
-    ("notifications/aws_lambda_go_sns-event.json", 0, &[]),
-    ("notifications/aws_lambda_go_sqs-event.json", 0, &[]),
-    ("notifications/powertools_snsSqsEvent.json", 0, &[]),
-    ("notifications/powertools_s3SqsEvent.json", 0, &[]),
-    ("notifications/powertools_s3EventBridgeNotificationObjectCreatedEvent.json", 0, &[]),
-    ("notifications/powertools_s3EventBridgeNotificationObjectDeletedEvent.json", 0, &[]),
+    ("cloudtrail/otel_identity_center_and_service_event.json", 3, &[]),
+    ("cloudtrail/lambda_rust_eventbridge_cloudtrail-assumed-role.json", 1, &[]),
+    ("notifications/aws_lambda_go_s3-event.json", 1, &[]),
+    ("notifications/aws_lambda_go_s3-event-with-decoded.json", 1, &[]),
+    ("notifications/aws_lambda_go_sns-event.json", 0, &["notice 0: no form of notice that is known"]),
+    ("notifications/aws_lambda_go_sqs-event.json", 0, &["notice 0: no form of notice that is known"]),
+    ("notifications/powertools_snsSqsEvent.json", 0, &["notice 0: no form of notice that is known"]),
+    ("notifications/powertools_s3SqsEvent.json", 1, &[]),
+    ("notifications/powertools_s3EventBridgeNotificationObjectCreatedEvent.json", 1, &[]),
+    (
+        "notifications/powertools_s3EventBridgeNotificationObjectDeletedEvent.json",
+        0,
+        &["notice 0: no log files named, nothing to do"],
+    ),
 ];

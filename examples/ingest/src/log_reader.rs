@@ -99,6 +99,8 @@ impl Reading<'_> {
     fn payload(&mut self, payload: &Payload<'_>, collect: &mut impl Collect) {
         match payload.message_type() {
             MessageType::Data => {}
+            // The type was behind the place where a payload was cut: what could be read of it is delivered.
+            MessageType::Other(text) if text.is_empty() => {}
             // A probe of the destination, no log data.
             MessageType::Control => return,
             other => {

@@ -88,7 +88,7 @@ impl Feed {
         let mut members = vec![
             ("host", json!("aws-flowlogs")),
             ("short_message", json!(format!("{interface} {action} TCP {from}:{port} -> {destination_address}:443"))),
-            ("timestamp", json!(time as f64 / 1000.0)),
+            ("timestamp", seconds(time)),
             ("_account_id", json!(TRAIL_ACCOUNT)),
             ("_interface_id", json!(interface)),
             ("_src_addr", json!(from)),
@@ -126,7 +126,7 @@ impl Feed {
         let members = vec![
             ("host", json!("aws-flowlogs")),
             ("short_message", json!(format!("- - - {}:- -> 198.51.100.7:-", source.address))),
-            ("timestamp", json!(time as f64 / 1000.0)),
+            ("timestamp", seconds(time)),
             ("_src_addr", json!(source.address)),
             ("_dst_addr", json!("198.51.100.7")),
             ("_bytes", json!(n)),
@@ -146,7 +146,7 @@ impl Feed {
         let members = vec![
             ("host", json!("aws-raw-logs")),
             ("short_message", json!(text)),
-            ("timestamp", json!(time as f64 / 1000.0)),
+            ("timestamp", seconds(time)),
             ("_aws_log_group", json!(APP_GROUP)),
             ("_aws_log_stream", json!("checkout/7f3a")),
         ];
@@ -158,7 +158,7 @@ impl Feed {
     async fn trail(&mut self, round: u64) -> anyhow::Result<()> {
         let records: Vec<Value> = (0..TRAIL_RECORDS).map(|_| self.trail_record()).collect();
         let key = trail_key(round);
-        let content = gzip(&json!({ "Records": records }))?;
+        let content = gzip(&json!({ "Records": records }).to_string())?;
         self.object(&key, content).await?;
         self.notice(&key).await
     }
@@ -174,7 +174,7 @@ impl Feed {
         let members = vec![
             ("host", json!("aws-cloudtrail")),
             ("short_message", json!(format!("{source}:{name} in eu-west-1 by 203.0.113.9 / mia"))),
-            ("timestamp", json!(seconds as f64)),
+            ("timestamp", json!(seconds)),
             ("_event_source", json!(source)),
             ("_event_name", json!(name)),
             ("_user_name", json!("mia")),
@@ -209,9 +209,9 @@ impl Feed {
         corrupt[checksum] ^= 0x55;
         // A payload that ends in the middle of its second event: the first is delivered.
         let whole = self.text();
-        let text = payload(APP_GROUP, "checkout/7f3a", vec![whole, event(0, self.epoch_millis, "cut here")]).to_string();
+        let text = payload(APP_GROUP, "checkout/7f3a", vec![whole, event(0, self.epoch_millis, "cut here")]);
         let cut = text.find("cut here").unwrap_or(text.len());
-        let truncated = gzip_bytes(text.get(..cut).unwrap_or(&text).as_bytes())?;
+        let truncated = gzip(text.get(..cut).unwrap_or(&text))?;
         // A line with thirteen fields, between two good ones.
         let (before, after) = (self.flow(), self.flow());
         let short = event(0, self.epoch_millis, "2 123456789012 eni-0a1b2c3d 10.0.0.5 10.0.0.6 49152 443 6 1 1 1 ACCEPT OK");
@@ -233,7 +233,7 @@ impl Feed {
             "subscriptionFilters": [],
             "logEvents": [{"id": "", "timestamp": self.epoch_millis, "message": "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."}],
         });
-        self.put(vec![("control".into(), gzip(&message)?)]).await
+        self.put(vec![("control".into(), gzip(&message.to_string())?)]).await
     }
 
     async fn put(&self, records: Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
@@ -303,15 +303,12 @@ pub(super) fn identify(message: &serde_json::Map<String, Value>) -> Option<(&'st
     }
 }
 
-fn payload(group: &str, stream: &str, events: Vec<Value>) -> Value {
-    json!({
-        "messageType": "DATA_MESSAGE",
-        "owner": TRAIL_ACCOUNT,
-        "logGroup": group,
-        "logStream": stream,
-        "subscriptionFilters": ["forebay"],
-        "logEvents": events,
-    })
+/// A subscription payload with its members in the order in which CloudWatch Logs writes them.
+fn payload(group: &str, stream: &str, events: Vec<Value>) -> String {
+    format!(
+        r#"{{"messageType":"DATA_MESSAGE","owner":"{TRAIL_ACCOUNT}","logGroup":"{group}","logStream":"{stream}","subscriptionFilters":["forebay"],"logEvents":{}}}"#,
+        Value::Array(events)
+    )
 }
 
 fn event(n: u64, time: i64, message: &str) -> Value {
@@ -322,14 +319,15 @@ fn trail_key(n: u64) -> String {
     format!("AWSLogs/{TRAIL_ACCOUNT}/CloudTrail/eu-west-1/2026/11/25/{TRAIL_ACCOUNT}_CloudTrail_eu-west-1_20261125T1200Z_{n:016}.json.gz")
 }
 
-fn gzip(value: &Value) -> anyhow::Result<Vec<u8>> {
-    gzip_bytes(value.to_string().as_bytes())
+fn gzip(text: &str) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(text.as_bytes())?;
+    Ok(encoder.finish()?)
 }
 
-fn gzip_bytes(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
+/// Seconds with milliseconds, as GELF has them: whole seconds have no fraction.
+fn seconds(millis: i64) -> Value {
+    if millis % 1000 == 0 { json!(millis / 1000) } else { json!(millis as f64 / 1000.0) }
 }
 
 /// The fields of the custom format, as one would give them to AWS.
