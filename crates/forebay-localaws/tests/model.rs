@@ -81,7 +81,7 @@ fn an_answer_of_ten_mebibytes_blocks_the_shard_for_five_seconds() {
     )
     .unwrap();
     assert_eq!(read["Records"].as_array().map(Vec::len), Some(10));
-    assert_eq!(read["MillisBehindLatest"], 10_000);
+    assert_eq!(read["MillisBehindLatest"], 11_000);
     let next = json!({"ShardIterator": read["NextShardIterator"]});
     let early = kinesis(&mut cloud, "GetRecords", next.clone(), then + 4_900);
     assert_eq!(
