@@ -4,6 +4,10 @@
 //! `FOREBAY_CONTRACT_KINESIS=http://127.0.0.1:4568` (likewise `_DYNAMODB`, `_SQS`, `_S3`, `_EC2`, `_ELB`, `_CLOUDWATCH`) and
 //! `FOREBAY_CONTRACT_EMULATOR=NAME` the suite also runs on that emulator, held against `known_differences.txt`.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    reason = "the counts of an emulator's run go to the terminal"
+)]
 
 mod cloudwatch;
 mod dynamodb;
@@ -37,6 +41,7 @@ macro_rules! contract {
         #[tokio::test]
         async fn $emulator() {
             let Some(endpoint) = Endpoint::emulator($service).await else {
+                println!("skipped: FOREBAY_CONTRACT_{} names no emulator", $service);
                 return;
             };
             expect_known_differences($service, &$suite(&endpoint).await);

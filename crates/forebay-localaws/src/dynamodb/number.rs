@@ -150,7 +150,7 @@ impl FromStr for Number {
             ),
             None => (text, 0),
         };
-        if exponent.abs() > 1_000 || mantissa.len() > 1_000 {
+        if exponent.unsigned_abs() > 1_000 || mantissa.len() > 1_000 {
             return Err(NumberError::OutOfRange);
         }
         let (negative, mantissa) = match mantissa.strip_prefix('-') {

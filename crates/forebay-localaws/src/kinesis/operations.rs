@@ -252,15 +252,17 @@ impl Kinesis {
         }
         let mut bytes = 0;
         let mut records = Vec::new();
-        let mut behind = 0;
+        // How far the last record of this answer is behind now; 0 once everything is read.
+        let (mut behind, mut last_arrived) = (0, now);
         for record in shard.since_index(iterator.index) {
             if records.len() == limit
                 || (bytes + record.size() > ANSWER_BYTES && !records.is_empty())
             {
-                behind = now.saturating_sub(record.arrived);
+                behind = now.saturating_sub(last_arrived);
                 break;
             }
             bytes += record.size();
+            last_arrived = record.arrived;
             iterator.index = record.sequence.index() + 1;
             records.push(json!({
                 "SequenceNumber": record.sequence.to_string(),

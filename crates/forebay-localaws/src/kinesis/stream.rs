@@ -252,7 +252,11 @@ impl Stream {
 /// Cuts the hash range into equal parts.
 pub(crate) fn even_ranges(count: u32) -> Vec<(u128, u128)> {
     let count = u128::from(count.max(1));
-    let width = u128::MAX / count;
+    // The largest multiple below 2^128, which itself does not fit: two shards meet at exactly 2^127.
+    let width = match count {
+        1 => u128::MAX,
+        _ => (u128::MAX - (count - 1)) / count + 1,
+    };
     (0..count)
         .map(|part| {
             let end = if part + 1 == count {
