@@ -240,9 +240,9 @@ impl World {
     /// Defects in what the coordinator is told about relatives.
     fn forge(&self, at: usize, row: &mut Option<Lease>) {
         let Some(lease) = row else { return };
-        let peers = self.workers[at].holds(&lease.key, self.now);
+        let is_ours = lease.owner.as_ref() == Some(&self.workers[at].id);
         match self.defect {
-            Some(Defect::ChildBeforeParent) if !peers => lease.checkpoint = Checkpoint::ShardEnd,
+            Some(Defect::ChildBeforeParent) if !is_ours => lease.checkpoint = Checkpoint::ShardEnd,
             Some(Defect::EarlyDelete) if lease.checkpoint == Checkpoint::TrimHorizon => {
                 lease.checkpoint = Checkpoint::Latest;
             }
@@ -252,6 +252,9 @@ impl World {
 
     fn learn(&mut self, at: usize, decision: Decision) {
         self.trace(at as u64, std::mem::discriminant(&decision));
+        if self.is_verbose {
+            println!("{} ms, worker {at}: {decision:?}", self.now);
+        }
         if let Decision::Taken { key, why, .. } = decision {
             if why == TakeReason::Stolen {
                 self.inv.stolen.insert(key.clone(), self.now);

@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) three_x_since: Option<Millis>,
     pub(crate) hash: DefaultHasher,
     pub(crate) events: u64,
+    /// Prints every decision.
+    pub(crate) is_verbose: bool,
     queue: BTreeMap<(Millis, u64), Ev>,
     pushed: u64,
 }
@@ -79,6 +81,7 @@ impl World {
             three_x_since: None,
             hash: DefaultHasher::new(),
             events: 0,
+            is_verbose: std::env::var_os("FOREBAY_SEED").is_some(),
             queue: BTreeMap::new(),
             pushed: 0,
         };
@@ -185,6 +188,8 @@ impl World {
             Ev::Settle(at, _, key, token, ticket, record, accepted) => self.settle(at, key, token, ticket, record, accepted),
             Ev::JavaTake(at) => self.java_take(at),
             Ev::JavaRenew(at) => self.java_renew(at),
+            Ev::Crash | Ev::Pause | Ev::Park | Ev::Reshard | Ev::ThreeX(true) | Ev::DeleteByHand
+                if self.faults.heal_at == 0 => {}
             Ev::Crash => self.crash(),
             Ev::Restart(at) => self.restart(at),
             Ev::Pause => self.pause(),
