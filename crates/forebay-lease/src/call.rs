@@ -124,7 +124,7 @@ impl Coordinator {
         match call.purpose.clone() {
             Purpose::Scan => self.scanned(outcome, now),
             Purpose::ClientVersion => self.learned_mode(outcome, now),
-            Purpose::Write { key, token } => self.written(&key, token, call.sent, outcome, now),
+            Purpose::Write { key, token } => self.written((&key, token), call.sent, outcome, now),
             Purpose::Recheck { key, token } => self.rechecked(&key, token, outcome, now),
             Purpose::Look { key } => self.looked(key, outcome, now),
             Purpose::Take { key } => self.took(key, call.sent, outcome, now),
@@ -133,14 +133,14 @@ impl Coordinator {
                 key,
                 token,
                 relative,
-            } => self.relative_read(&key, token, relative, outcome, now),
+            } => self.relative_read((&key, token), relative, outcome, now),
             Purpose::Readable { key, token } => self.readable_listed(&key, token, outcome, now),
             Purpose::CreateRelative {
                 key,
                 token,
                 relative,
             } => {
-                self.relative_created(&key, token, &relative, call.request, now);
+                self.relative_created((&key, token), &relative, call.request, now);
             }
             Purpose::Recreate { key } => self.recreated(&key, &outcome, now),
             Purpose::EmptyTable => self.listed_for_empty_table(outcome, now),
@@ -155,7 +155,7 @@ impl Coordinator {
                 key,
                 token,
                 relative,
-            } => self.cleanup_read(&key, token, &relative, outcome, now),
+            } => self.cleanup_read((&key, token), &relative, outcome, now),
         }
     }
 

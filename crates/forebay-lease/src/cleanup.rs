@@ -98,8 +98,7 @@ impl Coordinator {
 
     pub(crate) fn cleanup_read(
         &mut self,
-        key: &LeaseKey,
-        token: Token,
+        (key, token): (&LeaseKey, Token),
         relative: &LeaseKey,
         outcome: Outcome,
         _now: Instant,

@@ -138,8 +138,7 @@ impl Coordinator {
 
     pub(crate) fn relative_read(
         &mut self,
-        key: &LeaseKey,
-        token: Token,
+        (key, token): (&LeaseKey, Token),
         relative: LeaseKey,
         outcome: Outcome,
         now: Instant,
@@ -303,8 +302,7 @@ impl Coordinator {
 
     pub(crate) fn relative_created(
         &mut self,
-        key: &LeaseKey,
-        token: Token,
+        (key, token): (&LeaseKey, Token),
         relative: &LeaseKey,
         request: Request,
         now: Instant,

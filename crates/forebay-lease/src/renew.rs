@@ -298,8 +298,7 @@ impl Coordinator {
     /// The answer to a write of a held lease.
     pub(crate) fn written(
         &mut self,
-        key: &LeaseKey,
-        token: Token,
+        (key, token): (&LeaseKey, Token),
         sent: Instant,
         outcome: Outcome,
         now: Instant,

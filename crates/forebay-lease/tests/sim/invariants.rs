@@ -175,12 +175,15 @@ impl Invariants {
         let row = |at: &usize| table.read(&LeaseKey::from(&stream.shards[*at].id));
         let model = &stream.shards[shard];
         let children_begun = model.children.iter().all(|child| {
-            row(child).map_or(self.ended.contains(child), |row| {
-                !matches!(
-                    row.checkpoint,
-                    Checkpoint::TrimHorizon | Checkpoint::AtTimestamp
-                )
-            })
+            row(child).map_or_else(
+                || self.ended.contains(child),
+                |row| {
+                    !matches!(
+                        row.checkpoint,
+                        Checkpoint::TrimHorizon | Checkpoint::AtTimestamp
+                    )
+                },
+            )
         });
         let has_parent = model.parents.iter().any(|parent| row(parent).is_some());
         if !children_begun || has_parent || model.children.is_empty() {
