@@ -29,27 +29,60 @@ pub(crate) enum Purpose {
     Scan,
     ClientVersion,
     /// The one write of a held lease.
-    Write { key: LeaseKey, token: Token },
+    Write {
+        key: LeaseKey,
+        token: Token,
+    },
     /// How that write ended.
-    Recheck { key: LeaseKey, token: Token },
+    Recheck {
+        key: LeaseKey,
+        token: Token,
+    },
     /// The row before it is taken.
-    Look { key: LeaseKey },
-    Take { key: LeaseKey },
+    Look {
+        key: LeaseKey,
+    },
+    Take {
+        key: LeaseKey,
+    },
     /// How the take ended.
-    LookAgain { key: LeaseKey },
+    LookAgain {
+        key: LeaseKey,
+    },
     /// A parent of a waiting lease, or the other rows of a merge.
-    Relative { key: LeaseKey, token: Token, relative: LeaseKey },
+    Relative {
+        key: LeaseKey,
+        token: Token,
+        relative: LeaseKey,
+    },
     /// Which shards the service still knows, for a missing relative.
-    Readable { key: LeaseKey, token: Token },
-    CreateRelative { key: LeaseKey, token: Token, relative: LeaseKey },
-    Recreate { key: LeaseKey },
+    Readable {
+        key: LeaseKey,
+        token: Token,
+    },
+    CreateRelative {
+        key: LeaseKey,
+        token: Token,
+        relative: LeaseKey,
+    },
+    Recreate {
+        key: LeaseKey,
+    },
     EmptyTable,
     Hole,
-    CreateMissing { key: LeaseKey },
+    CreateMissing {
+        key: LeaseKey,
+    },
     FillRanges,
-    FillRange { key: LeaseKey },
+    FillRange {
+        key: LeaseKey,
+    },
     CleanList,
-    CleanRead { key: LeaseKey, token: Token, relative: LeaseKey },
+    CleanRead {
+        key: LeaseKey,
+        token: Token,
+        relative: LeaseKey,
+    },
 }
 
 impl Purpose {
@@ -64,10 +97,14 @@ impl Purpose {
             | Self::Relative { .. }
             | Self::CleanRead { .. } => CallKind::Read,
             Self::Take { .. } => CallKind::Take,
-            Self::CreateRelative { .. } | Self::Recreate { .. } | Self::CreateMissing { .. } => CallKind::Create,
-            Self::Readable { .. } | Self::EmptyTable | Self::Hole | Self::FillRanges | Self::CleanList => {
-                CallKind::ListShards
+            Self::CreateRelative { .. } | Self::Recreate { .. } | Self::CreateMissing { .. } => {
+                CallKind::Create
             }
+            Self::Readable { .. }
+            | Self::EmptyTable
+            | Self::Hole
+            | Self::FillRanges
+            | Self::CleanList => CallKind::ListShards,
             Self::FillRange { .. } => CallKind::Metadata,
         }
     }
@@ -76,7 +113,10 @@ impl Purpose {
 impl Coordinator {
     pub(crate) fn answered(&mut self, call: Call, outcome: Outcome, now: Instant) {
         if let Outcome::Failed(failure) = &outcome {
-            self.report(Decision::CallFailed { call: call.purpose.kind(), failure: *failure });
+            self.report(Decision::CallFailed {
+                call: call.purpose.kind(),
+                failure: *failure,
+            });
             if self.try_again(&call, *failure, now) {
                 return;
             }
@@ -84,24 +124,38 @@ impl Coordinator {
         match call.purpose.clone() {
             Purpose::Scan => self.scanned(outcome, now),
             Purpose::ClientVersion => self.learned_mode(outcome, now),
-            Purpose::Write { key, token } => self.written(&key, token, call.sent, outcome, now),
+            Purpose::Write { key, token } => self.written((&key, token), call.sent, outcome, now),
             Purpose::Recheck { key, token } => self.rechecked(&key, token, outcome, now),
             Purpose::Look { key } => self.looked(key, outcome, now),
             Purpose::Take { key } => self.took(key, call.sent, outcome, now),
             Purpose::LookAgain { key } => self.looked_again(key, outcome, now),
-            Purpose::Relative { key, token, relative } => self.relative_read(&key, token, relative, outcome, now),
+            Purpose::Relative {
+                key,
+                token,
+                relative,
+            } => self.relative_read((&key, token), relative, outcome, now),
             Purpose::Readable { key, token } => self.readable_listed(&key, token, outcome, now),
-            Purpose::CreateRelative { key, token, relative } => {
-                self.relative_created(&key, token, &relative, call.request, now);
+            Purpose::CreateRelative {
+                key,
+                token,
+                relative,
+            } => {
+                self.relative_created((&key, token), &relative, call.request, now);
             }
             Purpose::Recreate { key } => self.recreated(&key, &outcome, now),
             Purpose::EmptyTable => self.listed_for_empty_table(outcome, now),
             Purpose::Hole => self.listed_for_hole(outcome, now),
-            Purpose::CreateMissing { key } => self.missing_created(&key, call.request, &outcome, now),
+            Purpose::CreateMissing { key } => {
+                self.missing_created(&key, call.request, &outcome, now)
+            }
             Purpose::FillRanges => self.listed_for_ranges(outcome),
             Purpose::FillRange { .. } => {}
             Purpose::CleanList => self.listed_for_cleanup(outcome, now),
-            Purpose::CleanRead { key, token, relative } => self.cleanup_read(&key, token, &relative, outcome, now),
+            Purpose::CleanRead {
+                key,
+                token,
+                relative,
+            } => self.cleanup_read((&key, token), &relative, outcome, now),
         }
     }
 
@@ -109,28 +163,43 @@ impl Coordinator {
     fn try_again(&mut self, call: &Call, failure: Failure, now: Instant) -> bool {
         let delay = match &call.purpose {
             Purpose::Recheck { .. } | Purpose::LookAgain { .. } => READ_AGAIN,
-            Purpose::Relative { .. } | Purpose::CreateRelative { .. } | Purpose::Recreate { .. } => CREATE_AGAIN,
+            Purpose::Relative { .. }
+            | Purpose::CreateRelative { .. }
+            | Purpose::Recreate { .. } => CREATE_AGAIN,
             Purpose::CreateMissing { .. } => CREATE_AGAIN,
             Purpose::Readable { .. } | Purpose::EmptyTable => LIST_AGAIN,
             _ => return false,
         };
-        let delay = if failure == Failure::Denied { delay * 20 } else { delay };
+        let delay = if failure == Failure::Denied {
+            delay * 20
+        } else {
+            delay
+        };
         self.call_later(now + delay, call.purpose.clone(), call.request.clone());
         true
     }
 
     pub(crate) fn call_later(&mut self, at: Instant, purpose: Purpose, request: Request) {
-        self.later.push(Later { at, purpose, request });
+        self.later.push(Later {
+            at,
+            purpose,
+            request,
+        });
     }
 
     pub(crate) fn retry_due(&mut self, now: Instant) {
         if self.later.iter().all(|later| later.at > now) {
             return;
         }
-        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|later| later.at <= now);
+        let (due, later) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|later| later.at <= now);
         self.later = later;
         let due: Vec<Later> = due;
-        for Later { purpose, request, .. } in due {
+        for Later {
+            purpose, request, ..
+        } in due
+        {
             self.call(purpose, request);
         }
     }
@@ -139,7 +208,9 @@ impl Coordinator {
     pub(crate) fn is_wanted(&self, purpose: &Purpose, now: Instant) -> bool {
         match purpose {
             // A worker that fails its own hold test writes nothing.
-            Purpose::Write { key, token } => self.held_as(key, *token).is_some_and(|held| now < held.held_until),
+            Purpose::Write { key, token } => self
+                .held_as(key, *token)
+                .is_some_and(|held| now < held.held_until),
             Purpose::Recheck { key, token }
             | Purpose::Relative { key, token, .. }
             | Purpose::Readable { key, token }
@@ -149,7 +220,9 @@ impl Coordinator {
                 self.taking.contains_key(key) && self.forbidden().is_none()
             }
             Purpose::LookAgain { key } => self.taking.contains_key(key),
-            Purpose::EmptyTable | Purpose::Hole | Purpose::CreateMissing { .. } => self.forbidden().is_none(),
+            Purpose::EmptyTable | Purpose::Hole | Purpose::CreateMissing { .. } => {
+                self.forbidden().is_none()
+            }
             _ => true,
         }
     }

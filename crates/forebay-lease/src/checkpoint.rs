@@ -138,7 +138,7 @@ impl fmt::Display for Checkpoint {
 #[derive(Clone, Copy)]
 pub struct SequenceNumber {
     length: u8,
-    digits: [u8; SequenceNumber::MAX_DIGITS],
+    digits: [u8; Self::MAX_DIGITS],
 }
 
 impl SequenceNumber {

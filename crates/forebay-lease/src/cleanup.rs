@@ -29,7 +29,12 @@ impl Coordinator {
         }
         self.cleanup.at = now + INTERVAL;
         if self.config.cleanup_ended && !self.candidates(now).is_empty() {
-            self.call(Purpose::CleanList, Request::ListShards { filter: ShardFilter::All });
+            self.call(
+                Purpose::CleanList,
+                Request::ListShards {
+                    filter: ShardFilter::All,
+                },
+            );
         }
     }
 
@@ -37,20 +42,26 @@ impl Coordinator {
         let wait = self.config.cleanup_after;
         self.held
             .iter()
-            .filter(|(_, held)| matches!(held.phase, Phase::Completed { since } if since + wait <= now))
+            .filter(
+                |(_, held)| matches!(held.phase, Phase::Completed { since } if since + wait <= now),
+            )
             .filter(|(_, held)| held.cleaning.is_none() && !held.is_obsolete)
             .map(|(key, _)| key.clone())
             .collect()
     }
 
     pub(crate) fn listed_for_cleanup(&mut self, outcome: Outcome, now: Instant) {
-        let Outcome::Shards { shards, .. } = outcome else { return };
+        let Outcome::Shards { shards, .. } = outcome else {
+            return;
+        };
         // A stream always has shards: an empty answer is about something else.
         if shards.is_empty() {
             return;
         }
         for key in self.candidates(now) {
-            let Some(held) = self.held.get_mut(&key) else { continue };
+            let Some(held) = self.held.get_mut(&key) else {
+                continue;
+            };
             let own = held.row.shard();
             if shards.iter().all(|shard| shard.id != own) {
                 held.is_obsolete = true;
@@ -58,31 +69,57 @@ impl Coordinator {
             }
             let mut children: Vec<ShardId> = held.row.children.clone();
             if children.is_empty() {
-                children = shards.iter().filter(|shard| shard.parents.contains(&own)).map(|shard| shard.id.clone()).collect();
+                children = shards
+                    .iter()
+                    .filter(|shard| shard.parents.contains(&own))
+                    .map(|shard| shard.id.clone())
+                    .collect();
             }
             if children.is_empty() {
                 continue;
             }
-            let relatives: Vec<LeaseKey> =
-                children.iter().chain(&held.row.parents).map(|shard| key.relative(shard)).collect();
+            let relatives: Vec<LeaseKey> = children
+                .iter()
+                .chain(&held.row.parents)
+                .map(|shard| key.relative(shard))
+                .collect();
             held.cleaning = Some(relatives.len());
             let token = held.token;
             for relative in relatives {
-                let purpose = Purpose::CleanRead { key: key.clone(), token, relative: relative.clone() };
+                let purpose = Purpose::CleanRead {
+                    key: key.clone(),
+                    token,
+                    relative: relative.clone(),
+                };
                 self.call(purpose, Request::Read { key: relative });
             }
         }
     }
 
-    pub(crate) fn cleanup_read(&mut self, key: &LeaseKey, token: Token, relative: &LeaseKey, outcome: Outcome, _now: Instant) {
-        let Some(held) = self.held.get_mut(key) else { return };
-        let Some(outstanding) = held.cleaning.filter(|_| held.token == token) else { return };
-        let is_parent = held.row.parents.iter().any(|parent| key.relative(parent) == *relative);
+    pub(crate) fn cleanup_read(
+        &mut self,
+        (key, token): (&LeaseKey, Token),
+        relative: &LeaseKey,
+        outcome: Outcome,
+        _now: Instant,
+    ) {
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
+        let Some(outstanding) = held.cleaning.filter(|_| held.token == token) else {
+            return;
+        };
+        let is_parent = held
+            .row
+            .parents
+            .iter()
+            .any(|parent| key.relative(parent) == *relative);
         let lets_go = match (outcome, is_parent) {
             (Outcome::Row(row), true) => row.is_none(),
-            (Outcome::Row(Some(row)), false) => {
-                !matches!(row.checkpoint, Checkpoint::TrimHorizon | Checkpoint::AtTimestamp)
-            }
+            (Outcome::Row(Some(row)), false) => !matches!(
+                row.checkpoint,
+                Checkpoint::TrimHorizon | Checkpoint::AtTimestamp
+            ),
             _ => false,
         };
         // One row that holds it back is enough; the next round asks again.

@@ -61,6 +61,9 @@ pub struct Coordinator {
     scan_at: Instant,
     is_scanning: bool,
     has_scanned: bool,
+    had_leases: bool,
+    /// Since when scans show no lease.
+    empty_since: Option<Instant>,
     version_at: Instant,
     next_call: u64,
     next_token: u64,
@@ -96,6 +99,8 @@ impl Coordinator {
             scan_at: now,
             is_scanning: false,
             has_scanned: false,
+            had_leases: false,
+            empty_since: None,
             version_at: now,
             next_call: 0,
             next_token: 0,
@@ -114,18 +119,34 @@ impl Coordinator {
                 }
             }
             Event::Acknowledged { key, token, upto } => self.acknowledged(&key, token, upto),
-            Event::ShardEnded { key, token, children } => self.shard_ended(&key, token, children, now),
+            Event::ShardEnded {
+                key,
+                token,
+                children,
+            } => self.shard_ended(&key, token, children, now),
             Event::ShardGone { key, token } => {
                 if let Some(held) = self.held_as(&key, token) {
                     let from = held.row.checkpoint;
-                    self.report(Decision::Gap { key: key.clone(), from, resumed: None });
+                    self.report(Decision::Gap {
+                        key: key.clone(),
+                        from,
+                        resumed: None,
+                    });
                     self.shard_ended(&key, token, Vec::new(), now);
                 }
             }
-            Event::Trimmed { key, token, resumed } => {
+            Event::Trimmed {
+                key,
+                token,
+                resumed,
+            } => {
                 if let Some(held) = self.held_as(&key, token) {
                     let from = held.acknowledged;
-                    self.report(Decision::Gap { key, from, resumed: Some(resumed) });
+                    self.report(Decision::Gap {
+                        key,
+                        from,
+                        resumed: Some(resumed),
+                    });
                 }
             }
             Event::Stopped { key, token } => self.reader_stopped(&key, token, now),
@@ -168,7 +189,10 @@ impl Coordinator {
             let Action::Call { id, .. } = &action else {
                 return Some(action);
             };
-            let wanted = self.calls.get(id).is_some_and(|call| self.is_wanted(&call.purpose, now));
+            let wanted = self
+                .calls
+                .get(id)
+                .is_some_and(|call| self.is_wanted(&call.purpose, now));
             if !wanted {
                 if let Some(call) = self.calls.remove(id) {
                     self.withdrawn(&call.purpose);
@@ -245,7 +269,10 @@ impl Coordinator {
     /// The leases this worker believes to hold at this time, with their tenure. A lease whose release has been sent is not
     /// among them.
     pub fn holds(&self, now: Instant) -> impl Iterator<Item = (&LeaseKey, Token)> {
-        self.held.iter().filter(move |(_, held)| now < held.held_until && !held.is_being_released()).map(|(key, held)| (key, held.token))
+        self.held
+            .iter()
+            .filter(move |(_, held)| now < held.held_until && !held.is_being_released())
+            .map(|(key, held)| (key, held.token))
     }
 
     pub(crate) fn report(&mut self, decision: Decision) {
@@ -257,7 +284,14 @@ impl Coordinator {
         self.next_call += 1;
         // Stamped when it leaves; until then it must not look older than it is.
         let sent = self.scan_at;
-        self.calls.insert(id, Call { purpose, request: request.clone(), sent });
+        self.calls.insert(
+            id,
+            Call {
+                purpose,
+                request: request.clone(),
+                sent,
+            },
+        );
         self.actions.push_back(Action::Call { id, request });
     }
 
@@ -315,7 +349,10 @@ impl Coordinator {
     pub(crate) fn scanned(&mut self, outcome: Outcome, now: Instant) {
         self.is_scanning = false;
         // A tenth of jitter keeps workers that started together from scanning together.
-        let jitter = self.config.watch_interval.mul_f64(self.random.below(100) as f64 / 1000.0);
+        let jitter = self
+            .config
+            .watch_interval
+            .mul_f64(self.random.below(100) as f64 / 1000.0);
         self.scan_at = now + self.config.watch_interval - jitter;
         let Outcome::Scanned { leases, asked_at } = outcome else {
             return;
@@ -328,8 +365,13 @@ impl Coordinator {
         }
         // What a scan does not show may be younger than the scan; ours is known better from its writes.
         let (held, taking) = (&self.held, &self.taking);
-        self.seen.retain(|key, _| keys.contains(key) || held.contains_key(key) || taking.contains_key(key));
-        if self.seen.is_empty() {
+        self.seen.retain(|key, _| {
+            keys.contains(key) || held.contains_key(key) || taking.contains_key(key)
+        });
+        if !self.seen.is_empty() {
+            self.empty_since = None;
+            self.had_leases = true;
+        } else if self.is_really_empty(now) {
             self.sync_empty_table();
         }
         self.regain(now);
@@ -343,7 +385,7 @@ impl Coordinator {
                     self.mode = Some(mode.clone());
                     self.report(Decision::Mode(mode));
                 }
-                if self.seen.is_empty() && self.has_scanned {
+                if self.seen.is_empty() && self.has_scanned && self.is_really_empty(now) {
                     self.sync_empty_table();
                 }
                 self.take_pass(now);
@@ -353,6 +395,13 @@ impl Coordinator {
             }
             _ => self.version_at = now + VERSION_RETRY,
         }
+    }
+
+    /// A table that had leases and has none was emptied by hand: whoever holds one writes it again with its position at
+    /// the next renewal, and must not find a row that begins anew.
+    fn is_really_empty(&mut self, now: Instant) -> bool {
+        let since = *self.empty_since.get_or_insert(now);
+        !self.had_leases || now >= since + self.config.failover
     }
 
     fn acknowledged(&mut self, key: &LeaseKey, token: Token, upto: Checkpoint) {

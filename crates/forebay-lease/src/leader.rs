@@ -9,7 +9,11 @@ pub(crate) fn is_leader<'a>(me: &WorkerId, owners: impl Iterator<Item = &'a Work
     let distinct: BTreeSet<&WorkerId> = owners.collect();
     let mut sorted: Vec<&WorkerId> = distinct.into_iter().collect();
     // Java compares strings by UTF-16 code units, which differs from UTF-8 beyond the basic plane.
-    sorted.sort_by(|left, right| left.as_str().encode_utf16().cmp(right.as_str().encode_utf16()));
+    sorted.sort_by(|left, right| {
+        left.as_str()
+            .encode_utf16()
+            .cmp(right.as_str().encode_utf16())
+    });
     let mut random = JavaRandom::new(SEED);
     for size in (2..=sorted.len()).rev() {
         let other = random.next_int(size as u32) as usize;
@@ -65,8 +69,12 @@ mod tests {
     #[test]
     fn one_to_ten_owners_elect_whom_the_kcl_elects() {
         for (count, expected) in [0, 0, 2, 3, 4, 2, 2, 2, 3, 8].into_iter().enumerate() {
-            let owners: Vec<WorkerId> = (0..=count).map(|at| format!("worker-{at}").parse().expect("id")).collect();
-            let leaders: Vec<usize> = (0..=count).filter(|at| is_leader(&owners[*at], owners.iter())).collect();
+            let owners: Vec<WorkerId> = (0..=count)
+                .map(|at| format!("worker-{at}").parse().expect("id"))
+                .collect();
+            let leaders: Vec<usize> = (0..=count)
+                .filter(|at| is_leader(&owners[*at], owners.iter()))
+                .collect();
             assert_eq!(leaders, [expected]);
         }
     }

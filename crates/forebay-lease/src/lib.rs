@@ -1,4 +1,4 @@
-//! Decides who reads which shard, compatible with the Kinesis Client Library.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

@@ -26,7 +26,12 @@ impl Phase {
         if row.checkpoint.is_shard_end() {
             Self::Completed { since: now }
         } else if row.checkpoint.is_start() && !row.parents.is_empty() {
-            Self::Waiting(Waiting { poll_at: now, outstanding: 0, answers: Vec::new(), is_reported: false })
+            Self::Waiting(Waiting {
+                poll_at: now,
+                outstanding: 0,
+                answers: Vec::new(),
+                is_reported: false,
+            })
         } else {
             Self::Reading
         }
@@ -71,7 +76,9 @@ impl Ending {
 impl Coordinator {
     pub(crate) fn start_reading(&mut self, key: &LeaseKey, has_parent_lease: bool) {
         let start = self.start;
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         if held.is_leaving {
             return;
         }
@@ -100,10 +107,19 @@ impl Coordinator {
     }
 
     pub(crate) fn ask_parents(&mut self, key: &LeaseKey) {
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         let token = held.token;
-        let Phase::Waiting(waiting) = &mut held.phase else { return };
-        let parents: Vec<LeaseKey> = held.row.parents.iter().map(|parent| key.relative(parent)).collect();
+        let Phase::Waiting(waiting) = &mut held.phase else {
+            return;
+        };
+        let parents: Vec<LeaseKey> = held
+            .row
+            .parents
+            .iter()
+            .map(|parent| key.relative(parent))
+            .collect();
         waiting.answers.clear();
         waiting.outstanding = parents.len();
         self.read_relatives(key, token, parents);
@@ -111,18 +127,30 @@ impl Coordinator {
 
     fn read_relatives(&mut self, key: &LeaseKey, token: Token, relatives: Vec<LeaseKey>) {
         for relative in relatives {
-            let purpose = Purpose::Relative { key: key.clone(), token, relative: relative.clone() };
+            let purpose = Purpose::Relative {
+                key: key.clone(),
+                token,
+                relative: relative.clone(),
+            };
             self.call(purpose, Request::Read { key: relative });
         }
     }
 
-    pub(crate) fn relative_read(&mut self, key: &LeaseKey, token: Token, relative: LeaseKey, outcome: Outcome, now: Instant) {
+    pub(crate) fn relative_read(
+        &mut self,
+        (key, token): (&LeaseKey, Token),
+        relative: LeaseKey,
+        outcome: Outcome,
+        now: Instant,
+    ) {
         let Outcome::Row(row) = outcome else { return };
         let row = row.map(|row| *row);
         if let Some(row) = &row {
             self.note(row.clone(), now);
         }
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         if held.token != token {
             return;
         }
@@ -147,16 +175,25 @@ impl Coordinator {
 
     fn parents_known(&mut self, key: &LeaseKey, now: Instant) {
         let poll_at = now + self.config.parent_poll_interval;
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         let (token, checkpoint) = (held.token, held.row.checkpoint);
-        let Phase::Waiting(waiting) = &mut held.phase else { return };
+        let Phase::Waiting(waiting) = &mut held.phase else {
+            return;
+        };
         let unfinished = waiting.answers.iter().find_map(|(_, row)| {
-            row.as_ref().filter(|row| !row.checkpoint.is_shard_end()).map(Lease::shard)
+            row.as_ref()
+                .filter(|row| !row.checkpoint.is_shard_end())
+                .map(Lease::shard)
         });
         if let Some(parent) = unfinished {
             waiting.poll_at = poll_at;
             if !std::mem::replace(&mut waiting.is_reported, true) {
-                self.report(Decision::WaitingForParent { key: key.clone(), parent });
+                self.report(Decision::WaitingForParent {
+                    key: key.clone(),
+                    parent,
+                });
             }
             return;
         }
@@ -173,25 +210,49 @@ impl Coordinator {
     }
 
     fn list_readable(&mut self, key: &LeaseKey, token: Token) {
-        let purpose = Purpose::Readable { key: key.clone(), token };
-        self.call(purpose, Request::ListShards { filter: ShardFilter::All });
+        let purpose = Purpose::Readable {
+            key: key.clone(),
+            token,
+        };
+        self.call(
+            purpose,
+            Request::ListShards {
+                filter: ShardFilter::All,
+            },
+        );
     }
 
-    pub(crate) fn readable_listed(&mut self, key: &LeaseKey, token: Token, outcome: Outcome, now: Instant) {
-        let Outcome::Shards { shards, .. } = outcome else { return };
+    pub(crate) fn readable_listed(
+        &mut self,
+        key: &LeaseKey,
+        token: Token,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        let Outcome::Shards { shards, .. } = outcome else {
+            return;
+        };
         let poll_at = now + self.config.parent_poll_interval;
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         if held.token != token {
             return;
         }
         let missing: Vec<LeaseKey> = match &held.phase {
-            Phase::Waiting(waiting) => {
-                waiting.answers.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| key.clone()).collect()
-            }
+            Phase::Waiting(waiting) => waiting
+                .answers
+                .iter()
+                .filter(|(_, row)| row.is_none())
+                .map(|(key, _)| key.clone())
+                .collect(),
             Phase::Ending(ending) => {
                 // The child of the merge is missing as well, but its parents are what is in question.
                 let is_child = |relative: &LeaseKey| {
-                    ending.children.iter().any(|child| key.relative(&child.id) == *relative)
+                    ending
+                        .children
+                        .iter()
+                        .any(|child| key.relative(&child.id) == *relative)
                 };
                 ending
                     .answers
@@ -231,19 +292,34 @@ impl Coordinator {
     }
 
     fn create_relative(&mut self, key: &LeaseKey, token: Token, lease: Lease) {
-        let purpose = Purpose::CreateRelative { key: key.clone(), token, relative: lease.key.clone() };
+        let purpose = Purpose::CreateRelative {
+            key: key.clone(),
+            token,
+            relative: lease.key.clone(),
+        };
         self.call(purpose, Request::Create(Box::new(lease)));
     }
 
-    pub(crate) fn relative_created(&mut self, key: &LeaseKey, token: Token, relative: &LeaseKey, request: Request, now: Instant) {
+    pub(crate) fn relative_created(
+        &mut self,
+        (key, token): (&LeaseKey, Token),
+        relative: &LeaseKey,
+        request: Request,
+        now: Instant,
+    ) {
         if let Request::Create(lease) = request {
-            self.report(Decision::Created { key: relative.clone(), checkpoint: lease.checkpoint });
+            self.report(Decision::Created {
+                key: relative.clone(),
+                checkpoint: lease.checkpoint,
+            });
             if !self.seen.contains_key(relative) {
                 self.note(*lease, now);
             }
             self.scan_soon(now);
         }
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         if held.token != token {
             return;
         }
@@ -251,7 +327,10 @@ impl Coordinator {
             Phase::Waiting(waiting) => waiting.outstanding = waiting.outstanding.saturating_sub(1),
             Phase::Ending(ending) => {
                 ending.outstanding = ending.outstanding.saturating_sub(1);
-                let is_child = ending.children.iter().any(|child| key.relative(&child.id) == *relative);
+                let is_child = ending
+                    .children
+                    .iter()
+                    .any(|child| key.relative(&child.id) == *relative);
                 if ending.outstanding == 0 && is_child {
                     ending.is_ready = true;
                 } else if ending.outstanding == 0 {
@@ -263,22 +342,43 @@ impl Coordinator {
     }
 
     /// The end of a shard was read and everything in it is accepted.
-    pub(crate) fn shard_ended(&mut self, key: &LeaseKey, token: Token, children: Vec<ChildShard>, _now: Instant) {
-        let Some(held) = self.held.get_mut(key) else { return };
+    pub(crate) fn shard_ended(
+        &mut self,
+        key: &LeaseKey,
+        token: Token,
+        children: Vec<ChildShard>,
+        _now: Instant,
+    ) {
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         if held.token != token || !matches!(held.phase, Phase::Reading) {
             return;
         }
         let own = held.row.shard();
         let merged: Vec<LeaseKey> = match children.as_slice() {
-            [child] => child.parents.iter().filter(|parent| **parent != own).map(|parent| key.relative(parent)).collect(),
+            [child] => child
+                .parents
+                .iter()
+                .filter(|parent| **parent != own)
+                .map(|parent| key.relative(parent))
+                .collect(),
             _ => Vec::new(),
         };
         let child_keys = children.iter().map(|child| key.relative(&child.id));
-        let relatives: Vec<LeaseKey> =
-            if merged.is_empty() { Vec::new() } else { merged.into_iter().chain(child_keys).collect() };
+        let relatives: Vec<LeaseKey> = if merged.is_empty() {
+            Vec::new()
+        } else {
+            merged.into_iter().chain(child_keys).collect()
+        };
         let is_ready = children.is_empty();
         let outstanding = relatives.len();
-        held.phase = Phase::Ending(Ending { children, outstanding, answers: Vec::new(), is_ready });
+        held.phase = Phase::Ending(Ending {
+            children,
+            outstanding,
+            answers: Vec::new(),
+            is_ready,
+        });
         if outstanding > 0 {
             self.read_relatives(key, token, relatives);
         } else if !is_ready {
@@ -288,15 +388,23 @@ impl Coordinator {
 
     /// A child of two parents must not be created while one parent was never leased and still has records.
     fn merge_known(&mut self, key: &LeaseKey) {
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         let token = held.token;
-        let Phase::Ending(ending) = &mut held.phase else { return };
+        let Phase::Ending(ending) = &mut held.phase else {
+            return;
+        };
         let exists = |wanted_child: bool| {
             ending
                 .answers
                 .iter()
                 .filter(|(relative, _)| {
-                    ending.children.iter().any(|child| key.relative(&child.id) == *relative) == wanted_child
+                    ending
+                        .children
+                        .iter()
+                        .any(|child| key.relative(&child.id) == *relative)
+                        == wanted_child
                 })
                 .all(|(_, exists)| *exists)
         };
@@ -311,9 +419,13 @@ impl Coordinator {
     }
 
     fn create_children(&mut self, key: &LeaseKey) {
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         let token = held.token;
-        let Phase::Ending(ending) = &mut held.phase else { return };
+        let Phase::Ending(ending) = &mut held.phase else {
+            return;
+        };
         ending.outstanding = ending.children.len();
         let leases: Vec<Lease> = ending
             .children
@@ -332,13 +444,22 @@ impl Coordinator {
 
     /// SHARD_END is in the table.
     pub(crate) fn end_stored(&mut self, key: &LeaseKey, now: Instant) {
-        let Some(held) = self.held.get_mut(key) else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
         held.phase = Phase::Completed { since: now };
         let (token, children) = (held.token, held.row.children.clone());
         if held.has_reader {
-            self.actions.push_back(Action::Stop { key: key.clone(), token, reason: StopReason::ShardEnd });
+            self.actions.push_back(Action::Stop {
+                key: key.clone(),
+                token,
+                reason: StopReason::ShardEnd,
+            });
         }
-        self.report(Decision::ShardEnded { key: key.clone(), children });
+        self.report(Decision::ShardEnded {
+            key: key.clone(),
+            children,
+        });
         self.scan_soon(now);
     }
 }

@@ -76,7 +76,10 @@ pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
     }
     let room = config.max_leases.get().saturating_sub(view.mine);
     if room == 0 {
-        return Plan { take: Vec::new(), idle: Some(IdleReason::Limit) };
+        return Plan {
+            take: Vec::new(),
+            idle: Some(IdleReason::Limit),
+        };
     }
     // Leases nobody took for long: somebody must, balance or not.
     if !very_old.is_empty() {
@@ -85,24 +88,40 @@ pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
     let target = target(view.seen.len(), counts.len()).min(config.max_leases.get());
     let need = target.saturating_sub(view.mine);
     if need == 0 {
-        return Plan { take: Vec::new(), idle: Some(IdleReason::Balanced) };
+        return Plan {
+            take: Vec::new(),
+            idle: Some(IdleReason::Balanced),
+        };
     }
     if !available.is_empty() {
         return choose(available, need.min(room), random);
     }
-    let victim = counts.iter().filter(|(owner, _)| **owner != view.me).max_by_key(|(_, count)| **count);
+    let victim = counts
+        .iter()
+        .filter(|(owner, _)| **owner != view.me)
+        .max_by_key(|(_, count)| **count);
     let Some((victim, count)) = victim.map(|(victim, count)| (*victim, *count)) else {
-        return Plan { take: Vec::new(), idle: Some(IdleReason::Balanced) };
+        return Plan {
+            take: Vec::new(),
+            idle: Some(IdleReason::Balanced),
+        };
     };
     // A victim at its target gives only to somebody who is short of two: otherwise leases would go round for ever.
     let worthwhile = count > target || (count == target && need > 1);
     if !worthwhile || !view.may_steal {
-        return Plan { take: Vec::new(), idle: Some(IdleReason::Balanced) };
+        return Plan {
+            take: Vec::new(),
+            idle: Some(IdleReason::Balanced),
+        };
     }
     let loot = view
         .seen
         .iter()
-        .filter(|(key, seen)| seen.row.owner.as_ref() == Some(victim) && !(view.is_mine)(key) && !(view.is_blocked)(key))
+        .filter(|(key, seen)| {
+            seen.row.owner.as_ref() == Some(victim)
+                && !(view.is_mine)(key)
+                && !(view.is_blocked)(key)
+        })
         .map(|(key, _)| (key, TakeReason::Stolen))
         .collect();
     choose(loot, 1, random)
@@ -110,12 +129,20 @@ pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
 
 /// Leases per worker, rounded up.
 fn target(leases: usize, workers: usize) -> usize {
-    if workers >= leases { 1 } else { leases.div_ceil(workers.max(1)) }
+    if workers >= leases {
+        1
+    } else {
+        leases.div_ceil(workers.max(1))
+    }
 }
 
 fn choose(mut from: Vec<(&LeaseKey, TakeReason)>, count: usize, random: &mut Random) -> Plan {
     random.shuffle(&mut from);
-    let take = from.into_iter().take(count).map(|(key, why)| (key.clone(), why)).collect();
+    let take = from
+        .into_iter()
+        .take(count)
+        .map(|(key, why)| (key.clone(), why))
+        .collect();
     Plan { take, idle: None }
 }
 
@@ -127,7 +154,10 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
 
-    #[expect(clippy::disallowed_methods, reason = "an Instant has to come from somewhere")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an Instant has to come from somewhere"
+    )]
     fn start() -> Instant {
         Instant::now()
     }
@@ -138,12 +168,24 @@ mod tests {
         let now = start() + Duration::from_secs(1000);
         let mut seen = BTreeMap::new();
         for (at, (owner, age)) in rows.iter().enumerate() {
-            let mut row = Lease::new(format!("shardId-{at:012}").parse().expect("id"), Checkpoint::TrimHorizon);
+            let mut row = Lease::new(
+                format!("shardId-{at:012}").parse().expect("id"),
+                Checkpoint::TrimHorizon,
+            );
             row.owner = owner.map(|name| name.parse().expect("id"));
-            seen.insert(row.key.clone(), Seen { row, since: now - Duration::from_secs(*age) });
+            seen.insert(
+                row.key.clone(),
+                Seen {
+                    row,
+                    since: now - Duration::from_secs(*age),
+                },
+            );
         }
-        let held: Vec<LeaseKey> =
-            seen.iter().filter(|(_, seen)| seen.row.owner.as_ref() == Some(&me)).map(|(key, _)| key.clone()).collect();
+        let held: Vec<LeaseKey> = seen
+            .iter()
+            .filter(|(_, seen)| seen.row.owner.as_ref() == Some(&me))
+            .map(|(key, _)| key.clone())
+            .collect();
         let view = View {
             config,
             me: &me,
@@ -170,7 +212,12 @@ mod tests {
 
     #[test]
     fn very_old_leases_are_taken_beyond_the_fair_share() {
-        let rows = [(Some("me"), 1), (Some("me"), 1), (Some("peer"), 1), (Some("gone"), 31)];
+        let rows = [
+            (Some("me"), 1),
+            (Some("me"), 1),
+            (Some("peer"), 1),
+            (Some("gone"), 31),
+        ];
         assert_eq!(pass(&rows, &Config::default()).take.len(), 1);
     }
 
@@ -178,12 +225,20 @@ mod tests {
     fn an_owner_is_alive_until_the_failover_time_has_passed() {
         let config = Config::default();
         assert_eq!(pass(&[(Some("peer"), 10)], &config).take.len(), 0);
-        assert_eq!(pass(&[(Some("peer"), 11)], &config).take[0].1, TakeReason::Expired);
+        assert_eq!(
+            pass(&[(Some("peer"), 11)], &config).take[0].1,
+            TakeReason::Expired
+        );
     }
 
     #[test]
     fn one_lease_at_a_time_is_stolen_from_the_most_loaded() {
-        let rows = [(Some("a"), 1), (Some("a"), 1), (Some("a"), 1), (Some("b"), 1)];
+        let rows = [
+            (Some("a"), 1),
+            (Some("a"), 1),
+            (Some("a"), 1),
+            (Some("b"), 1),
+        ];
         let plan = pass(&rows, &Config::default());
         assert_eq!(plan.take.len(), 1);
         assert_eq!(plan.take[0].1, TakeReason::Stolen);
@@ -193,13 +248,22 @@ mod tests {
     #[test]
     fn nothing_is_stolen_when_loads_differ_by_one() {
         let rows = [(Some("a"), 1), (Some("a"), 1), (Some("me"), 1)];
-        assert_eq!(pass(&rows, &Config::default()).idle, Some(IdleReason::Balanced));
+        assert_eq!(
+            pass(&rows, &Config::default()).idle,
+            Some(IdleReason::Balanced)
+        );
     }
 
     #[test]
     fn the_limit_of_a_worker_holds_even_for_very_old_leases() {
-        let config = Config { max_leases: NonZeroUsize::MIN, ..Config::default() };
-        assert_eq!(pass(&[(Some("me"), 1), (None, 99)], &config).idle, Some(IdleReason::Limit));
+        let config = Config {
+            max_leases: NonZeroUsize::MIN,
+            ..Config::default()
+        };
+        assert_eq!(
+            pass(&[(Some("me"), 1), (None, 99)], &config).idle,
+            Some(IdleReason::Limit)
+        );
         assert_eq!(pass(&[(None, 99), (None, 99)], &config).take.len(), 1);
     }
 }

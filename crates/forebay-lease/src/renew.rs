@@ -59,7 +59,11 @@ impl Held {
     pub(crate) fn wake_at(&self) -> Instant {
         let mut at = self.held_until;
         if self.write.is_none() {
-            let next = if self.next_write(self.write_after).is_some() { self.write_after } else { self.renew_at };
+            let next = if self.next_write(self.write_after).is_some() {
+                self.write_after
+            } else {
+                self.renew_at
+            };
             at = at.min(next.max(self.write_after));
         }
         if let Phase::Waiting(waiting) = &self.phase
@@ -72,7 +76,11 @@ impl Held {
 
     /// Whether the write that gives it back may have landed already.
     pub(crate) fn is_being_released(&self) -> bool {
-        self.first_sent.is_some() && self.write.as_ref().is_some_and(|write| write.kind == WriteKind::Release)
+        self.first_sent.is_some()
+            && self
+                .write
+                .as_ref()
+                .is_some_and(|write| write.kind == WriteKind::Release)
     }
 
     fn next_write(&self, now: Instant) -> Option<WriteKind> {
@@ -92,7 +100,13 @@ impl Held {
 
 impl Coordinator {
     /// A take landed: the lease is ours, counted from when the take was sent.
-    pub(crate) fn hold(&mut self, row: Lease, sent: Instant, why: (Option<WorkerId>, TakeReason), now: Instant) {
+    pub(crate) fn hold(
+        &mut self,
+        row: Lease,
+        sent: Instant,
+        why: (Option<WorkerId>, TakeReason),
+        now: Instant,
+    ) {
         let held_until = sent + self.config.hold();
         if now >= held_until {
             // Too late to believe in; the table says it is ours, so the next scan regains it.
@@ -119,7 +133,12 @@ impl Coordinator {
         };
         let starts = matches!(held.phase, Phase::Reading) && !held.is_leaving;
         self.held.insert(key.clone(), held);
-        self.report(Decision::Taken { key: key.clone(), token, from: why.0, why: why.1 });
+        self.report(Decision::Taken {
+            key: key.clone(),
+            token,
+            from: why.0,
+            why: why.1,
+        });
         if starts {
             self.start_reading(&key, false);
         }
@@ -127,19 +146,33 @@ impl Coordinator {
 
     /// Lets go without writing anything.
     pub(crate) fn lose(&mut self, key: &LeaseKey, why: LossReason) {
-        let Some(held) = self.held.remove(key) else { return };
+        let Some(held) = self.held.remove(key) else {
+            return;
+        };
         if held.has_reader {
             self.stopping.insert(key.clone(), held.token);
-            self.actions.push_back(Action::Stop { key: key.clone(), token: held.token, reason: StopReason::Lost });
+            self.actions.push_back(Action::Stop {
+                key: key.clone(),
+                token: held.token,
+                reason: StopReason::Lost,
+            });
         }
-        self.report(Decision::Lost { key: key.clone(), token: held.token, why });
+        self.report(Decision::Lost {
+            key: key.clone(),
+            token: held.token,
+            why,
+        });
     }
 
     pub(crate) fn release_all(&mut self, reason: StopReason, now: Instant) {
         for (key, held) in &mut self.held {
             held.is_leaving = true;
             if held.has_reader {
-                self.actions.push_back(Action::Stop { key: key.clone(), token: held.token, reason });
+                self.actions.push_back(Action::Stop {
+                    key: key.clone(),
+                    token: held.token,
+                    reason,
+                });
             }
         }
         self.drive_held(now);
@@ -161,15 +194,21 @@ impl Coordinator {
 
     /// Does for every held lease what is due.
     pub(crate) fn drive_held(&mut self, now: Instant) {
-        let due: Vec<LeaseKey> =
-            self.held.iter().filter(|(_, held)| held.wake_at() <= now).map(|(key, _)| key.clone()).collect();
+        let due: Vec<LeaseKey> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.wake_at() <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in due {
             self.drive(&key, now);
         }
     }
 
     fn drive(&mut self, key: &LeaseKey, now: Instant) {
-        let Some(held) = self.held.get(key) else { return };
+        let Some(held) = self.held.get(key) else {
+            return;
+        };
         if now >= held.held_until {
             self.lose(key, LossReason::Expired);
             return;
@@ -181,7 +220,9 @@ impl Coordinator {
         {
             self.ask_parents(key);
         }
-        let Some(held) = self.held.get(key) else { return };
+        let Some(held) = self.held.get(key) else {
+            return;
+        };
         if held.write.is_none()
             && let Some(kind) = held.next_write(now)
         {
@@ -192,19 +233,41 @@ impl Coordinator {
     fn write(&mut self, key: &LeaseKey, kind: WriteKind, now: Instant) {
         let interval = self.config.checkpoint_interval;
         let me = self.me.clone();
-        let Some(held) = self.held.get_mut(key) else { return };
-        let purpose = Purpose::Write { key: key.clone(), token: held.token };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
+        let purpose = Purpose::Write {
+            key: key.clone(),
+            token: held.token,
+        };
         let counter = held.row.counter;
         if kind == WriteKind::Delete {
             held.write = Some(Write { kind, update: None });
-            self.call(purpose, Request::Delete { key: key.clone(), counter });
+            self.call(
+                purpose,
+                Request::Delete {
+                    key: key.clone(),
+                    counter,
+                },
+            );
             return;
         }
-        let mut condition = Condition { counter: Some(counter), ..Condition::default() };
-        let mut changes = Changes { counter: Some(counter.next()), ..Changes::default() };
-        let may_store = kind == WriteKind::Release || held.stored_at.is_none_or(|at| now >= at + interval);
+        let mut condition = Condition {
+            counter: Some(counter),
+            ..Condition::default()
+        };
+        let mut changes = Changes {
+            counter: Some(counter.next()),
+            ..Changes::default()
+        };
+        let may_store =
+            kind == WriteKind::Release || held.stored_at.is_none_or(|at| now >= at + interval);
         if kind == WriteKind::End {
-            let children: Vec<_> = held.phase.children().map(|child| child.id.clone()).collect();
+            let children: Vec<_> = held
+                .phase
+                .children()
+                .map(|child| child.id.clone())
+                .collect();
             changes.checkpoint = Some(Checkpoint::ShardEnd);
             changes.children = (!children.is_empty()).then_some(children);
         } else if held.acknowledged > held.row.checkpoint && may_store {
@@ -220,13 +283,26 @@ impl Coordinator {
             condition.no_checkpoint_owner = true;
             changes.owner = Some(OwnerChange::Remove);
         }
-        let update = Update { key: key.clone(), condition, changes };
-        held.write = Some(Write { kind, update: Some(update.clone()) });
+        let update = Update {
+            key: key.clone(),
+            condition,
+            changes,
+        };
+        held.write = Some(Write {
+            kind,
+            update: Some(update.clone()),
+        });
         self.call(purpose, Request::Update(Box::new(update)));
     }
 
     /// The answer to a write of a held lease.
-    pub(crate) fn written(&mut self, key: &LeaseKey, token: Token, sent: Instant, outcome: Outcome, now: Instant) {
+    pub(crate) fn written(
+        &mut self,
+        (key, token): (&LeaseKey, Token),
+        sent: Instant,
+        outcome: Outcome,
+        now: Instant,
+    ) {
         if self.held_as(key, token).is_none() {
             return;
         }
@@ -235,18 +311,36 @@ impl Coordinator {
             Outcome::Refused(Some(row)) => self.reconcile(key, Some(*row), now),
             Outcome::Failed(Failure::Unknown) => {
                 self.report(Decision::Uncertain { key: key.clone() });
-                self.call(Purpose::Recheck { key: key.clone(), token }, Request::Read { key: key.clone() });
+                self.call(
+                    Purpose::Recheck {
+                        key: key.clone(),
+                        token,
+                    },
+                    Request::Read { key: key.clone() },
+                );
             }
             Outcome::Failed(_) => {
                 // Not applied: once more, until the hold time ends.
                 self.write_again(key, now);
                 self.yield_to_renewals(now);
             }
-            _ => self.call(Purpose::Recheck { key: key.clone(), token }, Request::Read { key: key.clone() }),
+            _ => self.call(
+                Purpose::Recheck {
+                    key: key.clone(),
+                    token,
+                },
+                Request::Read { key: key.clone() },
+            ),
         }
     }
 
-    pub(crate) fn rechecked(&mut self, key: &LeaseKey, token: Token, outcome: Outcome, now: Instant) {
+    pub(crate) fn rechecked(
+        &mut self,
+        key: &LeaseKey,
+        token: Token,
+        outcome: Outcome,
+        now: Instant,
+    ) {
         if self.held_as(key, token).is_some()
             && let Outcome::Row(row) = outcome
         {
@@ -256,8 +350,12 @@ impl Coordinator {
 
     /// Decides from the row what became of the write under way.
     fn reconcile(&mut self, key: &LeaseKey, row: Option<Lease>, now: Instant) {
-        let Some(held) = self.held.get(key) else { return };
-        let Some(Write { kind, .. }) = held.write else { return };
+        let Some(held) = self.held.get(key) else {
+            return;
+        };
+        let Some(Write { kind, .. }) = held.write else {
+            return;
+        };
         let Some(row) = row else {
             self.row_is_gone(key, kind);
             return;
@@ -275,7 +373,11 @@ impl Coordinator {
             }
             self.write_again(key, now);
         } else {
-            let why = if row.owner.is_none() { LossReason::Evicted } else { LossReason::TakenAway };
+            let why = if row.owner.is_none() {
+                LossReason::Evicted
+            } else {
+                LossReason::TakenAway
+            };
             self.lose(key, why);
             self.note(row, now);
         }
@@ -284,8 +386,12 @@ impl Coordinator {
     /// A write landed. `row` as read from the table, or `None` to apply the write to what is known.
     fn landed(&mut self, key: &LeaseKey, row: Option<Lease>, sent: Instant, now: Instant) {
         let (hold, interval) = (self.config.hold(), self.config.renew_interval());
-        let Some(held) = self.held.get_mut(key) else { return };
-        let Some(Write { kind, update }) = held.write.take() else { return };
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
+        let Some(Write { kind, update }) = held.write.take() else {
+            return;
+        };
         let before = held.row.checkpoint;
         match (row, update) {
             (Some(row), _) => held.row = row,
@@ -302,14 +408,20 @@ impl Coordinator {
         let row = held.row.clone();
         if row.checkpoint != before {
             held.stored_at = Some(now);
-            self.report(Decision::Checkpointed { key: key.clone(), checkpoint: row.checkpoint });
+            self.report(Decision::Checkpointed {
+                key: key.clone(),
+                checkpoint: row.checkpoint,
+            });
         }
         let (released, ended) = (row.owner.is_none(), row.checkpoint.is_shard_end());
         self.note(row, now);
         match kind {
             WriteKind::Release if released => {
                 if let Some(held) = self.held.remove(key) {
-                    self.report(Decision::Released { key: key.clone(), token: held.token });
+                    self.report(Decision::Released {
+                        key: key.clone(),
+                        token: held.token,
+                    });
                 }
             }
             WriteKind::End if ended => self.end_stored(key, now),
@@ -343,7 +455,10 @@ impl Coordinator {
             row.owner = None;
             row.checkpoint_owner = None;
             row.counter = LeaseCounter(row.counter.0.saturating_add(2));
-            self.call(Purpose::Recreate { key: key.clone() }, Request::Create(Box::new(row)));
+            self.call(
+                Purpose::Recreate { key: key.clone() },
+                Request::Create(Box::new(row)),
+            );
         }
     }
 

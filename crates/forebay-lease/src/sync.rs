@@ -29,7 +29,14 @@ pub(crate) struct Sync {
 
 impl Sync {
     pub(crate) const fn new(audit_at: Instant) -> Self {
-        Self { audit_at, is_listing: false, hole: None, queue: VecDeque::new(), creating: 0, leads: None }
+        Self {
+            audit_at,
+            is_listing: false,
+            hole: None,
+            queue: VecDeque::new(),
+            creating: 0,
+            leads: None,
+        }
     }
 
     /// A creation was withdrawn because nothing may be taken: forget the rest.
@@ -50,23 +57,40 @@ impl Coordinator {
         }
         self.sync.is_listing = true;
         self.report(Decision::Syncing);
-        self.call(Purpose::EmptyTable, Request::ListShards { filter: self.start.filter() });
+        self.call(
+            Purpose::EmptyTable,
+            Request::ListShards {
+                filter: self.start.filter(),
+            },
+        );
     }
 
     pub(crate) fn listed_for_empty_table(&mut self, outcome: Outcome, now: Instant) {
         self.sync.is_listing = false;
-        let Outcome::Shards { shards, asked_at } = outcome else { return };
+        let Outcome::Shards { shards, asked_at } = outcome else {
+            return;
+        };
         self.wall = self.wall.max(Some(asked_at));
         if hole(shards.iter().map(|shard| shard.hash_range)).is_some() {
             // Not a whole listing: the reshard under way will be over soon.
             self.sync.is_listing = true;
-            let request = Request::ListShards { filter: self.start.filter() };
+            let request = Request::ListShards {
+                filter: self.start.filter(),
+            };
             self.call_later(now + LIST_AGAIN, Purpose::EmptyTable, request);
             return;
         }
-        let mut leases: Vec<(&Shard, Lease)> =
-            shards.iter().map(|shard| (shard, new_lease(shard, self.start.checkpoint(), self.start, asked_at))).collect();
-        leases.sort_by(|(left, _), (right, _)| (left.first, &left.id).cmp(&(right.first, &right.id)));
+        let mut leases: Vec<(&Shard, Lease)> = shards
+            .iter()
+            .map(|shard| {
+                (
+                    shard,
+                    new_lease(shard, self.start.checkpoint(), self.start, asked_at),
+                )
+            })
+            .collect();
+        leases
+            .sort_by(|(left, _), (right, _)| (left.first, &left.id).cmp(&(right.first, &right.id)));
         self.sync.queue = leases.into_iter().map(|(_, lease)| lease).collect();
         self.create_missing();
     }
@@ -76,14 +100,28 @@ impl Coordinator {
             && let Some(lease) = self.sync.queue.pop_front()
         {
             self.sync.creating += 1;
-            self.call(Purpose::CreateMissing { key: lease.key.clone() }, Request::Create(Box::new(lease)));
+            self.call(
+                Purpose::CreateMissing {
+                    key: lease.key.clone(),
+                },
+                Request::Create(Box::new(lease)),
+            );
         }
     }
 
-    pub(crate) fn missing_created(&mut self, key: &LeaseKey, request: Request, outcome: &Outcome, now: Instant) {
+    pub(crate) fn missing_created(
+        &mut self,
+        key: &LeaseKey,
+        request: Request,
+        outcome: &Outcome,
+        now: Instant,
+    ) {
         self.sync.creating = self.sync.creating.saturating_sub(1);
         if let (Request::Create(lease), Outcome::Applied) = (request, outcome) {
-            self.report(Decision::Created { key: key.clone(), checkpoint: lease.checkpoint });
+            self.report(Decision::Created {
+                key: key.clone(),
+                checkpoint: lease.checkpoint,
+            });
             self.note(*lease, now);
         }
         self.create_missing();
@@ -100,18 +138,38 @@ impl Coordinator {
             return;
         }
         self.sync.audit_at = now + self.config.audit_interval;
-        let leads = is_leader(&self.me, self.seen.values().filter_map(|seen| seen.row.owner.as_ref()));
+        let leads = is_leader(
+            &self.me,
+            self.seen
+                .values()
+                .filter_map(|seen| seen.row.owner.as_ref()),
+        );
         if self.sync.leads != Some(leads) {
             self.sync.leads = Some(leads);
             self.report(Decision::Leader { me: leads });
         }
-        if !leads || !self.knows_table() || self.seen.is_empty() || self.sync.is_busy() || self.forbidden().is_some() {
+        if !leads
+            || !self.knows_table()
+            || self.seen.is_empty()
+            || self.sync.is_busy()
+            || self.forbidden().is_some()
+        {
             self.sync.hole = None;
             return;
         }
-        let open = || self.seen.values().map(|seen| &seen.row).filter(|row| !row.checkpoint.is_shard_end());
+        let open = || {
+            self.seen
+                .values()
+                .map(|seen| &seen.row)
+                .filter(|row| !row.checkpoint.is_shard_end())
+        };
         if open().any(|row| row.hash_range.is_none()) {
-            self.call(Purpose::FillRanges, Request::ListShards { filter: ShardFilter::All });
+            self.call(
+                Purpose::FillRanges,
+                Request::ListShards {
+                    filter: ShardFilter::All,
+                },
+            );
             return;
         }
         let Some(at) = hole(open().filter_map(|row| row.hash_range)) else {
@@ -128,15 +186,25 @@ impl Coordinator {
             self.sync.hole = None;
             self.sync.is_listing = true;
             self.report(Decision::Syncing);
-            self.call(Purpose::Hole, Request::ListShards { filter: ShardFilter::All });
+            self.call(
+                Purpose::Hole,
+                Request::ListShards {
+                    filter: ShardFilter::All,
+                },
+            );
         }
     }
 
     pub(crate) fn listed_for_hole(&mut self, outcome: Outcome, _now: Instant) {
         self.sync.is_listing = false;
-        let Outcome::Shards { shards, asked_at } = outcome else { return };
-        let leases: BTreeMap<ShardId, &Lease> =
-            self.seen.values().map(|seen| (seen.row.shard(), &seen.row)).collect();
+        let Outcome::Shards { shards, asked_at } = outcome else {
+            return;
+        };
+        let leases: BTreeMap<ShardId, &Lease> = self
+            .seen
+            .values()
+            .map(|seen| (seen.row.shard(), &seen.row))
+            .collect();
         // A fleet that crashed halfway through its first sync goes on from the time at which it began.
         let first = leases.values().filter_map(|lease| lease.start_at).min();
         let asked_at = first.map_or(asked_at, |first| first.min(asked_at));
@@ -146,14 +214,26 @@ impl Coordinator {
 
     /// Leases written by old versions lack their hash range; the audit needs it.
     pub(crate) fn listed_for_ranges(&mut self, outcome: Outcome) {
-        let Outcome::Shards { shards, .. } = outcome else { return };
+        let Outcome::Shards { shards, .. } = outcome else {
+            return;
+        };
         for shard in shards {
             let key = LeaseKey::from(&shard.id);
             let lacks = |row: &Lease| row.hash_range.is_none() && !row.checkpoint.is_shard_end();
             if self.seen.get(&key).is_some_and(|seen| lacks(&seen.row)) {
-                let changes = Changes { hash_range: Some(shard.hash_range), ..Changes::default() };
-                let update = Update { key: key.clone(), condition: Condition::default(), changes };
-                self.call(Purpose::FillRange { key }, Request::Update(Box::new(update)));
+                let changes = Changes {
+                    hash_range: Some(shard.hash_range),
+                    ..Changes::default()
+                };
+                let update = Update {
+                    key: key.clone(),
+                    condition: Condition::default(),
+                    changes,
+                };
+                self.call(
+                    Purpose::FillRange { key },
+                    Request::Update(Box::new(update)),
+                );
             }
         }
     }
@@ -174,7 +254,12 @@ fn hole(ranges: impl Iterator<Item = HashRange>) -> Option<u128> {
     next
 }
 
-fn new_lease(shard: &Shard, checkpoint: Checkpoint, start: StartPosition, asked_at: Timestamp) -> Lease {
+fn new_lease(
+    shard: &Shard,
+    checkpoint: Checkpoint,
+    start: StartPosition,
+    asked_at: Timestamp,
+) -> Lease {
     let mut lease = Lease::new(shard.id.clone(), checkpoint);
     lease.parents.clone_from(&shard.parents);
     lease.hash_range = Some(shard.hash_range);
@@ -187,7 +272,12 @@ fn new_lease(shard: &Shard, checkpoint: Checkpoint, start: StartPosition, asked_
 }
 
 /// The leases that a sync of a non-empty table creates, in the order of creation.
-fn missing_leases(shards: &[Shard], leases: &BTreeMap<ShardId, &Lease>, start: StartPosition, asked_at: Timestamp) -> Vec<Lease> {
+fn missing_leases(
+    shards: &[Shard],
+    leases: &BTreeMap<ShardId, &Lease>,
+    start: StartPosition,
+    asked_at: Timestamp,
+) -> Vec<Lease> {
     let mut lineage = Lineage {
         listed: shards.iter().map(|shard| (&shard.id, shard)).collect(),
         leases,
@@ -206,7 +296,10 @@ fn missing_leases(shards: &[Shard], leases: &BTreeMap<ShardId, &Lease>, start: S
         .filter_map(|(id, checkpoint)| lineage.listed.get(id).map(|shard| (*shard, *checkpoint)))
         .collect();
     create.sort_by(|(left, _), (right, _)| (left.first, &left.id).cmp(&(right.first, &right.id)));
-    create.into_iter().map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, asked_at)).collect()
+    create
+        .into_iter()
+        .map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, asked_at))
+        .collect()
 }
 
 struct Lineage<'a> {
@@ -228,10 +321,16 @@ impl<'a> Lineage<'a> {
         }
         // A listing with a circle must not hang us.
         self.known.insert(&shard.id, false);
-        let parents: Vec<&'a Shard> =
-            shard.parents.iter().filter_map(|parent| self.listed.get(parent).copied()).collect();
-        let covered: BTreeSet<&ShardId> =
-            parents.iter().filter(|parent| self.is_covered(parent)).map(|parent| &parent.id).collect();
+        let parents: Vec<&'a Shard> = shard
+            .parents
+            .iter()
+            .filter_map(|parent| self.listed.get(parent).copied())
+            .collect();
+        let covered: BTreeSet<&ShardId> = parents
+            .iter()
+            .filter(|parent| self.is_covered(parent))
+            .map(|parent| &parent.id)
+            .collect();
         let is_covered = if covered.is_empty() {
             let from_oldest = self.start != StartPosition::Latest;
             if from_oldest {
@@ -245,7 +344,9 @@ impl<'a> Lineage<'a> {
                 }
             }
             let has_ended = |parent: &&Shard| {
-                self.leases.get(&parent.id).is_some_and(|lease| lease.checkpoint.is_shard_end())
+                self.leases
+                    .get(&parent.id)
+                    .is_some_and(|lease| lease.checkpoint.is_shard_end())
             };
             if parents.iter().all(has_ended) {
                 // Nobody is left who would create it.
@@ -297,20 +398,37 @@ mod tests {
         ];
         let rows: Vec<Lease> = [4, 5, 7]
             .map(|number| {
-                let checkpoint = if ended.contains(&number) { Checkpoint::ShardEnd } else { Checkpoint::TrimHorizon };
+                let checkpoint = if ended.contains(&number) {
+                    Checkpoint::ShardEnd
+                } else {
+                    Checkpoint::TrimHorizon
+                };
                 Lease::new(id(number), checkpoint)
             })
             .into();
         let leases = rows.iter().map(|row| (row.shard(), row)).collect();
         missing_leases(&shards, &leases, start, Timestamp(9))
             .into_iter()
-            .map(|lease| (lease.key.as_str().trim_start_matches("shardId-").trim_start_matches('0').to_owned(), lease.checkpoint))
+            .map(|lease| {
+                (
+                    lease
+                        .key
+                        .as_str()
+                        .trim_start_matches("shardId-")
+                        .trim_start_matches('0')
+                        .to_owned(),
+                    lease.checkpoint,
+                )
+            })
             .collect()
     }
 
     #[test]
     fn a_sync_at_latest_completes_the_ancestry_only() {
-        assert_eq!(created(StartPosition::Latest, &[]), [("6".to_owned(), Checkpoint::Latest)]);
+        assert_eq!(
+            created(StartPosition::Latest, &[]),
+            [("6".to_owned(), Checkpoint::Latest)]
+        );
     }
 
     #[test]
@@ -318,7 +436,10 @@ mod tests {
         let expected = ["", "1"].map(|name| (name.to_owned(), Checkpoint::TrimHorizon));
         assert_eq!(created(StartPosition::TrimHorizon, &[]), expected);
         let expected = ["", "1"].map(|name| (name.to_owned(), Checkpoint::AtTimestamp));
-        assert_eq!(created(StartPosition::AtTimestamp(Timestamp(1)), &[]), expected);
+        assert_eq!(
+            created(StartPosition::AtTimestamp(Timestamp(1)), &[]),
+            expected
+        );
     }
 
     #[test]
@@ -331,8 +452,14 @@ mod tests {
     #[test]
     fn the_first_uncovered_hash_key_is_the_hole() {
         let range = |start, end| HashRange::new(start, end).expect("range");
-        assert_eq!(hole([range(0, 9), range(5, 20), range(21, u128::MAX)].into_iter()), None);
-        assert_eq!(hole([range(0, 9), range(11, u128::MAX)].into_iter()), Some(10));
+        assert_eq!(
+            hole([range(0, 9), range(5, 20), range(21, u128::MAX)].into_iter()),
+            None
+        );
+        assert_eq!(
+            hole([range(0, 9), range(11, u128::MAX)].into_iter()),
+            Some(10)
+        );
         assert_eq!(hole([range(0, 9)].into_iter()), Some(10));
         assert_eq!(hole([range(3, u128::MAX)].into_iter()), Some(0));
         assert_eq!(hole(std::iter::empty()), Some(0));

@@ -53,7 +53,11 @@ impl Coordinator {
             return None;
         }
         let open = self.seen.iter().filter(|(key, seen)| {
-            seen.row.owner.as_ref().is_some_and(|owner| *owner != self.me) && !self.is_busy(key)
+            seen.row
+                .owner
+                .as_ref()
+                .is_some_and(|owner| *owner != self.me)
+                && !self.is_busy(key)
         });
         // Nothing can be taken beyond the share until the lease is very old; the watch scans find that.
         if self.held.len() + self.taking.len() >= self.config.max_leases.get() {
@@ -65,7 +69,9 @@ impl Coordinator {
     }
 
     fn is_busy(&self, key: &LeaseKey) -> bool {
-        self.held.contains_key(key) || self.taking.contains_key(key) || self.stopping.contains_key(key)
+        self.held.contains_key(key)
+            || self.taking.contains_key(key)
+            || self.stopping.contains_key(key)
     }
 
     pub(crate) fn take_pass(&mut self, now: Instant) {
@@ -119,8 +125,18 @@ impl Coordinator {
     }
 
     fn begin_take(&mut self, key: LeaseKey, why: TakeReason) {
-        let Some(seen) = self.seen.get(&key) else { return };
-        self.taking.insert(key.clone(), Taking { why, row: seen.row.clone(), update: None, sent: None });
+        let Some(seen) = self.seen.get(&key) else {
+            return;
+        };
+        self.taking.insert(
+            key.clone(),
+            Taking {
+                why,
+                row: seen.row.clone(),
+                update: None,
+                sent: None,
+            },
+        );
         if why == TakeReason::Free {
             self.send_take(&key);
         } else {
@@ -131,13 +147,18 @@ impl Coordinator {
     fn send_take(&mut self, key: &LeaseKey) {
         let wall = self.wall;
         let me = self.me.clone();
-        let Some(taking) = self.taking.get_mut(key) else { return };
+        let Some(taking) = self.taking.get_mut(key) else {
+            return;
+        };
         let row = &taking.row;
         let switches = row.owner.as_ref().is_some_and(|owner| *owner != me);
         let pins = row.checkpoint == Checkpoint::Latest && row.start_at.is_none();
         let update = Update {
             key: key.clone(),
-            condition: Condition { counter: Some(row.counter), ..Condition::default() },
+            condition: Condition {
+                counter: Some(row.counter),
+                ..Condition::default()
+            },
             changes: Changes {
                 counter: Some(row.counter.next()),
                 owner: Some(OwnerChange::Set(me)),
@@ -148,12 +169,17 @@ impl Coordinator {
             },
         };
         taking.update = Some(update.clone());
-        self.call(Purpose::Take { key: key.clone() }, Request::Update(Box::new(update)));
+        self.call(
+            Purpose::Take { key: key.clone() },
+            Request::Update(Box::new(update)),
+        );
     }
 
     /// The consistent read before a take: is what we saw still so?
     pub(crate) fn looked(&mut self, key: LeaseKey, outcome: Outcome, now: Instant) {
-        let Some(taking) = self.taking.get_mut(&key) else { return };
+        let Some(taking) = self.taking.get_mut(&key) else {
+            return;
+        };
         let Outcome::Row(found) = outcome else {
             self.taking.remove(&key);
             return;
@@ -183,13 +209,18 @@ impl Coordinator {
     }
 
     pub(crate) fn took(&mut self, key: LeaseKey, sent: Instant, outcome: Outcome, now: Instant) {
-        let Some(taking) = self.taking.get_mut(&key) else { return };
+        let Some(taking) = self.taking.get_mut(&key) else {
+            return;
+        };
         taking.sent = Some(sent);
         match outcome {
             Outcome::Applied => self.take_landed(&key, None, now),
             Outcome::Refused(Some(row)) => self.settle_take(key, Some(*row), now),
             Outcome::Refused(None) | Outcome::Failed(Failure::Unknown) => {
-                self.call(Purpose::LookAgain { key: key.clone() }, Request::Read { key });
+                self.call(
+                    Purpose::LookAgain { key: key.clone() },
+                    Request::Read { key },
+                );
             }
             _ => {
                 self.taking.remove(&key);
@@ -205,7 +236,9 @@ impl Coordinator {
 
     /// Decides from the row whether a take landed.
     fn settle_take(&mut self, key: LeaseKey, row: Option<Lease>, now: Instant) {
-        let Some(taking) = self.taking.get(&key) else { return };
+        let Some(taking) = self.taking.get(&key) else {
+            return;
+        };
         let Some(row) = row else {
             self.taking.remove(&key);
             self.seen.remove(&key);
@@ -222,8 +255,12 @@ impl Coordinator {
     }
 
     fn take_landed(&mut self, key: &LeaseKey, row: Option<Lease>, now: Instant) {
-        let Some(taking) = self.taking.remove(key) else { return };
-        let (Some(update), Some(sent)) = (taking.update, taking.sent) else { return };
+        let Some(taking) = self.taking.remove(key) else {
+            return;
+        };
+        let (Some(update), Some(sent)) = (taking.update, taking.sent) else {
+            return;
+        };
         let from = taking.row.owner.clone();
         let row = row.unwrap_or_else(|| {
             let mut row = taking.row;

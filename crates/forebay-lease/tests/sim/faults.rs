@@ -52,10 +52,22 @@ impl Faults {
     }
 
     pub(crate) fn draw(random: &mut Random) -> Self {
-        let mut rate = |most: u64| if random.chance(400) { 0 } else { random.below(most) };
+        let mut rate = |most: u64| {
+            if random.chance(400) {
+                0
+            } else {
+                random.below(most)
+            }
+        };
         let (throttled, lost_before, lost_after) = (rate(200), rate(100), rate(100));
         let (late, slow, stale_scan, partial_scan) = (rate(60), rate(200), rate(500), rate(100));
-        let mut mean = |least: u64| if random.chance(400) { 0 } else { least + random.below(least * 4) };
+        let mut mean = |least: u64| {
+            if random.chance(400) {
+                0
+            } else {
+                least + random.below(least * 4)
+            }
+        };
         let (crash_every, pause_every) = (mean(60_000), mean(60_000));
         let (reshard_every, park_every) = (mean(40_000), mean(200_000));
         Self {

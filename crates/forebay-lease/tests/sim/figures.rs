@@ -6,12 +6,23 @@ use crate::faults::{Faults, Millis};
 use crate::world::{Setup, World};
 
 fn calm(workers: usize, java: usize, shards: usize, seed: u64) -> World {
-    let setup = Setup { workers, java, shards, start: StartPosition::TrimHorizon, config: Config::default(), period: 1000 };
+    let setup = Setup {
+        workers,
+        java,
+        shards,
+        start: StartPosition::TrimHorizon,
+        config: Config::default(),
+        period: 1000,
+    };
     World::new(seed, &setup, Faults::none(), None)
 }
 
 fn held(world: &World, without: Option<usize>) -> usize {
-    let counted = world.workers.iter().enumerate().filter(|(at, _)| Some(*at) != without);
+    let counted = world
+        .workers
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| Some(*at) != without);
     counted.map(|(_, worker)| worker.count(world.now)).sum()
 }
 
@@ -96,6 +107,8 @@ fn a_lease_costs_no_more_writes_than_with_java() {
     let mine = (ours.table.writes - before) / 8;
     // A Java worker with the same settings: a renewal each 3308 ms, and checkpoints on top of them.
     let renewals = hour / 3308;
-    println!("writes per lease and hour: {mine} with every checkpoint in them, Java {renewals} before its checkpoints");
+    println!(
+        "writes per lease and hour: {mine} with every checkpoint in them, Java {renewals} before its checkpoints"
+    );
     assert!(mine <= renewals + 2, "{mine}");
 }

@@ -63,7 +63,9 @@ impl Invariants {
 
     /// Everything below this record is accepted, not asked for, or reported as gone.
     pub(crate) fn done(&self, shard: usize) -> usize {
-        let Some(progress) = self.shards.get(&shard) else { return 0 };
+        let Some(progress) = self.shards.get(&shard) else {
+            return 0;
+        };
         let mut at = progress.prefix.max(progress.first).max(progress.gap_below);
         while progress.accepted.get(at) == Some(&true) {
             at += 1;
@@ -79,15 +81,34 @@ impl Invariants {
     pub(crate) fn created(&mut self, lease: &Lease, now: Millis, stream: &Stream) {
         self.changed_at = now;
         let shard = stream.index(&lease.key);
-        let parents_leased = stream.shards[shard].parents.iter().any(|parent| self.shards.contains_key(parent));
+        let parents_leased = stream.shards[shard]
+            .parents
+            .iter()
+            .any(|parent| self.shards.contains_key(parent));
         let first = match (lease.checkpoint, lease.start_at) {
-            (Checkpoint::Latest | Checkpoint::AtTimestamp, Some(Timestamp(at))) if !parents_leased => stream.since(shard, at.max(0) as u64),
+            (Checkpoint::Latest | Checkpoint::AtTimestamp, Some(Timestamp(at)))
+                if !parents_leased =>
+            {
+                stream.since(shard, at.max(0) as u64)
+            }
             _ => stream.horizon(shard, now),
         };
-        self.shards.entry(shard).or_insert_with(|| Progress { first, prefix: first, ..Progress::default() });
+        self.shards.entry(shard).or_insert_with(|| Progress {
+            first,
+            prefix: first,
+            ..Progress::default()
+        });
     }
 
-    pub(crate) fn updated(&mut self, before: &Row, after: &Row, update: &Update, table: &Table, now: Millis, stream: &Stream) {
+    pub(crate) fn updated(
+        &mut self,
+        before: &Row,
+        after: &Row,
+        update: &Update,
+        table: &Table,
+        now: Millis,
+        stream: &Stream,
+    ) {
         let key = &update.key;
         if !Lease::is_entity_type(before.entity_type) {
             self.violate(now, || format!("I13 {key} is not a lease and was written"));
@@ -95,11 +116,18 @@ impl Invariants {
         }
         let (old, new) = (&before.lease, &after.lease);
         if new.checkpoint < old.checkpoint {
-            self.violate(now, || format!("I2 {key} goes back from {} to {}", old.checkpoint, new.checkpoint));
+            self.violate(now, || {
+                format!(
+                    "I2 {key} goes back from {} to {}",
+                    old.checkpoint, new.checkpoint
+                )
+            });
         }
         let is_metadata = update.changes.counter.is_none();
         if !is_metadata && new.counter <= old.counter {
-            self.violate(now, || format!("I11 {key} counter {} after {}", new.counter, old.counter));
+            self.violate(now, || {
+                format!("I11 {key} counter {} after {}", new.counter, old.counter)
+            });
         }
         if before.unknown != after.unknown {
             self.violate(now, || format!("I12 {key} lost an attribute"));
@@ -115,7 +143,9 @@ impl Invariants {
         };
         let is_gone = !stream.is_listed(shard, now);
         if claimed > done && !is_gone {
-            self.violate(now, || format!("I1 {key} claims {claimed} records, {done} are accepted"));
+            self.violate(now, || {
+                format!("I1 {key} claims {claimed} records, {done} are accepted")
+            });
         }
         if new.checkpoint.is_shard_end() {
             if stream.shards[shard].closed.is_none() {
@@ -123,10 +153,14 @@ impl Invariants {
             }
             self.ended.insert(shard);
             for child in &stream.shards[shard].children {
-                let has_lease = table.rows.contains_key(&LeaseKey::from(&stream.shards[*child].id));
+                let has_lease = table
+                    .rows
+                    .contains_key(&LeaseKey::from(&stream.shards[*child].id));
                 let known = self.ended.contains(child) || self.tampered.contains(child) || is_gone;
                 if !has_lease && !known {
-                    self.violate(now, || format!("I9 {key} ended, child {child} has no lease"));
+                    self.violate(now, || {
+                        format!("I9 {key} ended, child {child} has no lease")
+                    });
                 }
             }
         }
@@ -141,9 +175,15 @@ impl Invariants {
         let row = |at: &usize| table.read(&LeaseKey::from(&stream.shards[*at].id));
         let model = &stream.shards[shard];
         let children_begun = model.children.iter().all(|child| {
-            row(child).map_or(self.ended.contains(child), |row| {
-                !matches!(row.checkpoint, Checkpoint::TrimHorizon | Checkpoint::AtTimestamp)
-            })
+            row(child).map_or_else(
+                || self.ended.contains(child),
+                |row| {
+                    !matches!(
+                        row.checkpoint,
+                        Checkpoint::TrimHorizon | Checkpoint::AtTimestamp
+                    )
+                },
+            )
         });
         let has_parent = model.parents.iter().any(|parent| row(parent).is_some());
         if !children_begun || has_parent || model.children.is_empty() {
@@ -165,7 +205,9 @@ impl Invariants {
                 }
             };
             if !is_done {
-                self.violate(now, || format!("I8 shard {shard} is read before its parent {parent} is done"));
+                self.violate(now, || {
+                    format!("I8 shard {shard} is read before its parent {parent} is done")
+                });
             }
         }
     }

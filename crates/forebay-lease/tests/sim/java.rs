@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use forebay_lease::{
-    Changes, Checkpoint, Condition, Lease, LeaseCounter, LeaseKey, OwnerChange, SwitchesChange, Update, WorkerId,
+    Changes, Checkpoint, Condition, Lease, LeaseCounter, LeaseKey, OwnerChange, SwitchesChange,
+    Update, WorkerId,
 };
 
 use crate::faults::Millis;
@@ -29,7 +30,13 @@ struct Held {
 impl Java {
     pub(crate) fn new(name: &str) -> Self {
         let id = name.parse().expect("id");
-        Self { id, held: BTreeMap::new(), seen: BTreeMap::new(), is_alive: true, writes: 0 }
+        Self {
+            id,
+            held: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            is_alive: true,
+            writes: 0,
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -44,7 +51,9 @@ impl Java {
 impl World {
     fn java_write(&mut self, at: usize, update: &Update) -> bool {
         self.java[at].writes += 1;
-        let written = self.table.update(update, false, self.now, &mut self.inv, &self.stream);
+        let written = self
+            .table
+            .update(update, false, self.now, &mut self.inv, &self.stream);
         matches!(written, Written::Applied)
     }
 
@@ -61,7 +70,10 @@ impl World {
         for row in &rows {
             let free = row.owner.is_none();
             let first = if free { 0 } else { now };
-            let (counter, since) = java.seen.entry(row.key.clone()).or_insert((row.counter, first));
+            let (counter, since) = java
+                .seen
+                .entry(row.key.clone())
+                .or_insert((row.counter, first));
             if *counter != row.counter {
                 (*counter, *since) = (row.counter, now);
             }
@@ -76,7 +88,11 @@ impl World {
             }
         }
         let mine = counts[&java.id];
-        let target = if counts.len() >= rows.len() { 1 } else { rows.len().div_ceil(counts.len()) };
+        let target = if counts.len() >= rows.len() {
+            1
+        } else {
+            rows.len().div_ceil(counts.len())
+        };
         let need = target.saturating_sub(mine);
         let me = java.id.clone();
         let mut chosen = if !very_old.is_empty() {
@@ -88,19 +104,30 @@ impl World {
             available.truncate(need);
             available
         } else {
-            let victim = counts.iter().max_by_key(|(_, count)| **count).map(|(owner, count)| (owner.clone(), *count));
-            let Some((victim, count)) = victim else { return };
+            let victim = counts
+                .iter()
+                .max_by_key(|(_, count)| **count)
+                .map(|(owner, count)| (owner.clone(), *count));
+            let Some((victim, count)) = victim else {
+                return;
+            };
             if count < target || (count == target && need <= 1) {
                 return;
             }
-            rows.into_iter().filter(|row| row.owner.as_ref() == Some(&victim)).take(1).collect()
+            rows.into_iter()
+                .filter(|row| row.owner.as_ref() == Some(&victim))
+                .take(1)
+                .collect()
         };
         self.random.shuffle(&mut chosen);
         for row in chosen {
             let switched = row.owner.as_ref().is_some_and(|owner| *owner != me);
             let update = Update {
                 key: row.key.clone(),
-                condition: Condition { counter: Some(row.counter), ..Condition::default() },
+                condition: Condition {
+                    counter: Some(row.counter),
+                    ..Condition::default()
+                },
                 changes: Changes {
                     counter: Some(row.counter.next()),
                     owner: Some(OwnerChange::Set(me.clone())),
@@ -115,7 +142,13 @@ impl World {
                     _ => self.stream.horizon(shard, now),
                 };
                 let is_done = row.checkpoint.is_shard_end();
-                let held = Held { counter: row.counter.next(), next, is_started: false, is_done, stored: next };
+                let held = Held {
+                    counter: row.counter.next(),
+                    next,
+                    is_started: false,
+                    is_done,
+                    stored: next,
+                };
                 self.java[at].held.insert(row.key, held);
             }
         }
@@ -129,7 +162,9 @@ impl World {
         let keys: Vec<LeaseKey> = self.java[at].held.keys().cloned().collect();
         for key in keys {
             self.java_work(at, &key);
-            let Some(held) = self.java[at].held.get(&key) else { continue };
+            let Some(held) = self.java[at].held.get(&key) else {
+                continue;
+            };
             let (counter, stored, next) = (held.counter, held.stored, held.next);
             let shard = self.stream.index(&key);
             let moved = next > stored && !held.is_done;
@@ -137,14 +172,24 @@ impl World {
                 && held.is_started
                 && self.stream.shards[shard].closed.is_some()
                 && next >= self.stream.count(shard, self.now);
-            let mut changes = Changes { counter: Some(counter.next()), ..Changes::default() };
+            let mut changes = Changes {
+                counter: Some(counter.next()),
+                ..Changes::default()
+            };
             if ended {
                 for child in self.stream.children(shard) {
                     let mut lease = Lease::new(child.id, Checkpoint::TrimHorizon);
                     (lease.parents, lease.hash_range) = (child.parents, Some(child.hash_range));
-                    self.table.create(lease, self.now, &mut self.inv, &self.stream);
+                    self.table
+                        .create(lease, self.now, &mut self.inv, &self.stream);
                 }
-                changes.children = Some(self.stream.children(shard).into_iter().map(|child| child.id).collect());
+                changes.children = Some(
+                    self.stream
+                        .children(shard)
+                        .into_iter()
+                        .map(|child| child.id)
+                        .collect(),
+                );
                 changes.checkpoint = Some(Checkpoint::ShardEnd);
             } else if moved {
                 changes.checkpoint = Some(Checkpoint::at(self.stream.number(shard, next - 1)));
@@ -153,8 +198,18 @@ impl World {
                 changes.owner_switches = Some(SwitchesChange::Reset);
                 changes.clear_pending = true;
             }
-            let condition = Condition { counter: Some(counter), ..Condition::default() };
-            if self.java_write(at, &Update { key: key.clone(), condition, changes }) {
+            let condition = Condition {
+                counter: Some(counter),
+                ..Condition::default()
+            };
+            if self.java_write(
+                at,
+                &Update {
+                    key: key.clone(),
+                    condition,
+                    changes,
+                },
+            ) {
                 if let Some(held) = self.java[at].held.get_mut(&key) {
                     held.counter = counter.next();
                     held.stored = next;
@@ -168,12 +223,23 @@ impl World {
 
     fn java_work(&mut self, at: usize, key: &LeaseKey) {
         let shard = self.stream.index(key);
-        let parents: Vec<LeaseKey> =
-            self.stream.shards[shard].parents.iter().map(|parent| (&self.stream.shards[*parent].id).into()).collect();
-        let waits =
-            parents.iter().any(|parent| self.table.read(parent).is_some_and(|row| !row.checkpoint.is_shard_end()));
-        let (count, horizon) = (self.stream.count(shard, self.now), self.stream.horizon(shard, self.now));
-        let Some(held) = self.java[at].held.get_mut(key) else { return };
+        let parents: Vec<LeaseKey> = self.stream.shards[shard]
+            .parents
+            .iter()
+            .map(|parent| (&self.stream.shards[*parent].id).into())
+            .collect();
+        let waits = parents.iter().any(|parent| {
+            self.table
+                .read(parent)
+                .is_some_and(|row| !row.checkpoint.is_shard_end())
+        });
+        let (count, horizon) = (
+            self.stream.count(shard, self.now),
+            self.stream.horizon(shard, self.now),
+        );
+        let Some(held) = self.java[at].held.get_mut(key) else {
+            return;
+        };
         if held.is_done || (waits && !held.is_started) {
             return;
         }

@@ -2,6 +2,13 @@
 //!
 //! `FOREBAY_SEEDS=10000` sets how many seeds run, `FOREBAY_SEED=7` runs one of them.
 
+#![expect(
+    clippy::too_many_arguments,
+    clippy::large_enum_variant,
+    clippy::print_stdout,
+    reason = "a model passes its parts around, keeps rows by value, and tells its seeds"
+)]
+
 mod faults;
 mod figures;
 mod invariants;
@@ -19,13 +26,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::world::run;
 
 /// Seeds that once failed.
-const REGRESSIONS: &[u64] = &[];
+const REGRESSIONS: &[u64] = &[121, 430, 561, 730, 1161];
 
 fn seeds(default: u64) -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     match number("FOREBAY_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("FOREBAY_SEEDS").unwrap_or(default)).chain(REGRESSIONS.iter().copied()).collect(),
+        None => (0..number("FOREBAY_SEEDS").unwrap_or(default))
+            .chain(REGRESSIONS.iter().copied())
+            .collect(),
     }
 }
 
@@ -53,13 +66,23 @@ fn no_seed_breaks_an_invariant() {
         }
     });
     let (events, accepted, repeats, writes) = *totals.lock().expect("totals");
-    println!("seeds {}, events {events}, accepted {accepted}, repeats {repeats}, writes {writes}", seeds.len());
+    println!(
+        "seeds {}, events {events}, accepted {accepted}, repeats {repeats}, writes {writes}",
+        seeds.len()
+    );
     let mut failures = failures.into_inner().expect("failures");
     failures.sort();
     for (seed, violation) in failures.iter().take(20) {
-        println!("{violation}\n  FOREBAY_SEED={seed} cargo test -p forebay-lease --test sim no_seed -- --nocapture");
+        println!(
+            "{violation}\n  FOREBAY_SEED={seed} cargo test -p forebay-lease --test sim no_seed -- --nocapture"
+        );
     }
-    assert!(failures.is_empty(), "{} of {} seeds failed", failures.len(), seeds.len());
+    assert!(
+        failures.is_empty(),
+        "{} of {} seeds failed",
+        failures.len(),
+        seeds.len()
+    );
     if seeds.len() > 1 {
         assert!(repeats > 0, "without repeats the faults are too soft");
     }
@@ -70,6 +93,9 @@ fn a_seed_replays_bit_for_bit() {
     for seed in [3, 11, 42] {
         let (first, second) = (run(seed, None), run(seed, None));
         assert_eq!(first.hash.finish(), second.hash.finish());
-        assert_eq!((first.events, first.table.writes), (second.events, second.table.writes));
+        assert_eq!(
+            (first.events, first.table.writes),
+            (second.events, second.table.writes)
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! A modelled Kinesis stream. Records are a function of time: shard `n` gets one each `period`.
 
-use forebay_lease::{Checkpoint, ChildShard, HashRange, LeaseKey, SequenceNumber, Shard, ShardFilter, ShardId};
+use forebay_lease::{
+    Checkpoint, ChildShard, HashRange, LeaseKey, SequenceNumber, Shard, ShardFilter, ShardId,
+};
 
 use crate::faults::Millis;
 
@@ -22,10 +24,18 @@ pub(crate) struct ShardModel {
 impl Stream {
     pub(crate) fn new(count: usize, period: Millis) -> Self {
         let width = u128::MAX / count as u128;
-        let mut stream = Self { shards: Vec::new(), period, retention: 86_400_000 };
+        let mut stream = Self {
+            shards: Vec::new(),
+            period,
+            retention: 86_400_000,
+        };
         for at in 0..count {
             let start = width * at as u128;
-            let end = if at + 1 == count { u128::MAX } else { start + width - 1 };
+            let end = if at + 1 == count {
+                u128::MAX
+            } else {
+                start + width - 1
+            };
             stream.open(Vec::new(), HashRange::new(start, end).expect("in order"), 0);
         }
         stream
@@ -38,7 +48,14 @@ impl Stream {
             self.shards[*parent].closed = Some(now);
         }
         let id = format!("shardId-{at:012}").parse().expect("id");
-        self.shards.push(ShardModel { id, parents, children: Vec::new(), range, opened: now, closed: None });
+        self.shards.push(ShardModel {
+            id,
+            parents,
+            children: Vec::new(),
+            range,
+            opened: now,
+            closed: None,
+        });
         at
     }
 
@@ -48,8 +65,16 @@ impl Stream {
         if middle >= range.end() {
             return;
         }
-        self.open(vec![at], HashRange::new(range.start(), middle).expect("in order"), now);
-        self.open(vec![at], HashRange::new(middle + 1, range.end()).expect("in order"), now);
+        self.open(
+            vec![at],
+            HashRange::new(range.start(), middle).expect("in order"),
+            now,
+        );
+        self.open(
+            vec![at],
+            HashRange::new(middle + 1, range.end()).expect("in order"),
+            now,
+        );
     }
 
     pub(crate) fn merge(&mut self, at: usize, now: Millis) {
@@ -58,13 +83,17 @@ impl Stream {
             shard.closed.is_none() && range.end().checked_add(1) == Some(shard.range.start())
         });
         if let Some(next) = next {
-            let merged = HashRange::new(range.start(), self.shards[next].range.end()).expect("in order");
+            let merged =
+                HashRange::new(range.start(), self.shards[next].range.end()).expect("in order");
             self.open(vec![at, next], merged, now);
         }
     }
 
     pub(crate) fn index(&self, key: &LeaseKey) -> usize {
-        self.shards.iter().position(|shard| shard.id.as_str() == key.as_str()).expect("a shard of the stream")
+        self.shards
+            .iter()
+            .position(|shard| shard.id.as_str() == key.as_str())
+            .expect("a shard of the stream")
     }
 
     /// How many records the shard has by now.
@@ -101,11 +130,14 @@ impl Stream {
 
     /// The first record that is not trimmed.
     pub(crate) fn horizon(&self, at: usize, now: Millis) -> usize {
-        self.since(at, now.saturating_sub(self.retention)).min(self.count(at, now))
+        self.since(at, now.saturating_sub(self.retention))
+            .min(self.count(at, now))
     }
 
     pub(crate) fn is_listed(&self, at: usize, now: Millis) -> bool {
-        self.shards[at].closed.is_none_or(|closed| closed + self.retention > now)
+        self.shards[at]
+            .closed
+            .is_none_or(|closed| closed + self.retention > now)
     }
 
     pub(crate) fn list(&self, filter: ShardFilter, now: Millis) -> Vec<Shard> {
@@ -124,7 +156,11 @@ impl Stream {
             })
             .map(|(at, shard)| Shard {
                 id: shard.id.clone(),
-                parents: shard.parents.iter().map(|parent| self.shards[*parent].id.clone()).collect(),
+                parents: shard
+                    .parents
+                    .iter()
+                    .map(|parent| self.shards[*parent].id.clone())
+                    .collect(),
                 hash_range: shard.range,
                 first: SequenceNumber::from(shard.opened as u128 * 1000 + at as u128),
                 is_open: shard.closed.is_none(),
@@ -137,7 +173,11 @@ impl Stream {
             let child = &self.shards[*child];
             ChildShard {
                 id: child.id.clone(),
-                parents: child.parents.iter().map(|parent| self.shards[*parent].id.clone()).collect(),
+                parents: child
+                    .parents
+                    .iter()
+                    .map(|parent| self.shards[*parent].id.clone())
+                    .collect(),
                 hash_range: child.range,
             }
         };

@@ -33,20 +33,37 @@ pub(crate) enum Written {
 
 impl Table {
     pub(crate) fn read(&self, key: &LeaseKey) -> Option<&Lease> {
-        self.rows.get(key).filter(|row| Lease::is_entity_type(row.entity_type)).map(|row| &row.lease)
+        self.rows
+            .get(key)
+            .filter(|row| Lease::is_entity_type(row.entity_type))
+            .map(|row| &row.lease)
     }
 
     /// Rows as they stood up to `lag` ago, each by itself, as an eventually consistent scan shows them.
-    pub(crate) fn scan(&self, now: Millis, lag: Millis, miss: u64, random: &mut Random, foreign: bool) -> Vec<Lease> {
+    pub(crate) fn scan(
+        &self,
+        now: Millis,
+        lag: Millis,
+        miss: u64,
+        random: &mut Random,
+        foreign: bool,
+    ) -> Vec<Lease> {
         let mut leases = Vec::new();
         let mut keys: Vec<&LeaseKey> = self.history.keys().collect();
         keys.retain(|_| !(miss > 0 && random.chance(miss)));
         for key in keys {
-            let is_lease = self.rows.get(key).is_none_or(|row| Lease::is_entity_type(row.entity_type));
+            let is_lease = self
+                .rows
+                .get(key)
+                .is_none_or(|row| Lease::is_entity_type(row.entity_type));
             if !is_lease && !foreign {
                 continue;
             }
-            let time = if lag == 0 { now } else { now.saturating_sub(random.below(lag)) };
+            let time = if lag == 0 {
+                now
+            } else {
+                now.saturating_sub(random.below(lag))
+            };
             let versions = &self.history[key];
             let version = versions.iter().rev().find(|(at, _)| *at <= time);
             if let Some((_, Some(lease))) = version {
@@ -56,7 +73,13 @@ impl Table {
         leases
     }
 
-    pub(crate) fn create(&mut self, lease: Lease, now: Millis, inv: &mut Invariants, stream: &Stream) -> Written {
+    pub(crate) fn create(
+        &mut self,
+        lease: Lease,
+        now: Millis,
+        inv: &mut Invariants,
+        stream: &Stream,
+    ) -> Written {
         if let Some(row) = self.rows.get(&lease.key) {
             return Written::Refused(Some(row.lease.clone()));
         }
@@ -64,11 +87,25 @@ impl Table {
         inv.created(&lease, now, stream);
         let unknown = lease.key.as_str().len() as u64 + now;
         self.remember(&lease.key, Some(lease.clone()), now);
-        self.rows.insert(lease.key.clone(), Row { lease, unknown, entity_type: None });
+        self.rows.insert(
+            lease.key.clone(),
+            Row {
+                lease,
+                unknown,
+                entity_type: None,
+            },
+        );
         Written::Applied
     }
 
-    pub(crate) fn update(&mut self, update: &Update, whole: bool, now: Millis, inv: &mut Invariants, stream: &Stream) -> Written {
+    pub(crate) fn update(
+        &mut self,
+        update: &Update,
+        whole: bool,
+        now: Millis,
+        inv: &mut Invariants,
+        stream: &Stream,
+    ) -> Written {
         let found = self.rows.get(&update.key).map(|row| row.lease.clone());
         self.writes += 1;
         if !update.condition.allows(found.as_ref()) {
@@ -86,7 +123,14 @@ impl Table {
         Written::Applied
     }
 
-    pub(crate) fn delete(&mut self, key: &LeaseKey, counter: LeaseCounter, now: Millis, inv: &mut Invariants, stream: &Stream) -> Written {
+    pub(crate) fn delete(
+        &mut self,
+        key: &LeaseKey,
+        counter: LeaseCounter,
+        now: Millis,
+        inv: &mut Invariants,
+        stream: &Stream,
+    ) -> Written {
         self.writes += 1;
         match self.read(key) {
             Some(row) if row.counter == counter => {}
@@ -105,14 +149,27 @@ impl Table {
 
     /// An item of KCL 3.5 that is not a lease.
     pub(crate) fn put_foreign(&mut self, key: &str) {
-        let mut lease = Lease::new("shardId-000000000000".parse().expect("id"), Checkpoint::TrimHorizon);
+        let mut lease = Lease::new(
+            "shardId-000000000000".parse().expect("id"),
+            Checkpoint::TrimHorizon,
+        );
         lease.key = key.parse().expect("key");
         self.remember(&lease.key.clone(), Some(lease.clone()), 0);
-        self.rows.insert(lease.key.clone(), Row { lease, unknown: 1, entity_type: Some("STREAM") });
+        self.rows.insert(
+            lease.key.clone(),
+            Row {
+                lease,
+                unknown: 1,
+                entity_type: Some("STREAM"),
+            },
+        );
     }
 
     pub(crate) fn leases(&self) -> impl Iterator<Item = &Lease> {
-        self.rows.values().filter(|row| Lease::is_entity_type(row.entity_type)).map(|row| &row.lease)
+        self.rows
+            .values()
+            .filter(|row| Lease::is_entity_type(row.entity_type))
+            .map(|row| &row.lease)
     }
 
     fn remember(&mut self, key: &LeaseKey, lease: Option<Lease>, now: Millis) {

@@ -5,7 +5,9 @@ use std::hash::{DefaultHasher, Hash};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use forebay_lease::{CallId, Config, Event, LeaseKey, Outcome, Request, StartPosition, Ticket, Timestamp, Token};
+use forebay_lease::{
+    CallId, Config, Event, LeaseKey, Outcome, Request, StartPosition, Ticket, Timestamp, Token,
+};
 
 use crate::faults::{Defect, Faults, Millis};
 use crate::invariants::Invariants;
@@ -48,6 +50,8 @@ pub(crate) struct World {
     pub(crate) three_x_since: Option<Millis>,
     pub(crate) hash: DefaultHasher,
     pub(crate) events: u64,
+    /// Prints every decision.
+    pub(crate) is_verbose: bool,
     queue: BTreeMap<(Millis, u64), Ev>,
     pushed: u64,
 }
@@ -63,7 +67,10 @@ pub(crate) struct Setup {
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "the origin of virtual time; only differences count")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the origin of virtual time; only differences count"
+    )]
     pub(crate) fn new(seed: u64, setup: &Setup, faults: Faults, defect: Option<Defect>) -> Self {
         let mut world = Self {
             now: 100_000,
@@ -79,6 +86,7 @@ impl World {
             three_x_since: None,
             hash: DefaultHasher::new(),
             events: 0,
+            is_verbose: std::env::var_os("FOREBAY_SEED").is_some(),
             queue: BTreeMap::new(),
             pushed: 0,
         };
@@ -139,7 +147,9 @@ impl World {
     /// Runs until a time, or until the first violation.
     pub(crate) fn run_until(&mut self, end: Millis) {
         while self.inv.violation.is_none() {
-            let Some(entry) = self.queue.first_entry() else { break };
+            let Some(entry) = self.queue.first_entry() else {
+                break;
+            };
             if entry.key().0 > end {
                 break;
             }
@@ -182,9 +192,18 @@ impl World {
             Ev::Answer(at, _, id, outcome) => self.tell(at, Event::Answer { id, outcome }),
             Ev::Tell(at, _, event) => self.tell(at, event),
             Ev::Read(at, _, key, token) => self.read(at, key, token),
-            Ev::Settle(at, _, key, token, ticket, record, accepted) => self.settle(at, key, token, ticket, record, accepted),
+            Ev::Settle(at, _, key, token, ticket, record, accepted) => {
+                self.settle(at, key, token, ticket, record, accepted)
+            }
             Ev::JavaTake(at) => self.java_take(at),
             Ev::JavaRenew(at) => self.java_renew(at),
+            Ev::Crash
+            | Ev::Pause
+            | Ev::Park
+            | Ev::Reshard
+            | Ev::ThreeX(true)
+            | Ev::DeleteByHand
+                if self.faults.heal_at == 0 => {}
             Ev::Crash => self.crash(),
             Ev::Restart(at) => self.restart(at),
             Ev::Pause => self.pause(),
@@ -232,7 +251,11 @@ impl World {
         let life = self.random.next();
         let same = self.random.chance(500);
         let id = self.workers[at].id.clone();
-        let id = if same { id } else { format!("worker-{at}-{}", life % 1000).parse().expect("id") };
+        let id = if same {
+            id
+        } else {
+            format!("worker-{at}-{}", life % 1000).parse().expect("id")
+        };
         let worker = self.workers[at].restart(id, life, self);
         self.workers[at] = worker;
         self.pump(at);
@@ -253,14 +276,19 @@ impl World {
             let now = self.workers[at].instant(self.now);
             self.workers[at].coordinator.park(now);
             self.pump(at);
-            let (life, back) = (self.workers[at].life, self.now + 1000 + self.random.below(60_000));
+            let (life, back) = (
+                self.workers[at].life,
+                self.now + 1000 + self.random.below(60_000),
+            );
             self.push(back, Ev::Unpark(at, life));
         }
     }
 
     fn reshard(&mut self) {
         self.again(self.faults.reshard_every, Ev::Reshard);
-        let open: Vec<usize> = (0..self.stream.shards.len()).filter(|at| self.stream.shards[*at].closed.is_none()).collect();
+        let open: Vec<usize> = (0..self.stream.shards.len())
+            .filter(|at| self.stream.shards[*at].closed.is_none())
+            .collect();
         let at = open[self.random.below(open.len() as u64) as usize];
         if open.len() < 12 && (open.len() < 3 || self.random.chance(500)) {
             self.stream.split(at, self.now);
@@ -274,7 +302,11 @@ impl World {
         let held: Vec<LeaseKey> = self
             .table
             .leases()
-            .filter(|row| self.workers.iter().any(|worker| worker.holds(&row.key, self.now)))
+            .filter(|row| {
+                self.workers
+                    .iter()
+                    .any(|worker| worker.holds(&row.key, self.now))
+            })
             .map(|row| row.key.clone())
             .collect();
         if let Some(key) = held.first() {
@@ -285,7 +317,10 @@ impl World {
     }
 
     fn heal(&mut self) {
-        self.faults = Faults { drift: self.faults.drift, ..Faults::none() };
+        self.faults = Faults {
+            drift: self.faults.drift,
+            ..Faults::none()
+        };
         self.three_x_since = None;
         for at in 0..self.workers.len() {
             if self.workers[at].paused_until > self.now {
@@ -311,19 +346,30 @@ impl World {
             // Closed before the first start: nobody ever asked for it.
             let is_wanted = leased || self.stream.shards[shard].closed.is_none();
             if done < expected && is_wanted && !is_gone {
-                self.inv.violate(now, || format!("I15 shard {shard}: {done} of {expected} records accepted"));
+                self.inv.violate(now, || {
+                    format!("I15 shard {shard}: {done} of {expected} records accepted")
+                });
             }
         }
         let mut open: Vec<LeaseKey> = Vec::new();
-        for row in self.table.leases().filter(|row| !row.checkpoint.is_shard_end()) {
+        for row in self
+            .table
+            .leases()
+            .filter(|row| !row.checkpoint.is_shard_end())
+        {
             open.push(row.key.clone());
         }
         for key in open {
-            let holders = self.workers.iter().filter(|worker| worker.holds(&key, now)).count()
+            let holders = self
+                .workers
+                .iter()
+                .filter(|worker| worker.holds(&key, now))
+                .count()
                 + self.java.iter().filter(|java| java.holds(&key)).count();
             if holders != 1 {
                 let row = self.table.read(&key).cloned();
-                self.inv.violate(now, || format!("I15 {key} has {holders} holders: {row:?}"));
+                self.inv
+                    .violate(now, || format!("I15 {key} has {holders} holders: {row:?}"));
             }
         }
         if self.inv.changed_at + 180_000 > now {
@@ -338,11 +384,15 @@ impl World {
             .collect();
         let spread = counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0);
         if spread > 1 {
-            self.inv.violate(now, || format!("I15 loads are {counts:?}"));
+            self.inv
+                .violate(now, || format!("I15 loads are {counts:?}"));
         }
         for (at, worker) in self.workers.iter().enumerate() {
-            if let Some((time, key, why)) = worker.taken.iter().find(|(time, ..)| *time > calm_since) {
-                self.inv.violate(now, || format!("I16 {at} takes {key} at {time}: {why:?}"));
+            if let Some((time, key, why)) =
+                worker.taken.iter().find(|(time, ..)| *time > calm_since)
+            {
+                self.inv
+                    .violate(now, || format!("I16 {at} takes {key} at {time}: {why:?}"));
                 break;
             }
         }
@@ -353,7 +403,11 @@ impl World {
 pub(crate) fn run(seed: u64, defect: Option<Defect>) -> World {
     let mut random = Random(seed ^ 0x5EED);
     let faults = Faults::draw(&mut random);
-    let java = if random.chance(250) { 1 + random.below(2) as usize } else { 0 };
+    let java = if random.chance(250) {
+        1 + random.below(2) as usize
+    } else {
+        0
+    };
     let start = match random.below(4) {
         0 | 1 if java == 0 => StartPosition::Latest,
         2 if java == 0 => StartPosition::AtTimestamp(Timestamp(random.below(100_000) as i64)),
