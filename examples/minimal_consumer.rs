@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p forebay-examples --example minimal_consumer`
 
+#![expect(clippy::print_stdout, reason = "an example talks on the terminal")]
+
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

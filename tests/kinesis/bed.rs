@@ -15,21 +15,21 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub const STREAM: &str = "logs";
-pub const TABLE: &str = "leases";
+pub(crate) const STREAM: &str = "logs";
+pub(crate) const TABLE: &str = "leases";
 const EPOCH_MS: u64 = 1_795_564_800_000;
 
 /// A cloud with one stream.
-pub struct Bed {
-    pub aws: LocalAws,
+pub(crate) struct Bed {
+    pub(crate) aws: LocalAws,
 }
 
 impl Bed {
-    pub fn new(shards: u32) -> Self {
+    pub(crate) fn new(shards: u32) -> Self {
         Self::with(shards, Settings::instant())
     }
 
-    pub fn with(shards: u32, settings: Settings) -> Self {
+    pub(crate) fn with(shards: u32, settings: Settings) -> Self {
         let aws = LocalAws::new(Cloud::new(settings, 1), EPOCH_MS);
         aws.with(|cloud, now| cloud.kinesis().create_stream(STREAM, shards, now))
             .expect("a new stream");
@@ -37,7 +37,7 @@ impl Bed {
     }
 
     /// The SDK's settings for a caller of its own, so that faults and the call log can tell workers apart.
-    pub async fn sdk(&self, caller: &str) -> SdkConfig {
+    pub(crate) async fn sdk(&self, caller: &str) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new(caller, "secret", None, None, "test"))
@@ -46,14 +46,14 @@ impl Bed {
             .await
     }
 
-    pub async fn table(&self, caller: &str) -> DynamoLeaseTable {
+    pub(crate) async fn table(&self, caller: &str) -> DynamoLeaseTable {
         DynamoLeaseTable::new(
             aws_sdk_dynamodb::Client::new(&self.sdk(caller).await),
             TABLE,
         )
     }
 
-    pub fn put(&self, key: &str, data: impl Into<Vec<u8>>) {
+    pub(crate) fn put(&self, key: &str, data: impl Into<Vec<u8>>) {
         let data: Vec<u8> = data.into();
         self.aws
             .with(|cloud, now| cloud.kinesis().put_record(STREAM, key, data, now))
@@ -61,13 +61,13 @@ impl Bed {
     }
 
     /// Puts numbered records, spread over the shards.
-    pub fn put_numbers(&self, numbers: std::ops::Range<u32>) {
+    pub(crate) fn put_numbers(&self, numbers: std::ops::Range<u32>) {
         for number in numbers {
             self.put(&format!("key-{number}"), number.to_string());
         }
     }
 
-    pub async fn worker<P: Processor>(
+    pub(crate) async fn worker<P: Processor>(
         &self,
         name: &str,
         processor: P,
@@ -90,31 +90,31 @@ impl Bed {
     }
 
     /// Starts a worker that accepts everything.
-    pub async fn start(&self, name: &str, sink: &Sink) -> Running {
+    pub(crate) async fn start(&self, name: &str, sink: &Sink) -> Running {
         self.start_with(name, sink, config()).await
     }
 
-    pub async fn start_with(&self, name: &str, sink: &Sink, config: Config) -> Running {
+    pub(crate) async fn start_with(&self, name: &str, sink: &Sink, config: Config) -> Running {
         Running::spawn(self.worker(name, sink.processor(name), config).await)
     }
 }
 
 /// Reads from the beginning, for tests that put records before or while workers start.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.initial_position = InitialPosition::TrimHorizon;
     config
 }
 
 /// A worker in a task of its own.
-pub struct Running {
-    pub handle: WorkerHandle,
+pub(crate) struct Running {
+    pub(crate) handle: WorkerHandle,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<Summary, Error>>,
 }
 
 impl Running {
-    pub fn spawn<P: Processor>(worker: Worker<DynamoLeaseTable, P>) -> Self {
+    pub(crate) fn spawn<P: Processor>(worker: Worker<DynamoLeaseTable, P>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let handle = worker.handle();
         let task = tokio::spawn(worker.run(async {
@@ -127,20 +127,20 @@ impl Running {
         }
     }
 
-    pub async fn stop(mut self) -> Summary {
+    pub(crate) async fn stop(mut self) -> Summary {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
         self.task.await.expect("no panic").expect("a clean end")
     }
 
-    pub async fn ended(self) -> Result<Summary, Error> {
+    pub(crate) async fn ended(self) -> Result<Summary, Error> {
         let _keep = self.stop;
         self.task.await.expect("no panic")
     }
 
     /// Ends the worker in the middle of whatever it does.
-    pub async fn crash(self) {
+    pub(crate) async fn crash(self) {
         self.task.abort();
         let _ = self.task.await;
     }
@@ -148,7 +148,7 @@ impl Running {
 
 /// What all workers of a test delivered.
 #[derive(Clone, Default)]
-pub struct Sink {
+pub(crate) struct Sink {
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -162,7 +162,7 @@ struct Shared {
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Accept at once.
     #[default]
     Accept,
@@ -173,61 +173,61 @@ pub enum Mode {
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Delivered {
-    pub worker: String,
-    pub shard: ShardId,
-    pub number: String,
-    pub sub_sequence: u64,
-    pub text: String,
-    pub at: Instant,
+pub(crate) struct Delivered {
+    pub(crate) worker: String,
+    pub(crate) shard: ShardId,
+    pub(crate) number: String,
+    pub(crate) sub_sequence: u64,
+    pub(crate) text: String,
+    pub(crate) at: Instant,
 }
 
 impl Sink {
-    pub fn processor(&self, worker: &str) -> SinkProcessor {
+    pub(crate) fn processor(&self, worker: &str) -> SinkProcessor {
         SinkProcessor {
             sink: self.clone(),
             worker: worker.to_owned(),
         }
     }
 
-    pub fn mode(&self, mode: Mode) {
+    pub(crate) fn mode(&self, mode: Mode) {
         self.lock().mode = mode;
     }
 
     /// Accepts everything held so far.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         for held in std::mem::take(&mut self.lock().held) {
             held.accept(..);
         }
     }
 
     /// Accepts these records of the first batch held, one by one in this order.
-    pub fn accept_first(&self, indices: &[usize]) {
+    pub(crate) fn accept_first(&self, indices: &[usize]) {
         let first = self.lock().held.first().cloned().expect("a held batch");
         for index in indices {
             first.accept(*index..=*index);
         }
     }
 
-    pub fn drop_held(&self) {
+    pub(crate) fn drop_held(&self) {
         let held = std::mem::take(&mut self.lock().held);
         drop(held);
     }
 
-    pub fn delivered(&self) -> Vec<Delivered> {
+    pub(crate) fn delivered(&self) -> Vec<Delivered> {
         self.lock().delivered.clone()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().delivered.len()
     }
 
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.lock().delivered.clear();
     }
 
     /// How often each text came.
-    pub fn counts(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for delivered in &self.lock().delivered {
             *counts.entry(delivered.text.clone()).or_insert(0) += 1;
@@ -235,21 +235,21 @@ impl Sink {
         counts
     }
 
-    pub fn started(&self) -> Vec<(String, ShardId)> {
+    pub(crate) fn started(&self) -> Vec<(String, ShardId)> {
         self.lock().started.clone()
     }
 
-    pub fn stopping(&self) -> Vec<(String, ShardId, Stopping)> {
+    pub(crate) fn stopping(&self) -> Vec<(String, ShardId, Stopping)> {
         self.lock().stopping.clone()
     }
 
     /// Waits until this many records came, repeats included.
-    pub async fn wait_for(&self, records: usize) {
+    pub(crate) async fn wait_for(&self, records: usize) {
         self.wait_until(&format!("{records} records"), |sink| sink.len() >= records)
             .await;
     }
 
-    pub async fn wait_until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+    pub(crate) async fn wait_until(&self, what: &str, done: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(600);
         while !done(self) {
             assert!(
@@ -266,7 +266,7 @@ impl Sink {
     }
 }
 
-pub struct SinkProcessor {
+pub(crate) struct SinkProcessor {
     sink: Sink,
     worker: String,
 }

@@ -177,7 +177,10 @@ async fn without_the_optional_rights_it_works_and_names_them() {
     let bed = Bed::new(1);
     let sink = Sink::default();
     // Somebody with the rights made the table.
-    bed.start("set-up", &sink).await.stop().await;
+    let set_up = bed.start("set-up", &sink).await;
+    sink.wait_until("the shard", |sink| !sink.started().is_empty())
+        .await;
+    set_up.stop().await;
     bed.aws.with(|cloud, _| {
         for operation in ["DescribeTable", "CreateTable", "DeleteItem"] {
             cloud.faults().push(

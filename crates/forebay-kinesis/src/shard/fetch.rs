@@ -109,8 +109,8 @@ impl Fetcher {
 
     /// Starts at a stored position: inclusive, because some user records of an aggregate may be open.
     pub(crate) fn resume_at(&mut self, number: SequenceNumber, sub_sequence: u64) {
-        self.position = Position::At(number.clone());
-        self.unverified = Some(number.clone());
+        self.position = Position::At(number);
+        self.unverified = Some(number);
         self.done = Some((number, sub_sequence));
         self.iterator = None;
         self.behind = true;
@@ -300,7 +300,7 @@ impl Fetcher {
         self.reporter.observer().gap(&Gap {
             shard: self.shard.clone(),
             stored,
-            found: first.clone(),
+            found: *first,
             missing,
         });
     }

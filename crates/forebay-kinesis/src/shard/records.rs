@@ -51,7 +51,7 @@ impl Reader {
             };
             let before = content.records.len();
             self.read_one(raw, &number, filter, &mut content);
-            content.passed = (content.records.len() == before).then(|| number.clone());
+            content.passed = (content.records.len() == before).then(|| number);
             content.last = Some(number);
         }
         content
@@ -70,7 +70,7 @@ impl Reader {
             .and_then(|time| time.to_millis().ok());
         let plain = |data: Bytes, partition_key: Arc<str>, sub_sequence: u64| Record {
             data,
-            sequence_number: number.clone(),
+            sequence_number: *number,
             sub_sequence,
             partition_key,
             explicit_hash_key: None,

@@ -90,7 +90,7 @@ async fn updates_under_conditions<T: LeaseTable>(table: &T) {
     let lease = fresh(3);
     table.create(&lease).await.expect("a write");
     let mut believed = lease.clone();
-    let mut update = |condition: Condition, changes: Changes| Update {
+    let update = |condition: Condition, changes: Changes| Update {
         key: lease.key.clone(),
         condition,
         changes,
