@@ -11,7 +11,7 @@ use crate::splitter::{Found, RecordSplitter};
 /// Gzip with any number of members, zlib and plain JSON are told apart by their first bytes; a gzip file inside a gzip file is unwrapped
 /// once more. See [`RecordSplitter`] for the JSON that is read.
 ///
-/// Memory: 43 KiB for the inflater, a window of 12 KiB that grows only for a record that does not fit, and the index of one record. Nothing
+/// Memory: at most 48 KiB for the inflater, a window of 8 KiB that grows only for a record that does not fit, and the index of one record. Nothing
 /// is allocated per record.
 ///
 /// ```

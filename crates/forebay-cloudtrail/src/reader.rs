@@ -36,6 +36,8 @@ pub struct FileReader<R> {
     piece: Vec<u8>,
     start: usize,
     state: ReadState,
+    /// Why nothing more is read, until it was told.
+    failed: Option<ReadError>,
     summary: Option<Summary>,
 }
 
@@ -60,6 +62,7 @@ impl<R: Read> FileReader<R> {
             piece: Vec::new(),
             start: 0,
             state: ReadState::Reading,
+            failed: None,
             summary: None,
         }
     }
@@ -74,12 +77,16 @@ impl<R: Read> FileReader<R> {
             if let Some(found) = self.decoder.advance() {
                 return Some(self.decoder.show(found).map_err(|bad| bad.error().into()));
             }
+            if let Some(error) = self.failed.take() {
+                return Some(Err(error));
+            }
             match self.step() {
                 Ok(true) => {}
                 Ok(false) => return None,
+                // Records from before the damage may wait in the decoder: they come first.
                 Err(error) => {
                     self.state = ReadState::Done;
-                    return Some(Err(error));
+                    self.failed = Some(error);
                 }
             }
         }

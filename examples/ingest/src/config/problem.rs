@@ -75,12 +75,13 @@ impl Problem {
                     .get(span.clone())
                     .and_then(|marked| marked.lines().next())
                     .map_or(1, |marked| marked.chars().count().max(1));
+                let (source, width) = if is_secret(source) { ("(a line with a secret is not shown)", 0) } else { (source, width) };
                 let gutter = " ".repeat(line.to_string().len());
                 let _ = write!(
                     report,
                     "\n{gutter}--> {}:{line}:{column}\n{gutter} |\n{line} | {source}\n{gutter} | {}{}",
                     path.display(),
-                    " ".repeat(column - 1),
+                    " ".repeat(if width > 0 { column - 1 } else { 0 }),
                     "^".repeat(width),
                 );
             }
@@ -89,6 +90,12 @@ impl Problem {
             let _ = write!(report, "\n  = help: {help}");
         }
     }
+}
+
+/// Whether a line of the file may hold a secret.
+fn is_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["secret", "password", "token"].iter().any(|word| line.contains(word))
 }
 
 impl fmt::Display for ConfigError {
