@@ -68,6 +68,7 @@ impl Held {
         }
         if let Phase::Waiting(waiting) = &self.phase
             && waiting.outstanding == 0
+            && !self.is_leaving
         {
             at = at.min(waiting.poll_at);
         }

@@ -95,6 +95,15 @@ impl Bed {
                 shards: self.shards.clone(),
                 asked_at: Timestamp(77),
             },
+            Request::Delete { key, counter }
+                if self
+                    .rows
+                    .get(&key)
+                    .is_some_and(|row| row.counter == counter) =>
+            {
+                self.rows.remove(&key);
+                Outcome::Applied
+            }
             Request::ReadClientVersion => Outcome::ClientVersion(self.mode.clone()),
             _ => Outcome::Failed(Failure::Unavailable),
         }
@@ -522,5 +531,42 @@ fn a_machine_that_slept_drops_every_hold() {
     assert_eq!(
         (bed.holds(), bed.stops.as_slice()),
         (0, [StopReason::Lost].as_slice())
+    );
+}
+
+#[test]
+fn an_ended_lease_is_deleted_once_its_children_have_begun_and_not_before() {
+    let mut bed = reading();
+    let grant = bed.grants[0].clone();
+    let parents = vec![grant.shard.clone()];
+    bed.shards = vec![Shard {
+        id: grant.shard.clone(),
+        parents: Vec::new(),
+        hash_range: HashRange::FULL,
+        first: 1.into(),
+        is_open: false,
+    }];
+    let children = vec![ChildShard {
+        id: lease(2).shard(),
+        parents,
+        hash_range: HashRange::FULL,
+    }];
+    bed.tell(Event::ShardEnded {
+        key: grant.key.clone(),
+        token: grant.token,
+        children,
+    });
+    bed.tell(Event::Stopped {
+        key: grant.key.clone(),
+        token: grant.token,
+    });
+    bed.pass(600_000);
+    assert!(bed.rows.contains_key(&grant.key));
+    bed.acknowledge(50);
+    bed.pass(70_000);
+    assert!(!bed.rows.contains_key(&grant.key));
+    assert!(
+        bed.decisions
+            .contains(&Decision::Deleted { key: grant.key })
     );
 }
