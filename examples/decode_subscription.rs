@@ -3,7 +3,11 @@
 //! Each file is the data of one Kinesis or Firehose record (gzip or JSON), or the event of a Lambda function. Without
 //! arguments a small payload is made and decoded.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of the example")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of the example"
+)]
 
 use std::error::Error;
 use std::io::Write;
@@ -36,7 +40,12 @@ fn show(decoder: &mut Decoder, record: &[u8]) -> Result<(), Box<dyn Error>> {
             }
         };
         match payload.message_type() {
-            MessageType::Data => println!("{} {} ({} events)", payload.log_group(), payload.log_stream(), payload.len()),
+            MessageType::Data => println!(
+                "{} {} ({} events)",
+                payload.log_group(),
+                payload.log_stream(),
+                payload.len()
+            ),
             other => {
                 println!("no log data: {other:?}");
                 continue;
@@ -44,7 +53,12 @@ fn show(decoder: &mut Decoder, record: &[u8]) -> Result<(), Box<dyn Error>> {
         }
         for event in payload.events() {
             match event {
-                Ok(event) => println!("  {} {} {}", event.timestamp(), event.account(), event.message()),
+                Ok(event) => println!(
+                    "  {} {} {}",
+                    event.timestamp(),
+                    event.account(),
+                    event.message()
+                ),
                 Err(error) => eprintln!("  skipped: {error}"),
             }
         }

@@ -2,7 +2,11 @@
 //!
 //! Each file is the data of one Kinesis record. Without arguments an aggregate is made and split.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of the example")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of the example"
+)]
 
 use std::error::Error;
 use std::{env, fs};
@@ -27,20 +31,30 @@ fn show(splitter: &mut Splitter, record: &[u8]) -> Result<(), Box<dyn Error>> {
         println!("plain record of {} bytes: {reason}", record.len());
         return Ok(());
     }
-    let Some(aggregate) = splitter.split(record)? else { return Ok(()) };
+    let Some(aggregate) = splitter.split(record)? else {
+        return Ok(());
+    };
     println!("{} user records", aggregate.len());
     for record in aggregate.records() {
         match record {
             Ok(record) => {
                 let key = record.partition_key_lossy();
-                println!("  {} {key}: {}", record.sub_sequence, String::from_utf8_lossy(record.data));
+                println!(
+                    "  {} {key}: {}",
+                    record.sub_sequence,
+                    String::from_utf8_lossy(record.data)
+                );
             }
             Err(error) => eprintln!("  skipped: {error}"),
         }
     }
     // After a split of the shard, readers of the children drop what does not belong to them whole.
-    let lower = HashRange::new(HashKey::MIN, HashKey::new(u128::MAX / 2)).ok_or("the range is empty")?;
-    println!("all within the lower half of the hash space: {}", aggregate.is_within(&lower));
+    let lower =
+        HashRange::new(HashKey::MIN, HashKey::new(u128::MAX / 2)).ok_or("the range is empty")?;
+    println!(
+        "all within the lower half of the hash space: {}",
+        aggregate.is_within(&lower)
+    );
     Ok(())
 }
 

@@ -28,17 +28,27 @@ fn main() {
 fn benches(criterion: &mut Criterion, inputs: &[Input]) {
     let mut group = criterion.benchmark_group("cwlogs");
     for input in inputs {
-        let throughput =
-            Throughput::ElementsAndBytes { elements: input.events as u64, bytes: input.text.len() as u64 };
+        let throughput = Throughput::ElementsAndBytes {
+            elements: input.events as u64,
+            bytes: input.text.len() as u64,
+        };
         group.throughput(throughput);
         let mut gunzip = libdeflate_gunzip(input);
-        group.bench_function(BenchmarkId::new("gunzip_libdeflate", input.events), |b| b.iter(&mut gunzip));
+        group.bench_function(BenchmarkId::new("gunzip_libdeflate", input.events), |b| {
+            b.iter(&mut gunzip)
+        });
         let mut gunzip = flate2_gunzip(input);
-        group.bench_function(BenchmarkId::new("gunzip_flate2", input.events), |b| b.iter(&mut gunzip));
+        group.bench_function(BenchmarkId::new("gunzip_flate2", input.events), |b| {
+            b.iter(&mut gunzip)
+        });
         let mut decode = decode(&input.gzip);
-        group.bench_function(BenchmarkId::new("decode", input.events), |b| b.iter(&mut decode));
+        group.bench_function(BenchmarkId::new("decode", input.events), |b| {
+            b.iter(&mut decode)
+        });
         let mut decode = crate::decode(&input.text);
-        group.bench_function(BenchmarkId::new("envelope_alone", input.events), |b| b.iter(&mut decode));
+        group.bench_function(BenchmarkId::new("envelope_alone", input.events), |b| {
+            b.iter(&mut decode)
+        });
     }
     group.finish();
 }
@@ -60,7 +70,8 @@ fn ratios(inputs: &[Input]) {
                 least[3].min(time(&mut envelope)),
             ];
         }
-        let [floor, flate2, whole, envelope] = least.map(|time| time.as_secs_f64() * 1e6 / REPEATS as f64);
+        let [floor, flate2, whole, envelope] =
+            least.map(|time| time.as_secs_f64() * 1e6 / REPEATS as f64);
         println!(
             "{:>6} {:>6} {:>5} {floor:>9.2} {:>13.2} {:>13.2} {:>15.2}",
             input.events,
@@ -84,7 +95,11 @@ fn time(work: &mut impl FnMut() -> usize) -> Duration {
 fn libdeflate_gunzip(input: &Input) -> impl FnMut() -> usize {
     let mut decompressor = Decompressor::new();
     let mut out = vec![0; input.text.len()];
-    move || decompressor.gzip_decompress(black_box(&input.gzip), &mut out).expect("the input is sound")
+    move || {
+        decompressor
+            .gzip_decompress(black_box(&input.gzip), &mut out)
+            .expect("the input is sound")
+    }
 }
 
 fn flate2_gunzip(input: &Input) -> impl FnMut() -> usize {
@@ -94,7 +109,9 @@ fn flate2_gunzip(input: &Input) -> impl FnMut() -> usize {
         stream.reset(false);
         // The header of our own encoder has ten bytes.
         let body = &black_box(&input.gzip)[10..];
-        stream.decompress(body, &mut out, FlushDecompress::Finish).expect("the input is sound");
+        stream
+            .decompress(body, &mut out, FlushDecompress::Finish)
+            .expect("the input is sound");
         let mut crc = flate2::Crc::new();
         crc.update(&out);
         crc.sum() as usize
@@ -105,12 +122,18 @@ fn decode(record: &[u8]) -> impl FnMut() -> usize {
     let mut decoder = Decoder::new();
     move || {
         let mut touched = 0;
-        for payload in decoder.decode(black_box(record)).expect("the input is sound") {
+        for payload in decoder
+            .decode(black_box(record))
+            .expect("the input is sound")
+        {
             let payload = payload.expect("the input is sound");
             touched += black_box(payload.log_group().raw()).len();
             for event in payload.events() {
                 let event = event.expect("the input is sound");
-                let message = event.message().as_plain().expect("flow logs hold no escapes");
+                let message = event
+                    .message()
+                    .as_plain()
+                    .expect("flow logs hold no escapes");
                 touched += usize::from(message[0]) + message.len() + event.timestamp() as usize % 2;
             }
         }
@@ -142,8 +165,17 @@ fn payload(events: usize) -> String {
     );
     for event in 0..events {
         let comma = if event == 0 { "" } else { "," };
-        let peer = format!("10.{}.{}.{}", random.below(4), random.below(16), random.below(250));
-        let (from, to) = if random.below(2) == 0 { ("10.0.3.17", peer.as_str()) } else { (peer.as_str(), "10.0.3.17") };
+        let peer = format!(
+            "10.{}.{}.{}",
+            random.below(4),
+            random.below(16),
+            random.below(250)
+        );
+        let (from, to) = if random.below(2) == 0 {
+            ("10.0.3.17", peer.as_str())
+        } else {
+            (peer.as_str(), "10.0.3.17")
+        };
         let start = 1_763_029_800 + random.below(60);
         write!(
             text,

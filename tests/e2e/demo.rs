@@ -7,8 +7,13 @@ use serde_json::Value;
 
 async fn run(faults: bool) -> Outcome {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let options = Options { feed: Duration::from_secs(2), faults };
-    play(&options, folder.path(), |_, _| {}).await.expect("the pipeline runs")
+    let options = Options {
+        feed: Duration::from_secs(2),
+        faults,
+    };
+    play(&options, folder.path(), |_, _| {})
+        .await
+        .expect("the pipeline runs")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,9 +22,15 @@ async fn everything_arrives_once_and_unchanged() {
     assert!(outcome.is_clean(), "{outcome}");
     assert!(outcome.receipt.total().produced > 500, "{outcome}");
     assert_eq!(outcome.receipt.total().duplicated, 0, "{outcome}");
-    assert_eq!(outcome.leases_advanced, 2, "both shards are checkpointed: {outcome}");
+    assert_eq!(
+        outcome.leases_advanced, 2,
+        "both shards are checkpointed: {outcome}"
+    );
     let first = outcome.first_message.expect("something arrived");
-    assert!(first < Duration::from_secs(2), "the first message took {first:?}");
+    assert!(
+        first < Duration::from_secs(2),
+        "the first message took {first:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,11 +44,22 @@ async fn faults_lose_nothing() {
 async fn each_broken_input_is_one_dead_letter_with_its_reason() {
     let outcome = run(false).await;
     let text = |letter: &Value, name: &str| letter[name].as_str().unwrap_or_default().to_owned();
-    let mut classes: Vec<(String, String)> =
-        outcome.letters.iter().map(|letter| (text(letter, "class"), text(letter, "reason"))).collect();
+    let mut classes: Vec<(String, String)> = outcome
+        .letters
+        .iter()
+        .map(|letter| (text(letter, "class"), text(letter, "reason")))
+        .collect();
     classes.sort();
-    let classes: Vec<(&str, &str)> = classes.iter().map(|(class, reason)| (class.as_str(), reason.as_str())).collect();
-    let expected = [("flow-log", "14"), ("object", "demo-trail"), ("payload", "damaged"), ("payload", "JSON")];
+    let classes: Vec<(&str, &str)> = classes
+        .iter()
+        .map(|(class, reason)| (class.as_str(), reason.as_str()))
+        .collect();
+    let expected = [
+        ("flow-log", "14"),
+        ("object", "demo-trail"),
+        ("payload", "damaged"),
+        ("payload", "JSON"),
+    ];
     assert_eq!(classes.len(), expected.len(), "{classes:?}");
     for ((class, reason), (expected_class, expected_reason)) in classes.iter().zip(expected) {
         assert_eq!(*class, expected_class, "{classes:?}");

@@ -52,7 +52,11 @@ impl AllowList {
                 return Verdict::Allowed(allowed.owner.as_deref().or(self.owner.as_deref()));
             }
         }
-        Verdict::Refused(if named { "the key is outside the allowed prefix" } else { "the bucket is not on the allow-list" })
+        Verdict::Refused(if named {
+            "the key is outside the allowed prefix"
+        } else {
+            "the bucket is not on the allow-list"
+        })
     }
 }
 
@@ -64,29 +68,61 @@ mod tests {
         AllowList {
             owner: Some("111122223333".into()),
             buckets: vec![
-                AllowedBucket { name: "trail".into(), prefix: "AWSLogs/".into(), owner: None },
-                AllowedBucket { name: "audit".into(), prefix: String::new(), owner: Some("444455556666".into()) },
+                AllowedBucket {
+                    name: "trail".into(),
+                    prefix: "AWSLogs/".into(),
+                    owner: None,
+                },
+                AllowedBucket {
+                    name: "audit".into(),
+                    prefix: String::new(),
+                    owner: Some("444455556666".into()),
+                },
             ],
         }
     }
 
     #[test]
     fn an_empty_list_leaves_the_decision_to_the_expected_owner() {
-        let list = AllowList { owner: Some("111122223333".into()), buckets: Vec::new() };
-        assert_eq!(list.judge("anything", "k"), Verdict::Allowed(Some("111122223333")));
+        let list = AllowList {
+            owner: Some("111122223333".into()),
+            buckets: Vec::new(),
+        };
+        assert_eq!(
+            list.judge("anything", "k"),
+            Verdict::Allowed(Some("111122223333"))
+        );
     }
 
     #[test]
     fn a_list_refuses_what_it_does_not_name() {
-        assert_eq!(list().judge("trail", "AWSLogs/x"), Verdict::Allowed(Some("111122223333")));
-        assert_eq!(list().judge("audit", "x"), Verdict::Allowed(Some("444455556666")));
-        assert_eq!(list().judge("trail", "other/x"), Verdict::Refused("the key is outside the allowed prefix"));
-        assert_eq!(list().judge("elsewhere", "AWSLogs/x"), Verdict::Refused("the bucket is not on the allow-list"));
+        assert_eq!(
+            list().judge("trail", "AWSLogs/x"),
+            Verdict::Allowed(Some("111122223333"))
+        );
+        assert_eq!(
+            list().judge("audit", "x"),
+            Verdict::Allowed(Some("444455556666"))
+        );
+        assert_eq!(
+            list().judge("trail", "other/x"),
+            Verdict::Refused("the key is outside the allowed prefix")
+        );
+        assert_eq!(
+            list().judge("elsewhere", "AWSLogs/x"),
+            Verdict::Refused("the bucket is not on the allow-list")
+        );
     }
 
     #[test]
     fn a_climbing_key_is_refused() {
-        assert_eq!(list().judge("audit", "AWSLogs/../x"), Verdict::Refused("the key climbs with `..`"));
-        assert_eq!(list().judge("audit", "a..b/x"), Verdict::Allowed(Some("444455556666")));
+        assert_eq!(
+            list().judge("audit", "AWSLogs/../x"),
+            Verdict::Refused("the key climbs with `..`")
+        );
+        assert_eq!(
+            list().judge("audit", "a..b/x"),
+            Verdict::Allowed(Some("444455556666"))
+        );
     }
 }

@@ -34,9 +34,20 @@ impl Batch {
         let Records { bytes, ends, first } = records;
         let ordinal = progress.open(ends.len() as u64);
         let acknowledger = Acknowledger {
-            inner: Arc::new(Inner { open: AtomicUsize::new(ends.len()), ordinal, progress, _budget: budget }),
+            inner: Arc::new(Inner {
+                open: AtomicUsize::new(ends.len()),
+                ordinal,
+                progress,
+                _budget: budget,
+            }),
         };
-        Self { object, bytes, ends, first, acknowledger }
+        Self {
+            object,
+            bytes,
+            ends,
+            first,
+            acknowledger,
+        }
     }
 
     /// The object that the records come from.
@@ -104,7 +115,9 @@ impl Acknowledger {
         let before = self
             .inner
             .open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| Some(open.saturating_sub(count)))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+                Some(open.saturating_sub(count))
+            })
             .unwrap_or(0);
         if before > 0 && before <= count {
             self.inner.progress.close(self.inner.ordinal, true);
@@ -122,7 +135,10 @@ impl Drop for Inner {
 
 impl fmt::Debug for Acknowledger {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Acknowledger").field("open", &self.inner.open).finish_non_exhaustive()
+        formatter
+            .debug_struct("Acknowledger")
+            .field("open", &self.inner.open)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,7 +171,13 @@ enum State {
 impl Progress {
     /// An attempt that begins after `settled` records of an earlier one.
     pub(crate) fn resumed(settled: u64) -> Self {
-        Self { ledger: Mutex::new(Ledger { settled, ..Ledger::default() }), changed: Notify::new() }
+        Self {
+            ledger: Mutex::new(Ledger {
+                settled,
+                ..Ledger::default()
+            }),
+            changed: Notify::new(),
+        }
     }
 
     /// Counts `records` that need no acceptance by the processor, such as rejected ones: they were settled already.
@@ -175,7 +197,11 @@ impl Progress {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let index = usize::try_from(ordinal - ledger.front).unwrap_or(usize::MAX);
         if let Some((_, state)) = ledger.batches.get_mut(index) {
-            *state = if accepted { State::Accepted } else { State::Abandoned };
+            *state = if accepted {
+                State::Accepted
+            } else {
+                State::Abandoned
+            };
         }
         ledger.open -= 1;
         ledger.abandoned |= !accepted;
@@ -190,7 +216,10 @@ impl Progress {
 
     /// Records from the start of the object that are settled without a gap.
     pub(crate) fn settled_prefix(&self) -> u64 {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).settled
+        self.ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .settled
     }
 
     /// Waits until no batch is open; tells whether all were accepted.
@@ -222,7 +251,11 @@ pub(crate) struct Records {
 impl Records {
     /// Starts a collection at record `first` of its object.
     pub(crate) fn starting_at(first: u64) -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), first }
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            first,
+        }
     }
 
     pub(crate) fn push(&mut self, record: &[u8]) {
@@ -257,7 +290,12 @@ mod tests {
         records.push(b"{}");
         records.push(b"{\"a\":1}");
         let permit = Arc::clone(budget).acquire_many_owned(9).await.unwrap();
-        Batch::new(Arc::new(ObjectId::new("b", "k")), records, Arc::clone(progress), permit)
+        Batch::new(
+            Arc::new(ObjectId::new("b", "k")),
+            records,
+            Arc::clone(progress),
+            permit,
+        )
     }
 
     #[tokio::test]

@@ -69,7 +69,10 @@ impl Config {
             return Err(ConfigError::new("wait", "0 to 20 s"));
         }
         if self.object_attempts == 0 || self.missing_receives == 0 {
-            return Err(ConfigError::new("object_attempts and missing_receives", "at least 1"));
+            return Err(ConfigError::new(
+                "object_attempts and missing_receives",
+                "at least 1",
+            ));
         }
         Ok(())
     }
@@ -86,7 +89,13 @@ mod tests {
 
     #[test]
     fn a_value_out_of_range_names_its_range() {
-        let config = Config { visibility: Duration::from_secs(5), ..Config::default() };
-        assert_eq!(config.validate().unwrap_err().to_string(), "`visibility` must be 30 s to 12 h");
+        let config = Config {
+            visibility: Duration::from_secs(5),
+            ..Config::default()
+        };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "`visibility` must be 30 s to 12 h"
+        );
     }
 }

@@ -65,17 +65,31 @@ impl ErrorKind {
     /// Whether the environment is at fault, not the input: such a failure never uses up an attempt.
     #[must_use]
     pub const fn is_environment(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Denied | Self::NoSuchResource | Self::Abandoned | Self::Stopping)
+        matches!(
+            self,
+            Self::Unavailable
+                | Self::Denied
+                | Self::NoSuchResource
+                | Self::Abandoned
+                | Self::Stopping
+        )
     }
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Self { kind, context: context.into(), source: None }
+        Self {
+            kind,
+            context: context.into(),
+            source: None,
+        }
     }
 
     /// For [`Processor::reject`](crate::Processor::reject): what was rejected could not be kept at `place`.
-    pub fn not_kept(place: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn not_kept(
+        place: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         Self::new(ErrorKind::Unavailable, place).caused_by(source)
     }
 
@@ -85,16 +99,26 @@ impl Error {
     }
 
     /// Classifies a failed SDK call. `action` is the IAM action that the call needs, `resource` what it was for.
-    pub(crate) fn from_sdk<E>(error: SdkError<E, HttpResponse>, action: &str, resource: &str) -> Self
+    pub(crate) fn from_sdk<E>(
+        error: SdkError<E, HttpResponse>,
+        action: &str,
+        resource: &str,
+    ) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
         let kind = classify(code.as_deref(), status);
         let context = match kind {
             ErrorKind::Denied => {
-                format!("needs `{action}` on {resource}{}", code.as_deref().map_or(String::new(), |code| format!(", answered {code}")))
+                format!(
+                    "needs `{action}` on {resource}{}",
+                    code.as_deref()
+                        .map_or(String::new(), |code| format!(", answered {code}"))
+                )
             }
             _ => match (code, status) {
                 (Some(code), _) => format!("{resource}, answered {code}"),
@@ -114,7 +138,10 @@ impl Error {
     /// Whether the same call may succeed later without anybody's help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Abandoned | ErrorKind::Changed)
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::Abandoned | ErrorKind::Changed
+        )
     }
 }
 
@@ -122,28 +149,60 @@ impl Error {
 fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
     match code {
         Some(
-            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "AccountProblem" | "KMS.AccessDeniedException"
-            | "KMSAccessDenied" | "KMS.DisabledException" | "KMSDisabled" | "KMS.NotFoundException" | "KMSNotFound"
-            | "KMS.KMSInvalidStateException" | "KMSInvalidState" | "KMSOptInRequired" | "ExpiredToken"
-            | "ExpiredTokenException" | "InvalidAccessKeyId" | "InvalidClientTokenId" | "InvalidToken"
-            | "RequestExpired" | "RequestTimeTooSkewed" | "SignatureDoesNotMatch" | "UnrecognizedClientException"
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "AllAccessDisabled"
+            | "AccountProblem"
+            | "KMS.AccessDeniedException"
+            | "KMSAccessDenied"
+            | "KMS.DisabledException"
+            | "KMSDisabled"
+            | "KMS.NotFoundException"
+            | "KMSNotFound"
+            | "KMS.KMSInvalidStateException"
+            | "KMSInvalidState"
+            | "KMSOptInRequired"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidToken"
+            | "RequestExpired"
+            | "RequestTimeTooSkewed"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException"
             | "OptInRequired",
         ) => ErrorKind::Denied,
         Some(
-            "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist" | "NoSuchBucket" | "PermanentRedirect"
+            "AWS.SimpleQueueService.NonExistentQueue"
+            | "QueueDoesNotExist"
+            | "NoSuchBucket"
+            | "PermanentRedirect"
             | "AuthorizationHeaderMalformed",
         ) => ErrorKind::NoSuchResource,
         Some("NoSuchKey" | "NoSuchVersion") => ErrorKind::MissingObject,
         Some("InvalidObjectState") => ErrorKind::Archived,
         Some("PreconditionFailed") => ErrorKind::Changed,
         Some(
-            "ReceiptHandleIsInvalid" | "InvalidParameterValue" | "MessageNotInflight"
+            "ReceiptHandleIsInvalid"
+            | "InvalidParameterValue"
+            | "MessageNotInflight"
             | "AWS.SimpleQueueService.MessageNotInflight",
         ) => ErrorKind::Expired,
         Some(
-            "SlowDown" | "Throttling" | "ThrottlingException" | "RequestThrottled" | "RequestLimitExceeded"
-            | "TooManyRequestsException" | "KMS.ThrottlingException" | "KmsThrottled" | "OverLimit" | "InternalError"
-            | "InternalFailure" | "ServiceUnavailable" | "RequestTimeout",
+            "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestThrottled"
+            | "RequestLimitExceeded"
+            | "TooManyRequestsException"
+            | "KMS.ThrottlingException"
+            | "KmsThrottled"
+            | "OverLimit"
+            | "InternalError"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "RequestTimeout",
         ) => ErrorKind::Unavailable,
         _ => match status {
             Some(401 | 403) => ErrorKind::Denied,
@@ -183,10 +242,18 @@ mod tests {
             (Some("ExpiredToken"), Some(400), ErrorKind::Denied),
             (Some("NoSuchKey"), Some(404), ErrorKind::MissingObject),
             (Some("NoSuchBucket"), Some(404), ErrorKind::NoSuchResource),
-            (Some("QueueDoesNotExist"), Some(400), ErrorKind::NoSuchResource),
+            (
+                Some("QueueDoesNotExist"),
+                Some(400),
+                ErrorKind::NoSuchResource,
+            ),
             (Some("InvalidObjectState"), Some(403), ErrorKind::Archived),
             (Some("PreconditionFailed"), Some(412), ErrorKind::Changed),
-            (Some("ReceiptHandleIsInvalid"), Some(400), ErrorKind::Expired),
+            (
+                Some("ReceiptHandleIsInvalid"),
+                Some(400),
+                ErrorKind::Expired,
+            ),
             (Some("SlowDown"), Some(503), ErrorKind::Unavailable),
             (Some("OverLimit"), Some(403), ErrorKind::Unavailable),
             (Some("NewlyInvented"), Some(418), ErrorKind::Denied),

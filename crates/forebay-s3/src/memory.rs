@@ -34,7 +34,11 @@ impl Settled {
     /// rewritten object could not be told from the old one.
     pub(crate) fn extent(&self, object: &ObjectId) -> Extent {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.objects.get(object).copied().unwrap_or(Extent::Prefix(0))
+        state
+            .objects
+            .get(object)
+            .copied()
+            .unwrap_or(Extent::Prefix(0))
     }
 
     pub(crate) fn remember(&self, object: &ObjectId, extent: Extent) {
@@ -80,7 +84,10 @@ mod tests {
         let object = ObjectId::new("b", "app.log");
         settled.remember(&object, Extent::Complete);
         assert_eq!(settled.extent(&object), Extent::Prefix(0));
-        let tagged = ObjectId { etag: Some("e".into()), ..object };
+        let tagged = ObjectId {
+            etag: Some("e".into()),
+            ..object
+        };
         settled.remember(&tagged, Extent::Complete);
         assert_eq!(settled.extent(&tagged), Extent::Complete);
     }
@@ -89,9 +96,18 @@ mod tests {
     fn the_memory_is_bounded() {
         let settled = Settled::default();
         for n in 0..CAPACITY + 1 {
-            settled.remember(&ObjectId::new("b", format!("/CloudTrail/{n}.json.gz")), Extent::Complete);
+            settled.remember(
+                &ObjectId::new("b", format!("/CloudTrail/{n}.json.gz")),
+                Extent::Complete,
+            );
         }
-        assert_eq!(settled.extent(&ObjectId::new("b", "/CloudTrail/0.json.gz")), Extent::Prefix(0));
-        assert_eq!(settled.extent(&ObjectId::new("b", "/CloudTrail/1.json.gz")), Extent::Complete);
+        assert_eq!(
+            settled.extent(&ObjectId::new("b", "/CloudTrail/0.json.gz")),
+            Extent::Prefix(0)
+        );
+        assert_eq!(
+            settled.extent(&ObjectId::new("b", "/CloudTrail/1.json.gz")),
+            Extent::Complete
+        );
     }
 }

@@ -43,7 +43,10 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
         loop {
             let wake = match visibility.due(now()) {
                 Due::GiveUp => {
-                    tracing::warn!(queue = self.queue.name(), "notice not finished within its visibility timeout");
+                    tracing::warn!(
+                        queue = self.queue.name(),
+                        "notice not finished within its visibility timeout"
+                    );
                     return Outcome::Left(ErrorKind::Expired);
                 }
                 Due::Wait(at) => at,
@@ -80,7 +83,12 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
         let body = message.body.as_bytes();
         let notice = match Notice::parse(body) {
             Ok(notice) => notice,
-            Err(error) => return self.reject(Rejected::notice(&error.to_string(), body)).await.into(),
+            Err(error) => {
+                return self
+                    .reject(Rejected::notice(&error.to_string(), body))
+                    .await
+                    .into();
+            }
         };
         match notice.disposition() {
             Disposition::Objects => {}
@@ -118,15 +126,25 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
     async fn inline(&self, notice: &Notice, body: &[u8]) -> Result<(), Error> {
         let text = notice.payload.clone().unwrap_or_default();
         let object = ObjectId::new("sqs", self.queue.name());
-        match self.read_body(MemoryBody::new(text.into()), &object, 0).await {
+        match self
+            .read_body(MemoryBody::new(text.into()), &object, 0)
+            .await
+        {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Corrupt => self.reject(Rejected::notice(&chain(&error), body)).await,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.reject(Rejected::notice(&chain(&error), body)).await
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Reads one object until it is settled, rejected, or must be tried at a later receive.
-    async fn object(&self, object: &ObjectId, owner: Option<&str>, receives: u32) -> Result<(), Error> {
+    async fn object(
+        &self,
+        object: &ObjectId,
+        owner: Option<&str>,
+        receives: u32,
+    ) -> Result<(), Error> {
         let config = &self.parts.config;
         let begun = now();
         let mut attempt = 1;
@@ -138,12 +156,16 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
             let error = match self.read(object, owner, known).await {
                 Ok(records) => {
                     self.parts.settled.remember(object, Extent::Complete);
-                    self.parts.observer.object_settled(object, records, now() - begun);
+                    self.parts
+                        .observer
+                        .object_settled(object, records, now() - begun);
                     return Ok(());
                 }
                 Err(error) => error,
             };
-            self.parts.observer.failed(&error.kind(), &error.to_string());
+            self.parts
+                .observer
+                .failed(&error.kind(), &error.to_string());
             tracing::warn!(%object, attempt, error = %chain(&error), "object not read");
             let exhausted = match error.kind() {
                 ErrorKind::Corrupt => attempt >= config.object_attempts,

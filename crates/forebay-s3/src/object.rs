@@ -18,7 +18,12 @@ use crate::{
 impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
     /// Opens and reads one object, of which the first `known` records are settled already. Returns the number of its
     /// records when all of them are accepted.
-    pub(crate) async fn read(&self, object: &ObjectId, owner: Option<&str>, known: u64) -> Result<u64, Error> {
+    pub(crate) async fn read(
+        &self,
+        object: &ObjectId,
+        owner: Option<&str>,
+        known: u64,
+    ) -> Result<u64, Error> {
         let body = self.parts.source.open(object, owner).await?;
         self.read_body(body, object, known).await
     }
@@ -41,7 +46,9 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
         let read = reading.run(body).await;
         // Also what was read before a fault is waited for: it is delivered, and the next attempt goes on behind it.
         let accepted = progress.settled().await;
-        self.parts.settled.remember(object, Extent::Prefix(progress.settled_prefix()));
+        self.parts
+            .settled
+            .remember(object, Extent::Prefix(progress.settled_prefix()));
         let records = read?;
         if !accepted {
             return Err(Error::new(ErrorKind::Abandoned, object.to_string()));
@@ -108,7 +115,9 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
                     self.flush().await?;
                     let position = (error.index(), error.offset());
                     let reason = error.to_string();
-                    self.work.reject(Rejected::record(&self.object, position, &reason, &bytes)).await?;
+                    self.work
+                        .reject(Rejected::record(&self.object, position, &reason, &bytes))
+                        .await?;
                     self.progress.settle_at_once(1);
                     self.records = Records::starting_at(error.index() + 1);
                 }
@@ -130,8 +139,15 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
             .acquire_many_owned(u32::try_from(cost).unwrap_or(u32::MAX))
             .await
             .map_err(|_| Error::new(ErrorKind::Stopping, self.object.to_string()))?;
-        parts.observer.records(&self.object, records.len(), records.bytes());
-        let batch = Batch::new(Arc::clone(&self.object), records, Arc::clone(&self.progress), budget);
+        parts
+            .observer
+            .records(&self.object, records.len(), records.bytes());
+        let batch = Batch::new(
+            Arc::clone(&self.object),
+            records,
+            Arc::clone(&self.progress),
+            budget,
+        );
         parts.processor.process(batch).await;
         Ok(())
     }

@@ -51,14 +51,37 @@ pub enum RejectedKind {
 
 impl<'a> Rejected<'a> {
     pub(crate) fn notice(reason: &'a str, body: &'a [u8]) -> Self {
-        Self { what: RejectedKind::Notice, object: None, position: None, reason, payload: body }
+        Self {
+            what: RejectedKind::Notice,
+            object: None,
+            position: None,
+            reason,
+            payload: body,
+        }
     }
 
     pub(crate) fn object(object: &'a ObjectId, reason: &'a str) -> Self {
-        Self { what: RejectedKind::Object, object: Some(object), position: None, reason, payload: &[] }
+        Self {
+            what: RejectedKind::Object,
+            object: Some(object),
+            position: None,
+            reason,
+            payload: &[],
+        }
     }
 
-    pub(crate) fn record(object: &'a ObjectId, position: (u64, u64), reason: &'a str, record: &'a [u8]) -> Self {
-        Self { what: RejectedKind::Record, object: Some(object), position: Some(position), reason, payload: record }
+    pub(crate) fn record(
+        object: &'a ObjectId,
+        position: (u64, u64),
+        reason: &'a str,
+        record: &'a [u8],
+    ) -> Self {
+        Self {
+            what: RejectedKind::Record,
+            object: Some(object),
+            position: Some(position),
+            reason,
+            payload: record,
+        }
     }
 }

@@ -34,23 +34,45 @@ impl Queue {
     pub async fn find(client: Client, queue: &str) -> Result<Self, Error> {
         let name = queue.rsplit(['/', ':']).next().unwrap_or(queue).to_owned();
         if queue.starts_with("https://") || queue.starts_with("http://") {
-            return Ok(Self { client, url: queue.to_owned(), name });
+            return Ok(Self {
+                client,
+                url: queue.to_owned(),
+                name,
+            });
         }
         let owner = match queue.strip_prefix("arn:") {
             None => None,
             // arn:PARTITION:sqs:REGION:ACCOUNT:NAME
             Some(arn) => match arn.split(':').collect::<Vec<_>>()[..] {
                 [_, "sqs", _, account, _] => Some(account.to_owned()),
-                _ => return Err(Error::new(ErrorKind::NoSuchResource, format!("`{queue}` is not the ARN of a queue"))),
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::NoSuchResource,
+                        format!("`{queue}` is not the ARN of a queue"),
+                    ));
+                }
             },
         };
-        let answer = client.get_queue_url().queue_name(&name).set_queue_owner_aws_account_id(owner.clone()).send().await;
+        let answer = client
+            .get_queue_url()
+            .queue_name(&name)
+            .set_queue_owner_aws_account_id(owner.clone())
+            .send()
+            .await;
         match answer {
-            Ok(found) => Ok(Self { client, url: found.queue_url.unwrap_or_else(|| name.clone()), name }),
+            Ok(found) => Ok(Self {
+                client,
+                url: found.queue_url.unwrap_or_else(|| name.clone()),
+                name,
+            }),
             Err(error) => {
                 let error = Error::from_sdk(error, "sqs:GetQueueUrl", &format!("queue `{queue}`"));
                 if error.kind() == ErrorKind::Denied && owner.is_none() {
-                    Ok(Self { client, url: name.clone(), name })
+                    Ok(Self {
+                        client,
+                        url: name.clone(),
+                        name,
+                    })
                 } else {
                     Err(error)
                 }
@@ -68,10 +90,16 @@ impl Queue {
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         let account = self.url.rsplit('/').nth(1)?;
-        (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some(account)
+        (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
+            .then_some(account)
     }
 
-    pub(crate) async fn receive(&self, most: usize, wait: Duration, visibility: Duration) -> Result<Vec<Received>, Error> {
+    pub(crate) async fn receive(
+        &self,
+        most: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> Result<Vec<Received>, Error> {
         let limit = wait + Duration::from_secs(5);
         let answer = self
             .client
@@ -86,15 +114,25 @@ impl Queue {
             .send()
             .await
             .map_err(|error| Error::from_sdk(error, "sqs:ReceiveMessage", &self.resource()))?;
-        Ok(answer.messages.unwrap_or_default().into_iter().map(Received::from).collect())
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(Received::from)
+            .collect())
     }
 
     /// Deletes messages, at most ten; the result holds the entries that could not be deleted.
     pub(crate) async fn delete(&self, handles: &[String]) -> Result<Vec<usize>, Error> {
         let mut request = self.client.delete_message_batch().queue_url(&self.url);
         for (index, handle) in handles.iter().enumerate() {
-            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle).build();
-            request = request.entries(entry.map_err(|error| Error::new(ErrorKind::Expired, self.resource()).caused_by(error))?);
+            let entry = DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(handle)
+                .build();
+            request = request.entries(entry.map_err(|error| {
+                Error::new(ErrorKind::Expired, self.resource()).caused_by(error)
+            })?);
         }
         let answer = request
             .customize()
@@ -119,7 +157,9 @@ impl Queue {
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| Error::from_sdk(error, "sqs:ChangeMessageVisibility", &self.resource()))
+            .map_err(|error| {
+                Error::from_sdk(error, "sqs:ChangeMessageVisibility", &self.resource())
+            })
     }
 
     fn resource(&self) -> String {
@@ -141,7 +181,9 @@ impl From<Message> for Received {
         let receives = message
             .attributes
             .as_ref()
-            .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+            .and_then(|attributes| {
+                attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount)
+            })
             .and_then(|count| count.parse().ok())
             .unwrap_or(1);
         Self {
@@ -153,7 +195,10 @@ impl From<Message> for Received {
 }
 
 fn timeouts(attempt: Duration) -> aws_sdk_sqs::config::Builder {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(attempt * 2).build();
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * 2)
+        .build();
     aws_sdk_sqs::config::Builder::new().timeout_config(timeouts)
 }
 

@@ -65,8 +65,18 @@ impl<S: ObjectSource, P: Processor> Reader<S, P> {
     pub fn new(queue: Queue, source: S, processor: P, config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         let budget = Arc::new(Semaphore::new(config.bytes_in_flight.get()));
-        let parts = Parts { source, processor, observer: (), config, budget, settled: Settled::default() };
-        Ok(Self { queue, parts: Arc::new(parts) })
+        let parts = Parts {
+            source,
+            processor,
+            observer: (),
+            config,
+            budget,
+            settled: Settled::default(),
+        };
+        Ok(Self {
+            queue,
+            parts: Arc::new(parts),
+        })
     }
 }
 
@@ -74,9 +84,27 @@ impl<S: ObjectSource, P: Processor> Reader<S, P, ()> {
     /// Tells `observer` about the work.
     pub fn observer<O: Observer>(self, observer: O) -> Reader<S, P, O> {
         let Self { queue, parts } = self;
-        let parts = Arc::into_inner(parts).expect("a reader that does not run is the only owner of its parts");
-        let Parts { source, processor, config, budget, settled, observer: () } = parts;
-        Reader { queue, parts: Arc::new(Parts { source, processor, observer, config, budget, settled }) }
+        let parts = Arc::into_inner(parts)
+            .expect("a reader that does not run is the only owner of its parts");
+        let Parts {
+            source,
+            processor,
+            config,
+            budget,
+            settled,
+            observer: (),
+        } = parts;
+        Reader {
+            queue,
+            parts: Arc::new(Parts {
+                source,
+                processor,
+                observer,
+                config,
+                budget,
+                settled,
+            }),
+        }
     }
 }
 
@@ -104,7 +132,8 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
         let mut poll: Option<Poll> = None;
         loop {
             let stopped = *stopping.borrow();
-            let free = parts.config.concurrency.get() - state.work.len().min(parts.config.concurrency.get());
+            let free = parts.config.concurrency.get()
+                - state.work.len().min(parts.config.concurrency.get());
             let paused = state.pause.until(now());
             if poll.is_none() && !stopped && free > 0 && paused.is_none() {
                 poll = Some(receive(&queue, free, &parts.config));
@@ -182,10 +211,19 @@ impl Loop {
         parts.observer.received(messages.len());
         for message in messages {
             if *stopping.borrow() {
-                self.give_back(&ErrorKind::Stopping, &message.handle, queue, &parts.observer).await;
+                self.give_back(
+                    &ErrorKind::Stopping,
+                    &message.handle,
+                    queue,
+                    &parts.observer,
+                )
+                .await;
                 continue;
             }
-            let work = Work { parts: Arc::clone(parts), queue: queue.clone() };
+            let work = Work {
+                parts: Arc::clone(parts),
+                queue: queue.clone(),
+            };
             self.work.spawn(async move {
                 let handle = message.handle.clone();
                 (work.run(message, sent).await, handle)
@@ -206,7 +244,9 @@ impl Loop {
                 while self.deletes.len() < 10 {
                     match self.work.try_join_next() {
                         Some(Ok((Outcome::Settled, handle))) => self.deletes.push(handle),
-                        Some(Ok((Outcome::Left(kind), handle))) => self.left(kind, &handle, queue, observer).await,
+                        Some(Ok((Outcome::Left(kind), handle))) => {
+                            self.left(kind, &handle, queue, observer).await
+                        }
                         Some(Err(error)) => propagate(error),
                         None => break,
                     }
@@ -218,7 +258,13 @@ impl Loop {
         }
     }
 
-    async fn left<O: Observer>(&mut self, kind: ErrorKind, handle: &str, queue: &Queue, observer: &O) {
+    async fn left<O: Observer>(
+        &mut self,
+        kind: ErrorKind,
+        handle: &str,
+        queue: &Queue,
+        observer: &O,
+    ) {
         if kind.is_environment() {
             self.pause.failed(now());
         }
@@ -238,7 +284,11 @@ impl Loop {
                     let deleted = batch.len() - failed.len();
                     self.summary.deleted += deleted as u64;
                     observer.deleted(deleted);
-                    self.deletes.extend(failed.into_iter().filter_map(|index| batch.get(index).cloned()));
+                    self.deletes.extend(
+                        failed
+                            .into_iter()
+                            .filter_map(|index| batch.get(index).cloned()),
+                    );
                 }
                 Err(error) => {
                     observer.failed(&error.kind(), &error.to_string());
@@ -257,11 +307,21 @@ impl Loop {
         self.deletes.clear();
     }
 
-    async fn give_back<O: Observer>(&mut self, kind: &ErrorKind, handle: &str, queue: &Queue, observer: &O) {
+    async fn give_back<O: Observer>(
+        &mut self,
+        kind: &ErrorKind,
+        handle: &str,
+        queue: &Queue,
+        observer: &O,
+    ) {
         self.summary.returned += 1;
         observer.returned(kind);
         // Without the right, or if the call fails, the message comes back by itself a little later.
-        let hidden = if *kind == ErrorKind::Stopping { Duration::ZERO } else { RETURN_DELAY };
+        let hidden = if *kind == ErrorKind::Stopping {
+            Duration::ZERO
+        } else {
+            RETURN_DELAY
+        };
         if let Err(error) = queue.hide(handle, hidden).await {
             tracing::debug!(queue = queue.name(), %error, "message not handed back at once");
         }
@@ -284,12 +344,20 @@ struct Pause {
 
 impl Pause {
     fn new(longest: Duration) -> Self {
-        Self { longest, current: Duration::ZERO, until: None }
+        Self {
+            longest,
+            current: Duration::ZERO,
+            until: None,
+        }
     }
 
     fn failed(&mut self, now: Instant) {
         let first = (self.longest / 64).max(Duration::from_millis(200));
-        self.current = if self.current.is_zero() { first } else { (self.current * 2).min(self.longest) };
+        self.current = if self.current.is_zero() {
+            first
+        } else {
+            (self.current * 2).min(self.longest)
+        };
         self.until = Some(now + self.current);
     }
 
@@ -302,7 +370,6 @@ impl Pause {
         self.until.filter(|&until| until > now)
     }
 }
-
 
 const DELETE_ATTEMPTS: u32 = 6;
 const DELETE_PAUSE: Duration = Duration::from_millis(200);

@@ -30,7 +30,12 @@ impl ObjectId {
     /// An object known by bucket and key only.
     #[must_use]
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { bucket: bucket.into(), key: key.into(), etag: None, version: None }
+        Self {
+            bucket: bucket.into(),
+            key: key.into(),
+            etag: None,
+            version: None,
+        }
     }
 }
 

@@ -29,7 +29,11 @@ pub(crate) enum Due {
 impl Visibility {
     /// A notice whose receive call left at `sent`.
     pub(crate) fn new(sent: Instant, length: Duration) -> Self {
-        Self { first: sent, until: sent + length, length }
+        Self {
+            first: sent,
+            until: sent + length,
+            length,
+        }
     }
 
     /// What is due at `now`.
@@ -37,8 +41,15 @@ impl Visibility {
         if now + MARGIN >= self.until || now >= self.first + LONGEST {
             return Due::GiveUp;
         }
-        let extend_at = self.until.checked_sub(self.length / 3).unwrap_or(self.until);
-        if now >= extend_at { Due::Extend } else { Due::Wait(extend_at) }
+        let extend_at = self
+            .until
+            .checked_sub(self.length / 3)
+            .unwrap_or(self.until);
+        if now >= extend_at {
+            Due::Extend
+        } else {
+            Due::Wait(extend_at)
+        }
     }
 
     /// The service granted another visibility timeout; the request left at `sent`.
@@ -73,7 +84,10 @@ mod tests {
         assert_eq!(visibility.due(start), Due::Wait(start + seconds(200)));
         assert_eq!(visibility.due(start + seconds(200)), Due::Extend);
         visibility.extended(start + seconds(200));
-        assert_eq!(visibility.due(start + seconds(201)), Due::Wait(start + seconds(400)));
+        assert_eq!(
+            visibility.due(start + seconds(201)),
+            Due::Wait(start + seconds(400))
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! AWS clients from the configuration: standard credential chain, region, endpoints, assumed roles.
 
 use anyhow::Context;
-use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 
 use crate::config;
@@ -34,8 +36,16 @@ impl Account {
             loader = loader.profile_name(profile);
         }
         if let (Some(key), Some(secret)) = (&settings.access_key, &settings.secret_key) {
-            let secret = secret.read().with_context(|| format!("`secret_key` of [aws.{name}]"))?;
-            loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "forebay.toml"));
+            let secret = secret
+                .read()
+                .with_context(|| format!("`secret_key` of [aws.{name}]"))?;
+            loader = loader.credentials_provider(Credentials::new(
+                key,
+                secret,
+                None,
+                None,
+                "forebay.toml",
+            ));
         }
         let mut sdk = loader.load().await;
         anyhow::ensure!(
@@ -43,7 +53,9 @@ impl Account {
             "no region is known for [aws.{name}]: set `region`, or AWS_REGION in the environment"
         );
         if let Some(role) = &settings.assume_role {
-            let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(&role.session_name).configure(&sdk);
+            let mut provider = AssumeRoleProvider::builder(&role.arn)
+                .session_name(&role.session_name)
+                .configure(&sdk);
             if let Some(external_id) = &role.external_id {
                 provider = provider.external_id(external_id);
             }
@@ -113,7 +125,10 @@ impl Account {
     /// A classic ELB client for `region`, or the account's own.
     #[cfg(feature = "entities")]
     #[must_use]
-    pub fn elasticloadbalancing(&self, region: Option<&str>) -> aws_sdk_elasticloadbalancing::Client {
+    pub fn elasticloadbalancing(
+        &self,
+        region: Option<&str>,
+    ) -> aws_sdk_elasticloadbalancing::Client {
         aws_sdk_elasticloadbalancing::Client::new(&self.sdk_for("elasticloadbalancing", region))
     }
 }

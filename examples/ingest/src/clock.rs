@@ -3,13 +3,18 @@
 use std::time::SystemTime;
 
 /// Now, for dead letters, first starts and reports. Never for ownership.
-#[expect(clippy::disallowed_methods, reason = "the binary hands the time to everything that takes it as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the binary hands the time to everything that takes it as an argument"
+)]
 pub(crate) fn wall() -> SystemTime {
     SystemTime::now()
 }
 
 /// Milliseconds since 1970.
 pub(crate) fn wall_millis() -> i64 {
-    let since = wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = wall()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

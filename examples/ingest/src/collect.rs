@@ -51,7 +51,12 @@ struct Letter {
 
 impl Collector {
     pub(crate) fn new(outgoing: Outgoing) -> Self {
-        Self { outgoing, record: 0, label: String::new(), letters: Vec::new() }
+        Self {
+            outgoing,
+            record: 0,
+            label: String::new(),
+            letters: Vec::new(),
+        }
     }
 
     /// What follows comes from this record.
@@ -92,7 +97,11 @@ impl Collect for Collector {
 
     fn bad(&mut self, bad: Bad<'_>) {
         let inside = bad.position.to_string();
-        let position = if inside.is_empty() { self.label.clone() } else { format!("{}, {inside}", self.label) };
+        let position = if inside.is_empty() {
+            self.label.clone()
+        } else {
+            format!("{}, {inside}", self.label)
+        };
         self.letters.push(Letter {
             class: bad.class,
             position,

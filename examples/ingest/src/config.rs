@@ -359,7 +359,8 @@ impl Config {
     ///
     /// Names the file, and for each problem its line, column and remedy.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         Self::parse(&text).map_err(|problems| ConfigError::new(path, &text, problems))
     }
 
@@ -369,15 +370,23 @@ impl Config {
     ///
     /// Every problem found, with its byte range in `text`.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let config: Self = toml::from_str(text).map_err(|error| vec![Problem::from_toml(&error)])?;
+        let config: Self =
+            toml::from_str(text).map_err(|error| vec![Problem::from_toml(&error)])?;
         let problems = config.problems();
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The only output.
     #[must_use]
     pub fn output(&self) -> Option<(&str, &Output)> {
-        self.output.iter().next().map(|(name, output)| (name.as_str(), output))
+        self.output
+            .iter()
+            .next()
+            .map(|(name, output)| (name.as_str(), output))
     }
 
     /// The credentials set `name`; `default` exists without being written.
@@ -393,17 +402,25 @@ impl Config {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.version != 1 {
-            problems.push(Problem::general("`version` must be 1").help("this program reads layout 1 only"));
+            problems.push(
+                Problem::general("`version` must be 1").help("this program reads layout 1 only"),
+            );
         }
         if self.kinesis.is_empty() && self.cloudtrail.is_empty() {
             problems.push(
-                Problem::general("no input is configured").help("add a table `[kinesis.NAME]` or `[cloudtrail.NAME]`"),
+                Problem::general("no input is configured")
+                    .help("add a table `[kinesis.NAME]` or `[cloudtrail.NAME]`"),
             );
         }
         match self.output.len() {
             1 => {}
-            0 => problems.push(Problem::general("no output is configured").help("add a table `[output.NAME]`")),
-            _ => problems.push(Problem::general("more than one output is configured").help("keep one `[output.NAME]`")),
+            0 => problems.push(
+                Problem::general("no output is configured").help("add a table `[output.NAME]`"),
+            ),
+            _ => problems.push(
+                Problem::general("more than one output is configured")
+                    .help("keep one `[output.NAME]`"),
+            ),
         }
         for (name, input) in &self.kinesis {
             self.check_aws(&input.aws, &format!("kinesis.{name}"), &mut problems);
@@ -412,20 +429,29 @@ impl Config {
                 check_format(&route.flow_format, &mut problems);
             }
             if input.stream.get_ref().is_empty() {
-                problems.push(Problem::at(input.stream.span(), "`stream` is empty").help("give a stream name or ARN"));
+                problems.push(
+                    Problem::at(input.stream.span(), "`stream` is empty")
+                        .help("give a stream name or ARN"),
+                );
             }
             let batch = input.batch_size.get_ref().get();
             if batch > 10_000 {
                 problems.push(
-                    Problem::at(input.batch_size.span(), format!("`batch_size` must be between 1 and 10000, not {batch}"))
-                        .help("the plugin's default is 10000, GetRecords allows no more"),
+                    Problem::at(
+                        input.batch_size.span(),
+                        format!("`batch_size` must be between 1 and 10000, not {batch}"),
+                    )
+                    .help("the plugin's default is 10000, GetRecords allows no more"),
                 );
             }
         }
         for (name, input) in &self.cloudtrail {
             self.check_aws(&input.aws, &format!("cloudtrail.{name}"), &mut problems);
             if input.queue.get_ref().is_empty() {
-                problems.push(Problem::at(input.queue.span(), "`queue` is empty").help("give a queue name, URL or ARN"));
+                problems.push(
+                    Problem::at(input.queue.span(), "`queue` is empty")
+                        .help("give a queue name, URL or ARN"),
+                );
             }
         }
         for account in &self.entities.accounts {
@@ -433,7 +459,10 @@ impl Config {
         }
         for output in self.output.values() {
             if output.address.get_ref().is_empty() {
-                problems.push(Problem::at(output.address.span(), "`address` is empty").help("give at least one `host:port`"));
+                problems.push(
+                    Problem::at(output.address.span(), "`address` is empty")
+                        .help("give at least one `host:port`"),
+                );
             }
             if output.protocol == Protocol::Udp && output.delivery.is_none() {
                 problems.push(
@@ -443,22 +472,28 @@ impl Config {
             }
             for name in output.fields.keys() {
                 if let Err(error) = forebay_gelf::FieldName::new(name) {
-                    problems.push(Problem::general(format!("field `{name}` in `[output.…].fields`: {error}")));
+                    problems.push(Problem::general(format!(
+                        "field `{name}` in `[output.…].fields`: {error}"
+                    )));
                 }
             }
         }
         for (name, aws) in &self.aws {
             if aws.access_key.is_some() != aws.secret_key.is_some() {
                 problems.push(
-                    Problem::general(format!("`access_key` and `secret_key` of `[aws.{name}]` belong together"))
-                        .help("set both, or neither to use the standard AWS chain"),
+                    Problem::general(format!(
+                        "`access_key` and `secret_key` of `[aws.{name}]` belong together"
+                    ))
+                    .help("set both, or neither to use the standard AWS chain"),
                 );
             }
             for service in aws.endpoints.keys() {
                 if !SERVICES.contains(&service.as_str()) {
                     problems.push(
-                        Problem::general(format!("unknown service `{service}` in `[aws.{name}].endpoints`"))
-                            .help(format!("known are {}", SERVICES.join(", "))),
+                        Problem::general(format!(
+                            "unknown service `{service}` in `[aws.{name}].endpoints`"
+                        ))
+                        .help(format!("known are {}", SERVICES.join(", "))),
                     );
                 }
             }
@@ -469,8 +504,10 @@ impl Config {
     fn check_aws(&self, name: &str, user: &str, problems: &mut Vec<Problem>) {
         if self.aws(name).is_none() {
             problems.push(
-                Problem::general(format!("`[{user}]` uses `aws = \"{name}\"`, which does not exist"))
-                    .help(format!("add a table `[aws.{name}]`")),
+                Problem::general(format!(
+                    "`[{user}]` uses `aws = \"{name}\"`, which does not exist"
+                ))
+                .help(format!("add a table `[aws.{name}]`")),
             );
         }
     }
@@ -526,7 +563,15 @@ fn batch_size() -> Spanned<NonZeroU32> {
 }
 
 /// Services whose endpoint can be set.
-pub(crate) const SERVICES: [&str; 7] = ["dynamodb", "ec2", "elasticloadbalancing", "kinesis", "s3", "sqs", "sts"];
+pub(crate) const SERVICES: [&str; 7] = [
+    "dynamodb",
+    "ec2",
+    "elasticloadbalancing",
+    "kinesis",
+    "s3",
+    "sqs",
+    "sts",
+];
 
 #[cfg(test)]
 mod tests {
@@ -557,7 +602,9 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_written_in_the_file() {
-        insta::assert_snapshot!(problems("[aws.default]\naccess_key = \"AKIA\"\nsecret_key = \"hunter2\"\n"));
+        insta::assert_snapshot!(problems(
+            "[aws.default]\naccess_key = \"AKIA\"\nsecret_key = \"hunter2\"\n"
+        ));
     }
 
     #[test]

@@ -101,8 +101,16 @@ impl DeadLetters {
     /// A file at `path` that takes at most `max_size` bytes.
     #[must_use]
     pub fn new(path: &Path, max_size: u64) -> Self {
-        let shared = Shared { path: path.to_owned(), file: None, length: 0, max_size, count: 0 };
-        Self { shared: Arc::new(Mutex::new(shared)) }
+        let shared = Shared {
+            path: path.to_owned(),
+            file: None,
+            length: 0,
+            max_size,
+            count: 0,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+        }
     }
 
     /// Keeps one letter; durable when this returns.
@@ -123,7 +131,9 @@ impl DeadLetters {
         if letters.is_empty() {
             return Ok(());
         }
-        let time = jiff::Timestamp::try_from(now).map(|time| time.to_string()).unwrap_or_default();
+        let time = jiff::Timestamp::try_from(now)
+            .map(|time| time.to_string())
+            .unwrap_or_default();
         let mut lines = Vec::new();
         for letter in letters {
             let kept = letter.payload.get(..PAYLOAD_CAP).unwrap_or(letter.payload);
@@ -152,13 +162,20 @@ impl DeadLetters {
     /// Letters kept since the start.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count
     }
 
     /// Where the letters are.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).path.clone()
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .path
+            .clone()
     }
 }
 
@@ -183,7 +200,9 @@ impl Shared {
                 ),
             ));
         }
-        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        let Some(file) = self.file.as_mut() else {
+            return Ok(());
+        };
         file.write_all(lines)?;
         file.sync_data()?;
         self.length += lines.len() as u64;
@@ -214,7 +233,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         let letters = DeadLetters::new(&path, 1 << 20);
-        letters.keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH).unwrap();
+        letters
+            .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .unwrap();
         insta::assert_snapshot!(
             std::fs::read_to_string(&path).unwrap(),
             @r#"{"version":1,"time":"1970-01-01T00:00:00Z","input":"flow","origin":"shardId-000000000000 49","position":"event 3","class":"flow-log","reason":"expected 14 fields, found 13","length":3,"payload":"MiB4"}"#
@@ -226,8 +247,12 @@ mod tests {
     fn a_full_file_refuses_instead_of_dropping() {
         let folder = tempfile::tempdir().unwrap();
         let letters = DeadLetters::new(&folder.path().join("dead.ndjson"), 300);
-        letters.keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH).unwrap();
-        let error = letters.keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH).unwrap_err();
+        letters
+            .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let error = letters
+            .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(letters.count(), 1);
     }
@@ -238,8 +263,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
-        DeadLetters::new(&path, 1 << 20).keep(&letter(b"x"), SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        DeadLetters::new(&path, 1 << 20)
+            .keep(&letter(b"x"), SystemTime::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]

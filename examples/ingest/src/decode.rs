@@ -60,7 +60,12 @@ pub fn files(
         let form = match read(path) {
             Ok(bytes) => decoding.bytes(&bytes, 0, &mut printer),
             Err(error) => {
-                printer.bad(Bad { class: Class::Object, position: &"", reason: &error, payload: &[] });
+                printer.bad(Bad {
+                    class: Class::Object,
+                    position: &"",
+                    reason: &error,
+                    payload: &[],
+                });
                 "not readable"
             }
         };
@@ -79,10 +84,14 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") {
         io::stdin().lock().take(most).read_to_end(&mut bytes)?;
     } else {
-        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?
+            .take(most)
+            .read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 == most {
-        return Err(io::Error::other(format!("the file is larger than {FILE_BYTES} bytes; cut it into pieces")));
+        return Err(io::Error::other(format!(
+            "the file is larger than {FILE_BYTES} bytes; cut it into pieces"
+        )));
     }
     Ok(bytes)
 }
@@ -111,7 +120,11 @@ impl Decoding {
     /// Decodes bytes of any known form; `depth` counts the wrappings taken off so far. Returns what they were.
     fn bytes(&mut self, bytes: &[u8], depth: usize, printer: &mut Printer<'_>) -> &'static str {
         if depth > DEPTH {
-            return printer.fault(&"too many wrappings around each other", bytes, "wrapped too deep");
+            return printer.fault(
+                &"too many wrappings around each other",
+                bytes,
+                "wrapped too deep",
+            );
         }
         let form = match form::recognise(bytes) {
             Ok(form) => form,
@@ -171,7 +184,9 @@ impl Decoding {
         match decoder.finish() {
             Ok(summary) => match summary.kind {
                 FileKind::Digest => "CloudTrail digest, holds no records",
-                FileKind::Other => printer.fault(&"JSON, but no form that is known", &[], "unknown JSON"),
+                FileKind::Other => {
+                    printer.fault(&"JSON, but no form that is known", &[], "unknown JSON")
+                }
                 _ => "CloudTrail file",
             },
             Err(error) => printer.fault(&error, &[], "CloudTrail file, damaged"),
@@ -181,16 +196,30 @@ impl Decoding {
     fn records(&mut self, decoder: &mut FileDecoder, printer: &mut Printer<'_>) {
         while let Some(record) = decoder.next_record() {
             match record {
-                Ok(record) => match self.shaper.trail(&record.event(), false, clock::wall_millis()) {
+                Ok(record) => match self
+                    .shaper
+                    .trail(&record.event(), false, clock::wall_millis())
+                {
                     Ok(message) => printer.message(&message),
                     Err(error) if is_blank(&error) => {}
                     Err(error) => {
-                        let position = format!("record {}, byte {}", record.index(), record.offset());
-                        printer.bad(Bad { class: Class::Record, position: &position, reason: &error, payload: record.text().as_bytes() });
+                        let position =
+                            format!("record {}, byte {}", record.index(), record.offset());
+                        printer.bad(Bad {
+                            class: Class::Record,
+                            position: &position,
+                            reason: &error,
+                            payload: record.text().as_bytes(),
+                        });
                     }
                 },
                 Err(bad) => {
-                    printer.bad(Bad { class: Class::Record, position: &"", reason: &bad.error(), payload: bad.bytes() });
+                    printer.bad(Bad {
+                        class: Class::Record,
+                        position: &"",
+                        reason: &bad.error(),
+                        payload: bad.bytes(),
+                    });
                 }
             }
         }
@@ -222,7 +251,12 @@ impl Decoding {
                 for object in &notice.objects {
                     match self.shaper.announced(notice.form, object) {
                         Ok(message) => printer.message(&message),
-                        Err(error) => printer.bad(Bad { class: Class::Notice, position: &"", reason: &error, payload: &[] }),
+                        Err(error) => printer.bad(Bad {
+                            class: Class::Notice,
+                            position: &"",
+                            reason: &error,
+                            payload: &[],
+                        }),
                     }
                 }
             }
@@ -246,7 +280,12 @@ impl Decoding {
                 Ok(false) => return,
                 Err(error) => {
                     let fatal = error.is_fatal();
-                    printer.bad(Bad { class: Class::FlowLog, position: &"", reason: &error, payload: error.line() });
+                    printer.bad(Bad {
+                        class: Class::FlowLog,
+                        position: &"",
+                        reason: &error,
+                        payload: error.line(),
+                    });
                     if fatal {
                         return;
                     }
@@ -259,7 +298,8 @@ impl Decoding {
         let time = |field| record.timestamp(field).ok().flatten();
         // CloudWatch Logs gives a record the time of its `start`.
         let time = time(Field::Start).or_else(|| time(Field::End));
-        let context = context(time.map_or(0, |time| i64::try_from(time.unix_millis()).unwrap_or(0)));
+        let context =
+            context(time.map_or(0, |time| i64::try_from(time.unix_millis()).unwrap_or(0)));
         let plan;
         let plan = if *record.format() == self.route.format {
             &self.route.plan
@@ -269,7 +309,12 @@ impl Decoding {
         };
         match self.shaper.flow(&context, plan, record, &self.names) {
             Ok(message) => printer.message(&message),
-            Err(error) => printer.bad(Bad { class: Class::FlowLog, position: &"", reason: &error, payload: record.line() }),
+            Err(error) => printer.bad(Bad {
+                class: Class::FlowLog,
+                position: &"",
+                reason: &error,
+                payload: record.line(),
+            }),
         }
     }
 
@@ -277,13 +322,21 @@ impl Decoding {
     fn line(&mut self, line: &[u8], printer: &mut Printer<'_>) {
         let format = self.route.format.clone();
         match format.parse(line) {
-            Ok(record) if crate::log_reader::looks_like_flow_log(&record) => self.flow(&record, printer),
+            Ok(record) if crate::log_reader::looks_like_flow_log(&record) => {
+                self.flow(&record, printer)
+            }
             _ => {
-                let text = serde_json::Value::String(String::from_utf8_lossy(line).into_owned()).to_string();
+                let text = serde_json::Value::String(String::from_utf8_lossy(line).into_owned())
+                    .to_string();
                 let content = text.trim_matches('"');
                 match self.shaper.plain(&context(0), content.as_bytes()) {
                     Ok(message) => printer.message(&message),
-                    Err(error) => printer.bad(Bad { class: Class::Event, position: &"", reason: &error, payload: line }),
+                    Err(error) => printer.bad(Bad {
+                        class: Class::Event,
+                        position: &"",
+                        reason: &error,
+                        payload: line,
+                    }),
                 }
             }
         }
@@ -292,7 +345,14 @@ impl Decoding {
 
 /// A line outside CloudWatch Logs: it has no group and no stream.
 const fn context(timestamp: i64) -> Event<'static> {
-    Event { log_group: b"", log_stream: b"", owner: b"", stream: "", timestamp, id: None }
+    Event {
+        log_group: b"",
+        log_stream: b"",
+        owner: b"",
+        stream: "",
+        timestamp,
+        id: None,
+    }
 }
 
 /// Lambda event around base64 around gzip around a payload is three.

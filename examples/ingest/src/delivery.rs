@@ -85,13 +85,30 @@ impl Delivery {
         let (waiting, incoming) = mpsc::unbounded_channel();
         let spare = Arc::new(Mutex::new(Vec::new()));
         let counters = Arc::new(DeliveryCounters::default());
-        let delivery = Self { sink, waiting, spare: Arc::clone(&spare), counters: Arc::clone(&counters) };
-        (delivery, Settler { incoming, dead_letters, spare, counters })
+        let delivery = Self {
+            sink,
+            waiting,
+            spare: Arc::clone(&spare),
+            counters: Arc::clone(&counters),
+        };
+        (
+            delivery,
+            Settler {
+                incoming,
+                dead_letters,
+                spare,
+                counters,
+            },
+        )
     }
 
     /// An empty batch.
     pub(crate) fn outgoing(&self) -> Outgoing {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
     }
 
     /// Hands `outgoing` to the sink and leaves an empty batch in its place. Waits while the sink's budget is used up.
@@ -110,8 +127,17 @@ impl Delivery {
         }
         let Outgoing { batch, origins } = std::mem::replace(outgoing, self.outgoing());
         open(settlement, &origins);
-        let ticket = self.sink.send(batch).await.map_err(|error| error.reason().clone())?;
-        let waiting = Waiting { ticket, origins, settlement: Arc::clone(settlement), origin: origin.clone() };
+        let ticket = self
+            .sink
+            .send(batch)
+            .await
+            .map_err(|error| error.reason().clone())?;
+        let waiting = Waiting {
+            ticket,
+            origins,
+            settlement: Arc::clone(settlement),
+            origin: origin.clone(),
+        };
         self.waiting.send(waiting).map_err(|_| SinkError::Closed)
     }
 
@@ -161,9 +187,19 @@ impl Settler {
         }
     }
 
-    async fn settle(&self, acceptance: Acceptance, origins: Vec<u32>, settlement: &Settlement, origin: &Origin) {
-        self.counters.accepted.fetch_add(acceptance.accepted() as u64, Ordering::Relaxed);
-        self.counters.refused.fetch_add(acceptance.refused.len() as u64, Ordering::Relaxed);
+    async fn settle(
+        &self,
+        acceptance: Acceptance,
+        origins: Vec<u32>,
+        settlement: &Settlement,
+        origin: &Origin,
+    ) {
+        self.counters
+            .accepted
+            .fetch_add(acceptance.accepted() as u64, Ordering::Relaxed);
+        self.counters
+            .refused
+            .fetch_add(acceptance.refused.len() as u64, Ordering::Relaxed);
         for refusal in &acceptance.refused {
             let payload = acceptance.batch.get(refusal.index).unwrap_or_default();
             let reason = refusal_reason(&refusal.reason);
@@ -185,7 +221,10 @@ impl Settler {
         for &record in &origins {
             settlement.closed(record);
         }
-        let mut outgoing = Outgoing { batch: acceptance.batch, origins };
+        let mut outgoing = Outgoing {
+            batch: acceptance.batch,
+            origins,
+        };
         outgoing.clear();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < SPARE {
@@ -196,10 +235,15 @@ impl Settler {
 
 fn refusal_reason(reason: &RefusalReason) -> String {
     match reason {
-        RefusalReason::TooLong { bytes, limit: Some(limit) } => {
+        RefusalReason::TooLong {
+            bytes,
+            limit: Some(limit),
+        } => {
             format!("the message has {bytes} bytes, the receiver takes {limit}")
         }
-        RefusalReason::TooLong { bytes, .. } => format!("the message of {bytes} bytes is too long for the receiver"),
+        RefusalReason::TooLong { bytes, .. } => {
+            format!("the message of {bytes} bytes is too long for the receiver")
+        }
         RefusalReason::Status(status) => format!("the receiver answered with status {status}"),
         other => format!("the receiver refuses it: {other:?}"),
     }

@@ -88,12 +88,19 @@ impl Outcome {
 /// The listener cannot bind, or the pipeline cannot run at all.
 pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
     let folder = std::env::temp_dir().join(format!("forebay-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{} cannot be made", folder.display()))?;
     let mut out = std::io::stdout();
-    writeln!(out, "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n")?;
+    writeln!(
+        out,
+        "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n"
+    )?;
     let shown = Mutex::new(Shown::default());
     let outcome = play(options, &folder, move |kind, message| {
-        shown.lock().unwrap_or_else(PoisonError::into_inner).show(kind, message);
+        shown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .show(kind, message);
     })
     .await;
     let removed = std::fs::remove_dir_all(&folder);
@@ -101,7 +108,11 @@ pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
     removed.with_context(|| format!("{} cannot be removed", folder.display()))?;
     write!(out, "\n{outcome}")?;
     out.flush()?;
-    Ok(if outcome.is_clean() { Exit::Done } else { Exit::Failed })
+    Ok(if outcome.is_clean() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// Runs the demo; `show` sees every message that arrives, with its kind.
@@ -115,8 +126,17 @@ pub async fn play(
     show: impl Fn(&str, &Map<String, Value>) + Send + Sync + 'static,
 ) -> anyhow::Result<Outcome> {
     let epoch = clock::wall_millis();
-    let aws = LocalAws::new(Cloud::new(Settings::instant(), SEED), u64::try_from(epoch).unwrap_or_default());
-    let account = Account::from_sdk(sdk(&aws).await, config::Aws { s3_path_style: true, ..config::Aws::default() });
+    let aws = LocalAws::new(
+        Cloud::new(Settings::instant(), SEED),
+        u64::try_from(epoch).unwrap_or_default(),
+    );
+    let account = Account::from_sdk(
+        sdk(&aws).await,
+        config::Aws {
+            s3_path_style: true,
+            ..config::Aws::default()
+        },
+    );
     let world = World::build(&account, &aws).await?;
     if options.faults {
         fail_now_and_then(&aws);
@@ -127,7 +147,10 @@ pub async fn play(
     let address = listen(&mut tasks, Arc::clone(&ledger), show).await?;
     let letters = folder.join("dead-letters.ndjson");
     let config = configuration(address, &letters)?;
-    let pipeline = Pipeline::with_accounts(config, BTreeMap::from([("default".to_owned(), account.clone())]));
+    let pipeline = Pipeline::with_accounts(
+        config,
+        BTreeMap::from([("default".to_owned(), account.clone())]),
+    );
     let (stop, stopped) = oneshot::channel::<()>();
     let started = Instant::now();
     let running = tokio::spawn(pipeline.run(async move {
@@ -135,7 +158,9 @@ pub async fn play(
         let _ = stopped.await;
     }));
 
-    Feed::new(world, Arc::clone(&ledger), epoch).run(options.feed).await?;
+    Feed::new(world, Arc::clone(&ledger), epoch)
+        .run(options.feed)
+        .await?;
     let complete = ledger.complete(PATIENCE).await;
     tracing::info!(complete, "everything was fed");
     // Dead letters have no receiver to wait for.
@@ -148,7 +173,9 @@ pub async fn play(
     let (leases_held, leases_advanced) = leases(&account).await?;
     let receipt = ledger.receipt();
     Ok(Outcome {
-        first_message: receipt.first_received.map(|at| at.saturating_duration_since(started.into_std())),
+        first_message: receipt
+            .first_received
+            .map(|at| at.saturating_duration_since(started.into_std())),
         receipt,
         summary,
         broken: BROKEN,
@@ -162,7 +189,13 @@ pub async fn play(
 async fn sdk(aws: &LocalAws) -> aws_config::SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(aws.http_client())
-        .credentials_provider(Credentials::new("AKIAEXAMPLE", "secret", None, None, "demo"))
+        .credentials_provider(Credentials::new(
+            "AKIAEXAMPLE",
+            "secret",
+            None,
+            None,
+            "demo",
+        ))
         .region(Region::new(REGION))
         .load()
         .await
@@ -197,20 +230,44 @@ path = {letters:?}
 "#,
         letters = letters.display().to_string(),
     );
-    Config::parse(&text).map_err(|problems| anyhow::anyhow!("the demo's configuration: {problems:?}"))
+    Config::parse(&text)
+        .map_err(|problems| anyhow::anyhow!("the demo's configuration: {problems:?}"))
 }
 
 /// Every kind of trouble that a retry must get over, at rates far above the real ones.
 fn fail_now_and_then(aws: &LocalAws) {
     aws.with(|cloud, _| {
         let faults = cloud.faults();
-        for service in [Service::Kinesis, Service::DynamoDb, Service::Sqs, Service::S3] {
-            faults.push(FaultRule::new(Fault::Throttle).service(service).per_million(40_000));
-            faults.push(FaultRule::new(Fault::ServerError).service(service).per_million(20_000));
+        for service in [
+            Service::Kinesis,
+            Service::DynamoDb,
+            Service::Sqs,
+            Service::S3,
+        ] {
+            faults.push(
+                FaultRule::new(Fault::Throttle)
+                    .service(service)
+                    .per_million(40_000),
+            );
+            faults.push(
+                FaultRule::new(Fault::ServerError)
+                    .service(service)
+                    .per_million(20_000),
+            );
         }
         // The write took effect, the answer is lost: what looks like a lost race is our own write.
-        faults.push(FaultRule::new(Fault::LoseAnswer).service(Service::DynamoDb).operation("UpdateItem").per_million(80_000));
-        faults.push(FaultRule::new(Fault::LoseAnswer).service(Service::Sqs).operation("DeleteMessageBatch").per_million(80_000));
+        faults.push(
+            FaultRule::new(Fault::LoseAnswer)
+                .service(Service::DynamoDb)
+                .operation("UpdateItem")
+                .per_million(80_000),
+        );
+        faults.push(
+            FaultRule::new(Fault::LoseAnswer)
+                .service(Service::Sqs)
+                .operation("DeleteMessageBatch")
+                .per_million(80_000),
+        );
     });
 }
 
@@ -222,8 +279,12 @@ async fn listen(
 ) -> anyhow::Result<SocketAddr> {
     let mut config = ListenerConfig::loopback();
     config.udp = None;
-    let (listener, mut messages) = Listener::bind(config).await.context("the demo's GELF listener")?;
-    let address = listener.tcp_address().context("the demo's GELF listener has no address")?;
+    let (listener, mut messages) = Listener::bind(config)
+        .await
+        .context("the demo's GELF listener")?;
+    let address = listener
+        .tcp_address()
+        .context("the demo's GELF listener has no address")?;
     tasks.spawn(listener.run());
     tasks.spawn(async move {
         while let Some(arrived) = messages.next().await {
@@ -255,29 +316,59 @@ fn read_letters(path: &Path) -> anyhow::Result<Vec<Value>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).context("the demo's dead letters"),
     };
-    text.lines().map(|line| serde_json::from_str(line).context("the demo's dead letters")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).context("the demo's dead letters"))
+        .collect()
 }
 
 /// Leases with an owner, and leases with a sequence number.
 async fn leases(account: &Account) -> anyhow::Result<(usize, usize)> {
     let table = format!("graylog-aws-plugin-{STREAM}");
-    let rows = account.dynamodb().scan().table_name(table).send().await.context("the demo's lease table")?;
+    let rows = account
+        .dynamodb()
+        .scan()
+        .table_name(table)
+        .send()
+        .await
+        .context("the demo's lease table")?;
     let has_owner = |row: &&std::collections::HashMap<String, _>| row.contains_key("leaseOwner");
     let numbered = rows.items().iter().filter(|row| {
         let checkpoint = row.get("checkpoint").and_then(|value| value.as_s().ok());
         checkpoint.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
     });
-    Ok((rows.items().iter().filter(has_owner).count(), numbered.count()))
+    Ok((
+        rows.items().iter().filter(has_owner).count(),
+        numbered.count(),
+    ))
 }
 
 async fn queue_left(account: &Account) -> anyhow::Result<usize> {
     use aws_sdk_sqs::types::QueueAttributeName as Name;
     let sqs = account.sqs(None);
-    let queue = sqs.get_queue_url().queue_name(QUEUE).send().await.context("the demo's queue")?;
-    let names = [Name::ApproximateNumberOfMessages, Name::ApproximateNumberOfMessagesNotVisible];
-    let request = sqs.get_queue_attributes().set_queue_url(queue.queue_url).set_attribute_names(Some(names.to_vec()));
-    let attributes = request.send().await.context("the demo's queue")?.attributes.unwrap_or_default();
-    Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<usize>().ok()).sum())
+    let queue = sqs
+        .get_queue_url()
+        .queue_name(QUEUE)
+        .send()
+        .await
+        .context("the demo's queue")?;
+    let names = [
+        Name::ApproximateNumberOfMessages,
+        Name::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let request = sqs
+        .get_queue_attributes()
+        .set_queue_url(queue.queue_url)
+        .set_attribute_names(Some(names.to_vec()));
+    let attributes = request
+        .send()
+        .await
+        .context("the demo's queue")?
+        .attributes
+        .unwrap_or_default();
+    Ok(names
+        .iter()
+        .filter_map(|name| attributes.get(name)?.parse::<usize>().ok())
+        .sum())
 }
 
 /// Which messages were shown: a few of each kind are enough.
@@ -294,9 +385,15 @@ impl Shown {
             return;
         }
         let text = |name: &str| message.get(name).and_then(Value::as_str);
-        let mut line = text("short_message").unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+        let mut line = text("short_message")
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         for (label, field) in [("from", "_src_addr"), ("to", "_dst_addr")] {
-            let name = text(&format!("{field}_entity_description")).or_else(|| text(&format!("{field}_entity")));
+            let name = text(&format!("{field}_entity_description"))
+                .or_else(|| text(&format!("{field}_entity")));
             if let Some(name) = name {
                 line.push_str(&format!("  {label} {name}"));
             }
@@ -309,10 +406,22 @@ impl Shown {
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.receipt)?;
-        writeln!(formatter, "\nbroken on purpose: {}, kept as dead letters: {}", self.broken, self.letters.len())?;
+        writeln!(
+            formatter,
+            "\nbroken on purpose: {}, kept as dead letters: {}",
+            self.broken,
+            self.letters.len()
+        )?;
         for letter in &self.letters {
             let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
-            writeln!(formatter, "  {:<9} {} {}: {}", text("class"), text("origin"), text("position"), text("reason"))?;
+            writeln!(
+                formatter,
+                "  {:<9} {} {}: {}",
+                text("class"),
+                text("origin"),
+                text("position"),
+                text("reason")
+            )?;
         }
         writeln!(
             formatter,
@@ -320,11 +429,19 @@ impl fmt::Display for Outcome {
             self.leases_advanced, self.leases_held, self.queue_left
         )?;
         if let Some(first) = self.first_message {
-            writeln!(formatter, "first message after {:.2} s", first.as_secs_f64())?;
+            writeln!(
+                formatter,
+                "first message after {:.2} s",
+                first.as_secs_f64()
+            )?;
         }
         let total = self.receipt.total();
         if self.is_clean() {
-            writeln!(formatter, "nothing lost: {} produced, {} received", total.produced, total.received)
+            writeln!(
+                formatter,
+                "nothing lost: {} produced, {} received",
+                total.produced, total.received
+            )
         } else {
             writeln!(
                 formatter,

@@ -48,16 +48,27 @@ pub(crate) fn start(
     }
     let mut targets = Vec::new();
     for name in &config.entities.accounts {
-        let account = accounts.get(name).with_context(|| format!("no credentials set is called `{name}`"))?;
+        let account = accounts
+            .get(name)
+            .with_context(|| format!("no credentials set is called `{name}`"))?;
         let own = [account.region().to_owned()];
-        let regions = if config.entities.regions.is_empty() { own.as_slice() } else { &config.entities.regions };
+        let regions = if config.entities.regions.is_empty() {
+            own.as_slice()
+        } else {
+            &config.entities.regions
+        };
         for region in regions {
             let origin = Origin::new(name.as_str(), region.as_str());
             let balancers = account.elasticloadbalancing(Some(region));
-            targets.push(Target::new(origin, account.ec2(Some(region))).with_load_balancers(balancers));
+            targets.push(
+                Target::new(origin, account.ec2(Some(region))).with_load_balancers(balancers),
+            );
         }
     }
-    let settings = RefreshConfig { interval: config.entities.refresh, ..RefreshConfig::default() };
+    let settings = RefreshConfig {
+        interval: config.entities.refresh,
+        ..RefreshConfig::default()
+    };
     let seed = RandomState::new().build_hasher().finish();
     let refresher = Refresher::new(targets, settings, table.clone(), seed).context("[entities]")?;
     tasks.spawn(async move {

@@ -12,7 +12,8 @@ use std::{
 use anyhow::Context;
 use forebay_entity::Table;
 use forebay_kinesis::{
-    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping, StreamName, Worker, WorkerId,
+    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping,
+    StreamName, Worker, WorkerId,
 };
 
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     config::{Kinesis, Start},
     dead_letter::DeadLetters,
     delivery::{Delivery, Origin},
-    
     log_reader::{LogReader, RecordOrigin},
     observe::InputObserver,
     pipeline::SharedName,
@@ -57,13 +57,26 @@ pub(crate) fn run(
     parts: Parts<'_>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
-    let Parts { name, input, account, .. } = parts;
+    let Parts {
+        name,
+        input,
+        account,
+        ..
+    } = parts;
     let stream = input.stream.get_ref();
-    let stream_name = if stream.starts_with("arn:") { StreamName::from_arn(stream) } else { StreamName::new(stream) };
+    let stream_name = if stream.starts_with("arn:") {
+        StreamName::from_arn(stream)
+    } else {
+        StreamName::new(stream)
+    };
     let stream_name = stream_name.with_context(|| format!("`stream` of [kinesis.{name}]"))?;
-    let routes = Arc::new(Routes::new(input).with_context(|| format!("`flow_format` of [kinesis.{name}]"))?);
-    let table_name =
-        input.lease.table.clone().unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.as_str()));
+    let routes =
+        Arc::new(Routes::new(input).with_context(|| format!("`flow_format` of [kinesis.{name}]"))?);
+    let table_name = input
+        .lease
+        .table
+        .clone()
+        .unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.as_str()));
     let worker_id = worker_id(parts.worker_id)?;
     tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
@@ -75,7 +88,8 @@ pub(crate) fn run(
     config.failover_time = input.lease.failover;
     config.max_leases = NonZeroUsize::new(input.lease.max_leases.get() as usize);
     config.max_records =
-        NonZeroU16::new(u16::try_from(input.batch_size.get_ref().get()).unwrap_or(10_000)).unwrap_or(config.max_records);
+        NonZeroU16::new(u16::try_from(input.batch_size.get_ref().get()).unwrap_or(10_000))
+            .unwrap_or(config.max_records);
     config.idle = input.read_interval;
     config.bytes_in_flight = parts.bytes;
     config.stop_grace = parts.grace.mul_f32(0.8);
@@ -98,7 +112,10 @@ pub(crate) fn run(
         .with_observer(InputObserver::new(name));
     let name: SharedName = name.into();
     Ok(async move {
-        let summary = worker.run(shutdown).await.with_context(|| format!("input [kinesis.{name}]"))?;
+        let summary = worker
+            .run(shutdown)
+            .await
+            .with_context(|| format!("input [kinesis.{name}]"))?;
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
     })
@@ -123,7 +140,10 @@ impl Processor for Logs {
     async fn process(&self, batch: Batch) -> Outcome {
         let mut reader = self.reader();
         let outcome = self.read(&batch, &mut reader).await;
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        self.readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(reader);
         outcome
     }
 
@@ -134,23 +154,43 @@ impl Processor for Logs {
 
 impl Logs {
     async fn read(&self, batch: &Batch, reader: &mut LogReader) -> Outcome {
-        let origin = Origin { input: Arc::clone(&self.input), place: batch.shard().to_string().into() };
-        let settlement = Settlement::new(batch.records().len(), Acknowledge::Kinesis(batch.acknowledger()));
+        let origin = Origin {
+            input: Arc::clone(&self.input),
+            place: batch.shard().to_string().into(),
+        };
+        let settlement = Settlement::new(
+            batch.records().len(),
+            Acknowledge::Kinesis(batch.acknowledger()),
+        );
         let mut collector = Collector::new(self.delivery.outgoing());
         let mut unsent = 0;
         for (index, record) in batch.records().iter().enumerate() {
-            collector.begin(index, format_args!("{}/{}", record.sequence_number, record.sub_sequence));
+            collector.begin(
+                index,
+                format_args!("{}/{}", record.sequence_number, record.sub_sequence),
+            );
             let from = RecordOrigin {
                 shard: &origin.place,
                 sequence_number: record.sequence_number.as_str(),
                 sub_sequence: record.sub_sequence,
             };
-            reader.read(&record.data, Some(&from), &self.entities.load(), &mut collector);
+            reader.read(
+                &record.data,
+                Some(&from),
+                &self.entities.load(),
+                &mut collector,
+            );
             let last = index + 1 == batch.records().len();
             if !last && !collector.outgoing.is_full() && !collector.has_letters() {
                 continue;
             }
-            if !self.keep(&mut collector, &origin) || self.delivery.send(&mut collector.outgoing, &settlement, &origin).await.is_err() {
+            if !self.keep(&mut collector, &origin)
+                || self
+                    .delivery
+                    .send(&mut collector.outgoing, &settlement, &origin)
+                    .await
+                    .is_err()
+            {
                 // What was read since the last send does not count as settled: the batch comes again.
                 return Outcome::Retry { after: RETRY };
             }
@@ -170,7 +210,13 @@ impl Logs {
         }
         let letters = collector.letters(origin);
         for letter in &letters {
-            tracing::warn!(input = letter.input, shard_id = letter.origin, position = letter.position, reason = letter.reason, "input not readable, kept as dead letter");
+            tracing::warn!(
+                input = letter.input,
+                shard_id = letter.origin,
+                position = letter.position,
+                reason = letter.reason,
+                "input not readable, kept as dead letter"
+            );
         }
         match self.dead_letters.keep_all(&letters, clock::wall()) {
             Ok(()) => {
@@ -185,7 +231,11 @@ impl Logs {
     }
 
     fn reader(&self) -> LogReader {
-        let spare = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         spare.unwrap_or_else(|| {
             let shaper = Shaper::new(&self.fields, self.host.as_deref());
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
@@ -202,7 +252,9 @@ fn worker_id(configured: &str) -> anyhow::Result<WorkerId> {
     let host = host.trim();
     let random = RandomState::new().build_hasher().finish();
     let host = if host.is_empty() { "forebay" } else { host };
-    format!("{host}-{random:016x}").parse().context("the worker id made from the host's name")
+    format!("{host}-{random:016x}")
+        .parse()
+        .context("the worker id made from the host's name")
 }
 
 /// Pause before a batch is tried again that could not be kept or sent.

@@ -38,7 +38,13 @@ pub(crate) struct RecordOrigin<'a> {
 impl LogReader {
     /// A reader of the payloads of `stream` (empty outside Kinesis).
     pub(crate) fn new(shaper: Shaper, routes: Arc<Routes>, stream: SharedName) -> Self {
-        Self { decoder: Decoder::default(), shaper, routes, stream, line: Vec::new() }
+        Self {
+            decoder: Decoder::default(),
+            shaper,
+            routes,
+            stream,
+            line: Vec::new(),
+        }
     }
 
     /// Reads one record: one or more payloads, plain or compressed.
@@ -59,7 +65,12 @@ impl LogReader {
         let payloads = match self.decoder.decode(data) {
             Ok(payloads) => payloads,
             Err(error) => {
-                collect.bad(Bad { class: Class::Payload, position: &"", reason: &error, payload: data });
+                collect.bad(Bad {
+                    class: Class::Payload,
+                    position: &"",
+                    reason: &error,
+                    payload: data,
+                });
                 return;
             }
         };
@@ -76,7 +87,12 @@ impl LogReader {
             match payload {
                 Ok(payload) => reading.payload(&payload, collect),
                 Err(error) => {
-                    collect.bad(Bad { class: Class::Payload, position: &"", reason: &error, payload: data });
+                    collect.bad(Bad {
+                        class: Class::Payload,
+                        position: &"",
+                        reason: &error,
+                        payload: data,
+                    });
                 }
             }
         }
@@ -105,7 +121,12 @@ impl Reading<'_> {
             MessageType::Control => return,
             other => {
                 let reason = format!("message type {other:?} is not known");
-                collect.bad(Bad { class: Class::Payload, position: &"", reason: &reason, payload: payload.raw() });
+                collect.bad(Bad {
+                    class: Class::Payload,
+                    position: &"",
+                    reason: &reason,
+                    payload: payload.raw(),
+                });
                 return;
             }
         }
@@ -116,16 +137,30 @@ impl Reading<'_> {
             self.index += 1;
             match event {
                 Ok(event) => {
-                    self.event(&context(payload, &event, self.stream, id), route, &event, &position, collect);
+                    self.event(
+                        &context(payload, &event, self.stream, id),
+                        route,
+                        &event,
+                        &position,
+                        collect,
+                    );
                 }
                 Err(error) => {
                     let raw = payload.raw_event(&error);
-                    collect.bad(Bad { class: Class::Event, position: &position, reason: &error, payload: raw });
+                    collect.bad(Bad {
+                        class: Class::Event,
+                        position: &position,
+                        reason: &error,
+                        payload: raw,
+                    });
                     // Too large to be kept whole: its beginning is delivered, the original is the letter above.
                     if let Some(event) = payload.oversized(&error) {
                         let text = event.message().raw();
                         let text = text.get(..OVERSIZED_BYTES).unwrap_or(text);
-                        if let Ok(message) = self.shaper.plain(&context(payload, &event, self.stream, id), text) {
+                        if let Ok(message) = self
+                            .shaper
+                            .plain(&context(payload, &event, self.stream, id), text)
+                        {
                             collect.message(&message);
                         }
                     }
@@ -159,13 +194,23 @@ impl Reading<'_> {
                         Ok(message) => collect.message(&message),
                         Err(FlowError::Encode(error)) if is_blank(&error) => {}
                         Err(error) => {
-                            collect.bad(Bad { class: Class::FlowLog, position, reason: &error, payload: line });
+                            collect.bad(Bad {
+                                class: Class::FlowLog,
+                                position,
+                                reason: &error,
+                                payload: line,
+                            });
                         }
                     }
                     return;
                 }
                 Err(error) if route.decode == Decode::Flowlog => {
-                    collect.bad(Bad { class: Class::FlowLog, position, reason: &error, payload: line });
+                    collect.bad(Bad {
+                        class: Class::FlowLog,
+                        position,
+                        reason: &error,
+                        payload: line,
+                    });
                     return;
                 }
                 _ => {}
@@ -174,12 +219,22 @@ impl Reading<'_> {
         match self.shaper.plain(context, text.raw()) {
             Ok(message) => collect.message(&message),
             Err(error) if is_blank(&error) => {}
-            Err(error) => collect.bad(Bad { class: Class::Event, position, reason: &error, payload: event.raw() }),
+            Err(error) => collect.bad(Bad {
+                class: Class::Event,
+                position,
+                reason: &error,
+                payload: event.raw(),
+            }),
         }
     }
 }
 
-fn context<'a>(payload: &Payload<'a>, event: &LogEvent<'a>, stream: &'a str, id: Option<MessageId>) -> Event<'a> {
+fn context<'a>(
+    payload: &Payload<'a>,
+    event: &LogEvent<'a>,
+    stream: &'a str,
+    id: Option<MessageId>,
+) -> Event<'a> {
     Event {
         log_group: payload.log_group().raw(),
         log_stream: payload.log_stream().raw(),
@@ -192,7 +247,11 @@ fn context<'a>(payload: &Payload<'a>, event: &LogEvent<'a>, stream: &'a str, id:
 
 /// Whether a line that has the right number of columns is a flow log and not text that happens to have as many words.
 pub(crate) fn looks_like_flow_log(record: &Record<'_>) -> bool {
-    let digits = |field| record.raw(field).is_none_or(|raw| raw.iter().all(u8::is_ascii_digit));
+    let digits = |field| {
+        record
+            .raw(field)
+            .is_none_or(|raw| raw.iter().all(u8::is_ascii_digit))
+    };
     let status = record.raw(Field::LogStatus);
     digits(Field::Version)
         && digits(Field::Start)

@@ -72,7 +72,10 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Decode(arguments) => decode(&arguments),
         Command::Demo(arguments) => {
-            log(if arguments.verbose { "info" } else { "off" }, LogFormat::Text);
+            log(
+                if arguments.verbose { "info" } else { "off" },
+                LogFormat::Text,
+            );
             runtime(demo::demo(&demo::Options {
                 feed: Duration::from_secs(arguments.seconds),
                 faults: arguments.faults,
@@ -90,8 +93,16 @@ fn main() -> ExitCode {
 }
 
 fn decode(arguments: &DecodeArguments) -> anyhow::Result<Exit> {
-    let options = decode::Options { flow_format: arguments.flow_format.clone(), summary: arguments.summary };
-    decode::files(&arguments.files, &options, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+    let options = decode::Options {
+        flow_format: arguments.flow_format.clone(),
+        summary: arguments.summary,
+    };
+    decode::files(
+        &arguments.files,
+        &options,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    )
 }
 
 fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
@@ -102,7 +113,9 @@ fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
 
 /// Runs `work` on a runtime whose threads end with it.
 fn runtime(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -110,7 +123,9 @@ fn runtime(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<E
 
 fn log(filter: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_env("FOREBAY_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),

@@ -62,7 +62,10 @@ mod tests {
 
     #[test]
     fn parts_are_kept_apart() {
-        assert_ne!(MessageId::new().text(b"ab").text(b"c"), MessageId::new().text(b"a").text(b"bc"));
+        assert_ne!(
+            MessageId::new().text(b"ab").text(b"c"),
+            MessageId::new().text(b"a").text(b"bc")
+        );
         assert_ne!(MessageId::new().index(1), MessageId::new().index(2));
     }
 }

@@ -20,7 +20,10 @@ pub(crate) struct InputObserver {
 
 impl InputObserver {
     pub(crate) fn new(input: &str) -> Self {
-        Self { input: input.into(), repeats: Repeats::default() }
+        Self {
+            input: input.into(),
+            repeats: Repeats::default(),
+        }
     }
 
     fn failed(&self, text: &str) {

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context;
 use forebay_gelf::{
-    Balance, Driver, Grade, HttpConfig, Observer, RefusalReason, Roots, Sink, SinkConfig, TcpConfig, TlsConfig, Transport,
-    UdpConfig,
+    Balance, Driver, Grade, HttpConfig, Observer, RefusalReason, Roots, Sink, SinkConfig,
+    TcpConfig, TlsConfig, Transport, UdpConfig,
 };
 
 use crate::config::{Output, Protocol};
@@ -41,7 +41,10 @@ pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driv
 
 fn tcp(addresses: &[String], tls: Option<TlsConfig>) -> TcpConfig {
     let mut tcp = TcpConfig::new("");
-    tcp.addresses = addresses.iter().map(|address| address.as_str().into()).collect();
+    tcp.addresses = addresses
+        .iter()
+        .map(|address| address.as_str().into())
+        .collect();
     tcp.balance = Balance::Failover;
     tcp.tls = tls;
     tcp
@@ -50,7 +53,8 @@ fn tcp(addresses: &[String], tls: Option<TlsConfig>) -> TcpConfig {
 fn tls(output: &Output) -> anyhow::Result<TlsConfig> {
     let mut tls = TlsConfig::default();
     if let Some(path) = &output.ca_file {
-        let pem = std::fs::read(path).with_context(|| format!("`ca_file` {} cannot be read", path.display()))?;
+        let pem = std::fs::read(path)
+            .with_context(|| format!("`ca_file` {} cannot be read", path.display()))?;
         tls.roots = Roots::Pem(pem);
     }
     tls.server_name = output.server_name.as_deref().map(Box::from);
@@ -59,7 +63,11 @@ fn tls(output: &Output) -> anyhow::Result<TlsConfig> {
 
 /// A full URL, or `host:port` with Graylog's own path.
 fn url(address: &str) -> String {
-    if address.contains("://") { address.to_owned() } else { format!("http://{address}/gelf") }
+    if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}/gelf")
+    }
 }
 
 /// Tells what happens to the connection as log lines.
@@ -73,7 +81,12 @@ impl Observer for Tell {
 
     fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
         if unproven > 0 {
-            tracing::warn!(address, reason, unproven, "output connection failed, messages are sent again");
+            tracing::warn!(
+                address,
+                reason,
+                unproven,
+                "output connection failed, messages are sent again"
+            );
         } else {
             tracing::debug!(address, reason, "output connection ended");
         }

@@ -12,11 +12,8 @@ use forebay_gelf::{Report, Sink};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    aws::Account,
-    config::Config,
-    dead_letter::DeadLetters,
-    delivery::Delivery,
-    entities, kinesis_input, output, trail_input,
+    aws::Account, config::Config, dead_letter::DeadLetters, delivery::Delivery, entities,
+    kinesis_input, output, trail_input,
 };
 
 /// The pipeline of one configuration.
@@ -59,8 +56,13 @@ impl Pipeline {
     /// A pipeline over ready-made accounts: for demos and tests on an embedded AWS.
     #[must_use]
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
-        let dead_letters = DeadLetters::new(&config.dead_letter.path, config.dead_letter.max_size.0);
-        Self { config, accounts, dead_letters }
+        let dead_letters =
+            DeadLetters::new(&config.dead_letter.path, config.dead_letter.max_size.0);
+        Self {
+            config,
+            accounts,
+            dead_letters,
+        }
     }
 
     /// The dead-letter file.
@@ -80,13 +82,18 @@ impl Pipeline {
     ///
     /// Dropping the future is like a crash: nothing is lost, what was not checkpointed is read again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<Summary> {
-        let Self { config, accounts, dead_letters } = self;
+        let Self {
+            config,
+            accounts,
+            dead_letters,
+        } = self;
         let (name, settings) = config.output().context("the configuration has no output")?;
         let inputs = config.kinesis.len() + config.cloudtrail.len();
         // One budget for everything that grows with data: half for what waits in the sink, half for what is read.
         let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
         let share = (budget / 2 / inputs.max(1)).max(MINIMUM_SHARE);
-        let (sink, driver) = output::open(settings, budget / 2).with_context(|| format!("[output.{name}]"))?;
+        let (sink, driver) =
+            output::open(settings, budget / 2).with_context(|| format!("[output.{name}]"))?;
         let (delivery, settler) = Delivery::new(sink.clone(), dead_letters.clone());
 
         let mut background = JoinSet::new();
@@ -132,7 +139,14 @@ impl Pipeline {
             running.spawn(trail_input::run(parts, stopped(stopping.clone()))?);
         }
 
-        let outcome = supervise(running, &sink, stop, shutdown, config.service.shutdown_grace).await;
+        let outcome = supervise(
+            running,
+            &sink,
+            stop,
+            shutdown,
+            config.service.shutdown_grace,
+        )
+        .await;
         let report = sink.close(CLOSE_PATIENCE).await;
         let counters = delivery.counters();
         let summary = Summary {
@@ -166,7 +180,9 @@ async fn supervise(
     let _ = stop.send(true);
     let drained = async {
         while let Some(ended) = running.join_next().await {
-            let ended = ended.context("an input ended early").and_then(|ended| ended);
+            let ended = ended
+                .context("an input ended early")
+                .and_then(|ended| ended);
             if outcome.is_ok() {
                 outcome = ended;
             }
@@ -188,7 +204,11 @@ async fn supervise(
 }
 
 fn summary(report: &Report, dead_letters: &DeadLetters) -> Summary {
-    Summary { unsettled: report.unsettled, dead_letters: dead_letters.count(), ..Summary::default() }
+    Summary {
+        unsettled: report.unsettled,
+        dead_letters: dead_letters.count(),
+        ..Summary::default()
+    }
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
@@ -197,7 +217,11 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 }
 
 fn used_accounts(config: &Config) -> Vec<String> {
-    let mut names: Vec<String> = config.kinesis.values().map(|input| input.aws.clone()).collect();
+    let mut names: Vec<String> = config
+        .kinesis
+        .values()
+        .map(|input| input.aws.clone())
+        .collect();
     names.extend(config.cloudtrail.values().map(|input| input.aws.clone()));
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().cloned());
@@ -208,7 +232,9 @@ fn used_accounts(config: &Config) -> Vec<String> {
 }
 
 fn account<'a>(accounts: &'a BTreeMap<String, Account>, name: &str) -> anyhow::Result<&'a Account> {
-    accounts.get(name).with_context(|| format!("no credentials set is called `{name}`"))
+    accounts
+        .get(name)
+        .with_context(|| format!("no credentials set is called `{name}`"))
 }
 
 /// Everything that an input hands on: its clones go to the tasks of the input.

@@ -26,37 +26,60 @@ impl Route {
     /// A route that reads flow logs in `format`.
     pub(crate) fn new(decode: Decode, format: Format, field_prefix: bool) -> Self {
         let plan = FlowPlan::new(&format, field_prefix);
-        Self { decode, format, plan }
+        Self {
+            decode,
+            format,
+            plan,
+        }
     }
 }
 
 impl Routes {
     /// The routes of an input, as configured; the configuration was checked.
     pub(crate) fn new(input: &Kinesis) -> Result<Self, FormatError> {
-        let route = |decode, format: &str| Ok(Route::new(decode, flow_format(format)?, input.field_prefix));
+        let route =
+            |decode, format: &str| Ok(Route::new(decode, flow_format(format)?, input.field_prefix));
         let routes = input
             .route
             .iter()
-            .map(|entry| Ok((Pattern::new(&entry.log_group), route(entry.decode, entry.flow_format.get_ref())?)))
+            .map(|entry| {
+                Ok((
+                    Pattern::new(&entry.log_group),
+                    route(entry.decode, entry.flow_format.get_ref())?,
+                ))
+            })
             .collect::<Result<_, FormatError>>()?;
-        Ok(Self { routes, default: route(input.decode, input.flow_format.get_ref())? })
+        Ok(Self {
+            routes,
+            default: route(input.decode, input.flow_format.get_ref())?,
+        })
     }
 
     /// One route for everything.
     pub(crate) fn only(route: Route) -> Self {
-        Self { routes: Vec::new(), default: route }
+        Self {
+            routes: Vec::new(),
+            default: route,
+        }
     }
 
     /// The route of a log group; the first match wins.
     pub(crate) fn find(&self, log_group: &[u8]) -> &Route {
-        let found = self.routes.iter().find(|(pattern, _)| pattern.matches(log_group));
+        let found = self
+            .routes
+            .iter()
+            .find(|(pattern, _)| pattern.matches(log_group));
         found.map_or(&self.default, |(_, route)| route)
     }
 }
 
 /// A flow-log format as the configuration writes it: `default`, or the template given to AWS.
 pub(crate) fn flow_format(text: &str) -> Result<Format, FormatError> {
-    if text == "default" { Ok(Format::v2()) } else { Format::from_template(text) }
+    if text == "default" {
+        Ok(Format::v2())
+    } else {
+        Format::from_template(text)
+    }
 }
 
 /// A name in which `*` stands for any run of characters.
@@ -68,16 +91,31 @@ struct Pattern {
 
 impl Pattern {
     fn new(text: &str) -> Self {
-        Self { pieces: text.split('*').map(|piece| piece.as_bytes().to_vec()).collect() }
+        Self {
+            pieces: text
+                .split('*')
+                .map(|piece| piece.as_bytes().to_vec())
+                .collect(),
+        }
     }
 
     fn matches(&self, name: &[u8]) -> bool {
-        let Some((first, rest)) = self.pieces.split_first() else { return false };
-        let Some(mut name) = name.strip_prefix(first.as_slice()) else { return false };
-        let Some((last, middle)) = rest.split_last() else { return name.is_empty() };
+        let Some((first, rest)) = self.pieces.split_first() else {
+            return false;
+        };
+        let Some(mut name) = name.strip_prefix(first.as_slice()) else {
+            return false;
+        };
+        let Some((last, middle)) = rest.split_last() else {
+            return name.is_empty();
+        };
         for piece in middle {
             // The leftmost place leaves the most for the pieces that follow.
-            let found = if piece.is_empty() { Some(0) } else { name.windows(piece.len()).position(|window| window == piece) };
+            let found = if piece.is_empty() {
+                Some(0)
+            } else {
+                name.windows(piece.len()).position(|window| window == piece)
+            };
             let Some(at) = found else { return false };
             name = name.get(at + piece.len()..).unwrap_or_default();
         }
@@ -103,7 +141,11 @@ mod tests {
             ("a*a", "a", false),
             ("a**b", "ab", true),
         ] {
-            assert_eq!(Pattern::new(pattern).matches(name.as_bytes()), expected, "{pattern} {name}");
+            assert_eq!(
+                Pattern::new(pattern).matches(name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
         }
     }
 }

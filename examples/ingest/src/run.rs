@@ -40,7 +40,11 @@ pub async fn run(config: Config) -> anyhow::Result<Exit> {
         dead_letters = summary.dead_letters,
         "stopped"
     );
-    Ok(if summary.unsettled == 0 { Exit::Done } else { Exit::Temporary })
+    Ok(if summary.unsettled == 0 {
+        Exit::Done
+    } else {
+        Exit::Temporary
+    })
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

@@ -56,7 +56,9 @@ impl Settlement {
 
     /// One message of `record` is accepted or kept, or the reading of `record` is over.
     pub(crate) fn closed(&self, record: u32) {
-        let Some(open) = self.open.get(record as usize) else { return };
+        let Some(open) = self.open.get(record as usize) else {
+            return;
+        };
         // Whoever closes last must see what the others did before: their dead letters are on disk.
         if open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.acknowledge.settled(record as usize);

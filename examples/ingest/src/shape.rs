@@ -66,7 +66,10 @@ impl Shaper {
 
 /// A record that gives no message, because the receiver would drop it: the plugin drops blank events as well.
 pub(crate) fn is_blank(error: &EncodeError) -> bool {
-    matches!(error, EncodeError::BlankShortMessage | EncodeError::MissingShortMessage)
+    matches!(
+        error,
+        EncodeError::BlankShortMessage | EncodeError::MissingShortMessage
+    )
 }
 
 /// The members that every CloudWatch event gives.

@@ -11,7 +11,8 @@ use std::{
 use anyhow::Context;
 use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
 use forebay_s3::{
-    AllowList, AllowedBucket, Batch, Config, Error, ObjectId, Processor, Queue, Reader, Rejected, RejectedKind, S3Source,
+    AllowList, AllowedBucket, Batch, Config, Error, ObjectId, Processor, Queue, Reader, Rejected,
+    RejectedKind, S3Source,
 };
 
 use crate::{
@@ -49,7 +50,12 @@ pub(crate) fn run(
     parts: Parts<'_>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
-    let Parts { name, input, account, .. } = parts;
+    let Parts {
+        name,
+        input,
+        account,
+        ..
+    } = parts;
     let sqs = account.sqs(input.sqs_region.as_deref());
     let source = S3Source::new(account.s3(input.s3_region.as_deref()));
     let mut config = Config::default();
@@ -71,22 +77,33 @@ pub(crate) fn run(
     let observer = InputObserver::new(name);
     let (name, queue): (SharedName, String) = (name.into(), input.queue.get_ref().clone());
     Ok(async move {
-        let queue = Queue::find(sqs, &queue).await.with_context(|| format!("`queue` of [cloudtrail.{name}]"))?;
+        let queue = Queue::find(sqs, &queue)
+            .await
+            .with_context(|| format!("`queue` of [cloudtrail.{name}]"))?;
         config.allow = expected_owner(config.allow, &queue, &name)?;
         tracing::info!(input = %name, queue = queue.name(), "input starts");
-        let summary = Reader::new(queue, source, processor, config)?.observer(observer).run(shutdown).await;
+        let summary = Reader::new(queue, source, processor, config)?
+            .observer(observer)
+            .run(shutdown)
+            .await;
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
     })
 }
 
 fn allowed(bucket: &crate::config::Bucket) -> AllowedBucket {
-    AllowedBucket { name: bucket.name.clone(), prefix: bucket.prefix.clone(), owner: bucket.owner.clone() }
+    AllowedBucket {
+        name: bucket.name.clone(),
+        prefix: bucket.prefix.clone(),
+        owner: bucket.owner.clone(),
+    }
 }
 
 /// Without a list of buckets, only buckets of the account that owns the queue are read.
 fn expected_owner(mut allow: AllowList, queue: &Queue, name: &str) -> anyhow::Result<AllowList> {
-    allow.owner = queue.account().map(|account| Cow::Owned(account.to_owned()));
+    allow.owner = queue
+        .account()
+        .map(|account| Cow::Owned(account.to_owned()));
     anyhow::ensure!(
         allow.owner.is_some() || !allow.buckets.is_empty(),
         "the account behind the queue of [cloudtrail.{name}] is not known, so nothing says whose buckets may be read: \
@@ -110,26 +127,47 @@ struct Trail {
 
 impl Processor for Trail {
     async fn process(&self, batch: Batch) {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let (mut shaper, mut index) =
-            spare.unwrap_or_else(|| (Shaper::new(&self.fields, self.host.as_deref()), EventIndex::default()));
-        let origin = Origin { input: Arc::clone(&self.input), place: batch.object().to_string().into() };
+        let spare = self
+            .spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let (mut shaper, mut index) = spare.unwrap_or_else(|| {
+            (
+                Shaper::new(&self.fields, self.host.as_deref()),
+                EventIndex::default(),
+            )
+        });
+        let origin = Origin {
+            input: Arc::clone(&self.input),
+            place: batch.object().to_string().into(),
+        };
         let settlement = Settlement::new(batch.len(), Acknowledge::S3(batch.acknowledger()));
         let mut collector = Collector::new(self.delivery.outgoing());
         let read_at = clock::wall_millis();
         for (offset, record) in batch.records().enumerate() {
-            collector.begin(offset, format_args!("record {}", batch.first_index() + offset as u64));
+            collector.begin(
+                offset,
+                format_args!("record {}", batch.first_index() + offset as u64),
+            );
             self.record(&mut shaper, &mut index, record, read_at, &mut collector);
         }
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
         if self.keep(&mut collector, &origin)
-            && self.delivery.send(&mut collector.outgoing, &settlement, &origin).await.is_ok()
+            && self
+                .delivery
+                .send(&mut collector.outgoing, &settlement, &origin)
+                .await
+                .is_ok()
         {
             for record in 0..batch.len() {
                 settlement.closed(u32::try_from(record).unwrap_or(u32::MAX));
             }
         }
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push((shaper, index));
+        self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((shaper, index));
     }
 
     async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Error> {
@@ -138,8 +176,14 @@ impl Processor for Trail {
             RejectedKind::Record => Class::Record,
             _ => Class::Object,
         };
-        let origin = rejected.object.map_or_else(String::new, ObjectId::to_string);
-        let position = rejected.position.map_or_else(String::new, |(record, byte)| format!("record {record}, byte {byte}"));
+        let origin = rejected
+            .object
+            .map_or_else(String::new, ObjectId::to_string);
+        let position = rejected
+            .position
+            .map_or_else(String::new, |(record, byte)| {
+                format!("record {record}, byte {byte}")
+            });
         tracing::warn!(input = %self.input, origin, position, reason = rejected.reason, "input not readable, kept as dead letter");
         let letter = DeadLetter {
             input: &self.input,
@@ -149,7 +193,9 @@ impl Processor for Trail {
             reason: rejected.reason,
             payload: rejected.payload,
         };
-        self.dead_letters.keep(&letter, clock::wall()).map_err(|error| Error::not_kept("the dead-letter file", error))
+        self.dead_letters
+            .keep(&letter, clock::wall())
+            .map_err(|error| Error::not_kept("the dead-letter file", error))
     }
 }
 
@@ -166,13 +212,23 @@ impl Trail {
         let event = match TrailEvent::parse(&text, index) {
             Ok(event) => event,
             Err(error) => {
-                return collector.bad(Bad { class: Class::Record, position: &"", reason: &error, payload: record });
+                return collector.bad(Bad {
+                    class: Class::Record,
+                    position: &"",
+                    reason: &error,
+                    payload: record,
+                });
             }
         };
         match shaper.trail(&event, self.full_message, read_at) {
             Ok(message) => collector.message(&message),
             Err(error) if is_blank(&error) => {}
-            Err(error) => collector.bad(Bad { class: Class::Record, position: &"", reason: &error, payload: record }),
+            Err(error) => collector.bad(Bad {
+                class: Class::Record,
+                position: &"",
+                reason: &error,
+                payload: record,
+            }),
         }
     }
 

@@ -52,8 +52,12 @@ pub struct MemoryBody {
 
 impl MemoryBody {
     pub(crate) fn new(content: Bytes) -> Self {
-        let pieces = (0..content.len()).step_by(PIECE).map(|at| content.slice(at..content.len().min(at + PIECE)));
-        Self { pieces: pieces.collect() }
+        let pieces = (0..content.len())
+            .step_by(PIECE)
+            .map(|at| content.slice(at..content.len().min(at + PIECE)));
+        Self {
+            pieces: pieces.collect(),
+        }
     }
 }
 

@@ -26,7 +26,12 @@ impl S3Source {
         Self { client }
     }
 
-    async fn get(&self, object: &ObjectId, owner: Option<&str>, from: u64) -> Result<Download, Error> {
+    async fn get(
+        &self,
+        object: &ObjectId,
+        owner: Option<&str>,
+        from: u64,
+    ) -> Result<Download, Error> {
         let answer = self
             .client
             .get_object()
@@ -41,13 +46,23 @@ impl S3Source {
                 // A reader that waits for its sink is not a stalled server: the wait for the next piece is ours.
                 aws_sdk_s3::config::Builder::new()
                     .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-                    .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(FIRST_BYTE).build()),
+                    .timeout_config(
+                        TimeoutConfig::builder()
+                            .operation_attempt_timeout(FIRST_BYTE)
+                            .build(),
+                    ),
             )
             .send()
             .await
             .map_err(|error| Error::from_sdk(error, "s3:GetObject", &object.to_string()))?;
-        let remaining = answer.content_length().and_then(|length| u64::try_from(length).ok());
-        Ok(Download { body: answer.body, remaining, etag: answer.e_tag })
+        let remaining = answer
+            .content_length()
+            .and_then(|length| u64::try_from(length).ok());
+        Ok(Download {
+            body: answer.body,
+            remaining,
+            etag: answer.e_tag,
+        })
     }
 }
 
@@ -65,7 +80,14 @@ impl ObjectSource for S3Source {
         let mut object = object.clone();
         // Whatever is read later must be the content that was opened.
         object.etag = download.etag.clone().or(object.etag);
-        Ok(S3Body { source: self.clone(), object, owner: owner.map(str::to_owned), download, position: 0, resumes: 0 })
+        Ok(S3Body {
+            source: self.clone(),
+            object,
+            owner: owner.map(str::to_owned),
+            download,
+            position: 0,
+            resumes: 0,
+        })
     }
 }
 
@@ -83,7 +105,10 @@ pub struct S3Body {
 
 impl std::fmt::Debug for Download {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Download").field("remaining", &self.remaining).finish_non_exhaustive()
+        formatter
+            .debug_struct("Download")
+            .field("remaining", &self.remaining)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,9 +123,18 @@ impl ObjectBody for S3Body {
                     }
                     return Ok(Some(piece));
                 }
-                Ok(Ok(None)) if self.download.remaining.is_none_or(|remaining| remaining == 0) => return Ok(None),
+                Ok(Ok(None))
+                    if self
+                        .download
+                        .remaining
+                        .is_none_or(|remaining| remaining == 0) =>
+                {
+                    return Ok(None);
+                }
                 Ok(Ok(None)) => "the content ended early".to_owned(),
-                Ok(Err(error)) => aws_smithy_types::error::display::DisplayErrorContext(&error).to_string(),
+                Ok(Err(error)) => {
+                    aws_smithy_types::error::display::DisplayErrorContext(&error).to_string()
+                }
                 Err(_) => format!("nothing came for {} s", PIECE.as_secs()),
             };
             self.resumes += 1;
@@ -109,7 +143,10 @@ impl ObjectBody for S3Body {
                 return Err(Error::new(ErrorKind::Unavailable, context));
             }
             tracing::debug!(object = %self.object, position = self.position, broken, "download resumed");
-            self.download = self.source.get(&self.object, self.owner.as_deref(), self.position).await?;
+            self.download = self
+                .source
+                .get(&self.object, self.owner.as_deref(), self.position)
+                .await?;
         }
     }
 }

@@ -13,16 +13,28 @@ pub struct Problem {
 impl Problem {
     /// A problem of the bytes `span`.
     pub(super) fn at(span: Range<usize>, what: impl Into<String>) -> Self {
-        Self { span: (!span.is_empty()).then_some(span), what: what.into(), help: None }
+        Self {
+            span: (!span.is_empty()).then_some(span),
+            what: what.into(),
+            help: None,
+        }
     }
 
     /// A problem of the file as a whole.
     pub(super) fn general(what: impl Into<String>) -> Self {
-        Self { span: None, what: what.into(), help: None }
+        Self {
+            span: None,
+            what: what.into(),
+            help: None,
+        }
     }
 
     pub(super) fn from_toml(error: &toml::de::Error) -> Self {
-        Self { span: error.span(), what: error.message().to_owned(), help: None }
+        Self {
+            span: error.span(),
+            what: error.message().to_owned(),
+            help: None,
+        }
     }
 
     #[must_use]
@@ -40,7 +52,9 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
-        Self { report: format!("error: {} cannot be read: {error}", path.display()) }
+        Self {
+            report: format!("error: {} cannot be read: {error}", path.display()),
+        }
     }
 
     pub(super) fn new(path: &Path, text: &str, problems: Vec<Problem>) -> Self {
@@ -75,7 +89,11 @@ impl Problem {
                     .get(span.clone())
                     .and_then(|marked| marked.lines().next())
                     .map_or(1, |marked| marked.chars().count().max(1));
-                let (source, width) = if is_secret(source) { ("(a line with a secret is not shown)", 0) } else { (source, width) };
+                let (source, width) = if is_secret(source) {
+                    ("(a line with a secret is not shown)", 0)
+                } else {
+                    (source, width)
+                };
                 let gutter = " ".repeat(line.to_string().len());
                 let _ = write!(
                     report,
@@ -95,7 +113,9 @@ impl Problem {
 /// Whether a line of the file may hold a secret.
 fn is_secret(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    ["secret", "password", "token"].iter().any(|word| line.contains(word))
+    ["secret", "password", "token"]
+        .iter()
+        .any(|word| line.contains(word))
 }
 
 impl fmt::Display for ConfigError {

@@ -19,7 +19,9 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<ByteSize, E> {
-                u64::try_from(value).map(ByteSize).map_err(|_| E::custom("a size cannot be negative"))
+                u64::try_from(value)
+                    .map(ByteSize)
+                    .map_err(|_| E::custom("a size cannot be negative"))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
@@ -29,9 +31,15 @@ impl<'de> Deserialize<'de> for ByteSize {
                     "KiB" => 10,
                     "MiB" => 20,
                     "GiB" => 30,
-                    unit => return Err(E::custom(format!("unknown unit `{unit}`: use B, KiB, MiB or GiB"))),
+                    unit => {
+                        return Err(E::custom(format!(
+                            "unknown unit `{unit}`: use B, KiB, MiB or GiB"
+                        )));
+                    }
                 };
-                let number: u64 = digits.parse().map_err(|_| E::custom("a size such as \"64MiB\" was expected"))?;
+                let number: u64 = digits
+                    .parse()
+                    .map_err(|_| E::custom("a size such as \"64MiB\" was expected"))?;
                 number
                     .checked_mul(1 << shift)
                     .map(ByteSize)
@@ -63,7 +71,9 @@ impl<'de> Deserialize<'de> for Secret {
 
             // Written out, because an error of serde would repeat what stands in the file.
             fn visit_str<E: de::Error>(self, _text: &str) -> Result<Secret, E> {
-                Err(E::custom(format_args!("a secret is not written here: use {SECRET_FORMS}")))
+                Err(E::custom(format_args!(
+                    "a secret is not written here: use {SECRET_FORMS}"
+                )))
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
@@ -71,10 +81,16 @@ impl<'de> Deserialize<'de> for Secret {
                 let secret = match form.as_deref() {
                     Some("file") => Secret::File(map.next_value()?),
                     Some("env") => Secret::Env(map.next_value()?),
-                    _ => return Err(de::Error::custom(format_args!("a secret is {SECRET_FORMS}"))),
+                    _ => {
+                        return Err(de::Error::custom(format_args!(
+                            "a secret is {SECRET_FORMS}"
+                        )));
+                    }
                 };
                 if map.next_key::<String>()?.is_some() {
-                    return Err(de::Error::custom(format_args!("a secret is one of {SECRET_FORMS}")));
+                    return Err(de::Error::custom(format_args!(
+                        "a secret is one of {SECRET_FORMS}"
+                    )));
                 }
                 Ok(secret)
             }
@@ -95,9 +111,17 @@ impl Secret {
         match self {
             Self::File(path) => std::fs::read_to_string(path)
                 .map(|text| text.trim().to_owned())
-                .map_err(|error| anyhow::anyhow!("the secret file `{}` cannot be read: {error}", path.display())),
-            Self::Env(name) => std::env::var(name)
-                .map_err(|_| anyhow::anyhow!("the environment variable `{name}`, which holds a secret, is not set")),
+                .map_err(|error| {
+                    anyhow::anyhow!(
+                        "the secret file `{}` cannot be read: {error}",
+                        path.display()
+                    )
+                }),
+            Self::Env(name) => std::env::var(name).map_err(|_| {
+                anyhow::anyhow!(
+                    "the environment variable `{name}`, which holds a secret, is not set"
+                )
+            }),
         }
     }
 }

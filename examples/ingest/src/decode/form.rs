@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use base64::{Engine, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig};
+use base64::{
+    Engine, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig,
+};
 use serde_json::Value;
 
 /// A known form.
@@ -29,7 +31,10 @@ pub(super) enum Form {
 ///
 /// Compressed bytes that do not inflate, not even their beginning.
 pub(super) fn recognise(bytes: &[u8]) -> Result<Form, String> {
-    if let Some(aggregate) = forebay_kpl::Splitter::new().split(bytes).map_err(|error| error.to_string())? {
+    if let Some(aggregate) = forebay_kpl::Splitter::new()
+        .split(bytes)
+        .map_err(|error| error.to_string())?
+    {
         let records = aggregate.records().map(|record| match record {
             Ok(record) => Ok(record.data.to_vec()),
             Err(error) => Err(error.to_string()),
@@ -37,12 +42,18 @@ pub(super) fn recognise(bytes: &[u8]) -> Result<Form, String> {
         return Ok(Form::Wrapped("KPL aggregate", records.collect()));
     }
     if bytes.starts_with(b"PAR1") {
-        return Ok(Form::Unknown("Parquet, which is not read: choose the text format for the flow log"));
+        return Ok(Form::Unknown(
+            "Parquet, which is not read: choose the text format for the flow log",
+        ));
     }
     if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return Ok(Form::Unknown("compressed with zstd, which is not read: decompress it first"));
+        return Ok(Form::Unknown(
+            "compressed with zstd, which is not read: decompress it first",
+        ));
     }
-    let Some(text) = inflate(bytes)? else { return Ok(plain(bytes)) };
+    let Some(text) = inflate(bytes)? else {
+        return Ok(plain(bytes));
+    };
     Ok(match plain(&text) {
         // Lines were inflated here; the other readers inflate for themselves, under their own limits.
         Form::Text(text) => Form::Text(text),
@@ -54,25 +65,37 @@ pub(super) fn recognise(bytes: &[u8]) -> Result<Form, String> {
 fn inflate(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let mut text = Vec::new();
     let outcome = match bytes {
-        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes).take(INFLATED_BYTES).read_to_end(&mut text),
+        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes)
+            .take(INFLATED_BYTES)
+            .read_to_end(&mut text),
         [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31) => {
-            flate2::read::ZlibDecoder::new(bytes).take(INFLATED_BYTES).read_to_end(&mut text)
+            flate2::read::ZlibDecoder::new(bytes)
+                .take(INFLATED_BYTES)
+                .read_to_end(&mut text)
         }
         _ => return Ok(None),
     };
     match outcome {
         Ok(_) => Ok(Some(text)),
-        Err(error) if text.is_empty() => Err(format!("compressed data is damaged at its beginning: {error}")),
+        Err(error) if text.is_empty() => Err(format!(
+            "compressed data is damaged at its beginning: {error}"
+        )),
         Err(error) => match plain(&text) {
             // Lines have no reader of their own that would tell.
-            Form::Text(_) => Err(format!("compressed data is damaged after {} inflated bytes: {error}", text.len())),
+            Form::Text(_) => Err(format!(
+                "compressed data is damaged after {} inflated bytes: {error}",
+                text.len()
+            )),
             _ => Ok(Some(text)),
         },
     }
 }
 
 fn plain(bytes: &[u8]) -> Form {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let text = bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(bytes)
+        .trim_ascii();
     match text.first() {
         None => Form::Empty,
         Some(b'{' | b'[') => json(text),
@@ -98,30 +121,52 @@ fn json(text: &[u8]) -> Form {
     if let Some(data) = value.pointer("/awslogs/data").and_then(Value::as_str) {
         return Form::Wrapped("Lambda event of CloudWatch Logs", vec![unwrap(data)]);
     }
-    let first = |list: &str| value.get(list).and_then(Value::as_array).and_then(|list| list.first());
+    let first = |list: &str| {
+        value
+            .get(list)
+            .and_then(Value::as_array)
+            .and_then(|list| list.first())
+    };
     if let Some(record) = first("Records") {
         if record.pointer("/kinesis/data").is_some() {
-            return Form::Wrapped("Lambda event of Kinesis", list(&value, "Records", "/kinesis/data"));
+            return Form::Wrapped(
+                "Lambda event of Kinesis",
+                list(&value, "Records", "/kinesis/data"),
+            );
         }
         let of_a_queue = record.get("body").is_some() || record.get("Sns").is_some();
         let of_a_bucket = record.get("s3").is_some();
-        return if of_a_queue || of_a_bucket { Form::Notice } else { Form::CloudTrail };
+        return if of_a_queue || of_a_bucket {
+            Form::Notice
+        } else {
+            Form::CloudTrail
+        };
     }
     if first("records").is_some_and(|record| record.get("data").is_some()) {
         return Form::Wrapped("Firehose event", list(&value, "records", "/data"));
     }
-    let names_an_object = has("s3Bucket") || has("Event") || value.pointer("/detail/object").is_some();
+    let names_an_object =
+        has("s3Bucket") || has("Event") || value.pointer("/detail/object").is_some();
     if has("Type") || names_an_object {
         return Form::Notice;
     }
-    if has("Records") || has("eventVersion") || has("eventName") || has("detail") || has("digestStartTime") || value.is_array() {
+    if has("Records")
+        || has("eventVersion")
+        || has("eventName")
+        || has("detail")
+        || has("digestStartTime")
+        || value.is_array()
+    {
         return Form::CloudTrail;
     }
     Form::Unknown("JSON of no form that is known")
 }
 
 fn list(value: &Value, name: &str, data: &str) -> Vec<Result<Vec<u8>, String>> {
-    let records = value.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let records = value
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let inside = |record: &Value| match record.pointer(data).and_then(Value::as_str) {
         Some(data) => unwrap(data),
         None => Err("the record has no text `data`".to_owned()),
@@ -130,12 +175,18 @@ fn list(value: &Value, name: &str, data: &str) -> Vec<Result<Vec<u8>, String>> {
 }
 
 fn unwrap(data: &str) -> Result<Vec<u8>, String> {
-    BASE64.decode(data.trim()).map_err(|error| format!("`data` is not base64: {error}"))
+    BASE64
+        .decode(data.trim())
+        .map_err(|error| format!("`data` is not base64: {error}"))
 }
 
 /// The bytes behind base64 text, which may be broken into lines.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let joined: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let joined: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     if joined.len() < 8 {
         return None;
     }
@@ -144,8 +195,10 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether bytes begin as something that is worth taking out of base64: a word of text may look like base64 too.
 fn is_marked(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x1f, 0x8b, ..] | [b'{' | b'[', ..] | [0xf3, 0x89, 0x9a, 0xc2, ..])
-        || matches!(bytes, [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31))
+    matches!(
+        bytes,
+        [0x1f, 0x8b, ..] | [b'{' | b'[', ..] | [0xf3, 0x89, 0x9a, 0xc2, ..]
+    ) || matches!(bytes, [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31))
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {

@@ -25,7 +25,15 @@ pub(super) struct Printer<'a> {
 impl<'a> Printer<'a> {
     pub(super) fn new(path: &Path, out: &'a mut dyn Write, errors: &'a mut dyn Write) -> Self {
         let file = path.display().to_string();
-        Self { file, out, errors, inside: Vec::new(), messages: 0, faults: 0, failure: None }
+        Self {
+            file,
+            out,
+            errors,
+            inside: Vec::new(),
+            messages: 0,
+            faults: 0,
+            failure: None,
+        }
     }
 
     /// What follows is inside this part.
@@ -38,8 +46,18 @@ impl<'a> Printer<'a> {
     }
 
     /// Tells a fault and returns `form`, for the caller to return.
-    pub(super) fn fault(&mut self, reason: &dyn fmt::Display, payload: &[u8], form: &'static str) -> &'static str {
-        self.bad(Bad { class: crate::dead_letter::Class::Object, position: &"", reason, payload });
+    pub(super) fn fault(
+        &mut self,
+        reason: &dyn fmt::Display,
+        payload: &[u8],
+        form: &'static str,
+    ) -> &'static str {
+        self.bad(Bad {
+            class: crate::dead_letter::Class::Object,
+            position: &"",
+            reason,
+            payload,
+        });
         form
     }
 
@@ -53,7 +71,10 @@ impl<'a> Printer<'a> {
     /// Ends the file; with `form` a line tells what it was. Returns the number of faults.
     pub(super) fn finish(mut self, form: Option<&str>) -> io::Result<u64> {
         if let Some(form) = form {
-            let line = format!("{}: {form}, {} messages, {} faults", self.file, self.messages, self.faults);
+            let line = format!(
+                "{}: {form}, {} messages, {} faults",
+                self.file, self.messages, self.faults
+            );
             self.tell(&line);
         }
         match self.failure {
@@ -64,7 +85,12 @@ impl<'a> Printer<'a> {
 
     fn place(&self, position: &str) -> String {
         let mut place = self.file.clone();
-        for part in self.inside.iter().map(String::as_str).chain((!position.is_empty()).then_some(position)) {
+        for part in self
+            .inside
+            .iter()
+            .map(String::as_str)
+            .chain((!position.is_empty()).then_some(position))
+        {
             place.push_str(", ");
             place.push_str(part);
         }
@@ -73,7 +99,16 @@ impl<'a> Printer<'a> {
 
     fn tell(&mut self, line: &str) {
         // Control characters of the input must not reach the terminal.
-        let line: String = line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+        let line: String = line
+            .chars()
+            .map(|c| {
+                if c.is_control() {
+                    char::REPLACEMENT_CHARACTER
+                } else {
+                    c
+                }
+            })
+            .collect();
         // Standard error is the last place to tell anything.
         let _ = writeln!(self.errors, "{line}");
     }
@@ -85,7 +120,10 @@ impl Collect for Printer<'_> {
             return;
         }
         self.messages += 1;
-        let written = self.out.write_all(message.as_bytes()).and_then(|()| self.out.write_all(b"\n"));
+        let written = self
+            .out
+            .write_all(message.as_bytes())
+            .and_then(|()| self.out.write_all(b"\n"));
         self.failure = written.err();
     }
 

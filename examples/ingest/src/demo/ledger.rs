@@ -71,12 +71,20 @@ impl Ledger {
     pub fn expect(&self, expected: Expected) {
         let mut state = self.lock();
         state.kinds.entry(expected.kind).or_default().produced += 1;
-        let entry = Entry { members: expected.members, received: 0 };
+        let entry = Entry {
+            members: expected.members,
+            received: 0,
+        };
         state.entries.insert((expected.kind, expected.id), entry);
     }
 
     /// Books a message that came out, as kind and id tell it; `None` is a message that cannot be told.
-    pub fn receive(&self, id: Option<(&'static str, String)>, message: &Map<String, Value>, now: Instant) {
+    pub fn receive(
+        &self,
+        id: Option<(&'static str, String)>,
+        message: &Map<String, Value>,
+        now: Instant,
+    ) {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.first_received.get_or_insert(now);
@@ -95,7 +103,10 @@ impl Ledger {
         } else {
             tally.received += 1;
         }
-        let difference = entry.members.iter().find(|(name, value)| message.get(*name) != Some(value));
+        let difference = entry
+            .members
+            .iter()
+            .find(|(name, value)| message.get(*name) != Some(value));
         if let Some((name, value)) = difference {
             tally.altered += 1;
             let found = message.get(*name).unwrap_or(&Value::Null);
@@ -133,7 +144,11 @@ impl Ledger {
             .collect();
         missing.sort();
         Receipt {
-            kinds: state.kinds.iter().map(|(&kind, &tally)| (kind, tally)).collect(),
+            kinds: state
+                .kinds
+                .iter()
+                .map(|(&kind, &tally)| (kind, tally))
+                .collect(),
             unexpected: state.unexpected,
             remarks: state.differences.iter().cloned().chain(missing).collect(),
             first_received: state.first_received,
@@ -171,24 +186,34 @@ impl Receipt {
     /// Whether every event came out, unchanged, and nothing else.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.unexpected == 0 && self.kinds.iter().all(|(_, tally)| tally.lost() == 0 && tally.altered == 0)
+        self.unexpected == 0
+            && self
+                .kinds
+                .iter()
+                .all(|(_, tally)| tally.lost() == 0 && tally.altered == 0)
     }
 
     /// The sum over all kinds.
     #[must_use]
     pub fn total(&self) -> Tally {
-        self.kinds.iter().fold(Tally::default(), |sum, (_, tally)| Tally {
-            produced: sum.produced + tally.produced,
-            received: sum.received + tally.received,
-            duplicated: sum.duplicated + tally.duplicated,
-            altered: sum.altered + tally.altered,
-        })
+        self.kinds
+            .iter()
+            .fold(Tally::default(), |sum, (_, tally)| Tally {
+                produced: sum.produced + tally.produced,
+                received: sum.received + tally.received,
+                duplicated: sum.duplicated + tally.duplicated,
+                altered: sum.altered + tally.altered,
+            })
     }
 }
 
 impl fmt::Display for Receipt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{:<22}{:>10}{:>10}{:>7}{:>12}", "input", "produced", "received", "lost", "duplicated")?;
+        writeln!(
+            formatter,
+            "{:<22}{:>10}{:>10}{:>7}{:>12}",
+            "input", "produced", "received", "lost", "duplicated"
+        )?;
         let mut row = |name: &str, tally: &Tally| {
             writeln!(
                 formatter,
@@ -229,7 +254,11 @@ mod tests {
         let ledger = Ledger::default();
         for id in ["1", "2"] {
             let members = vec![("short_message", json!(format!("text {id}")))];
-            ledger.expect(Expected { kind: "app", id: id.to_owned(), members });
+            ledger.expect(Expected {
+                kind: "app",
+                id: id.to_owned(),
+                members,
+            });
         }
         ledger
     }
@@ -242,7 +271,15 @@ mod tests {
         ledger.receive(Some(("app", "1".into())), &message("text one"), now);
         ledger.receive(Some(("app", "9".into())), &message("text 9"), now);
         let receipt = ledger.receipt();
-        assert_eq!(receipt.total(), Tally { produced: 2, received: 1, duplicated: 1, altered: 1 });
+        assert_eq!(
+            receipt.total(),
+            Tally {
+                produced: 2,
+                received: 1,
+                duplicated: 1,
+                altered: 1
+            }
+        );
         assert_eq!((receipt.total().lost(), receipt.unexpected), (1, 1));
         assert!(!receipt.is_clean());
         insta::assert_snapshot!(receipt);
@@ -252,8 +289,16 @@ mod tests {
     async fn the_books_close_when_everything_came_out() {
         let ledger = ledger();
         assert!(!ledger.complete(Duration::ZERO).await);
-        ledger.receive(Some(("app", "1".into())), &message("text 1"), Instant::now());
-        ledger.receive(Some(("app", "2".into())), &message("text 2"), Instant::now());
+        ledger.receive(
+            Some(("app", "1".into())),
+            &message("text 1"),
+            Instant::now(),
+        );
+        ledger.receive(
+            Some(("app", "2".into())),
+            &message("text 2"),
+            Instant::now(),
+        );
         assert!(ledger.complete(Duration::ZERO).await);
         assert!(ledger.receipt().is_clean());
     }

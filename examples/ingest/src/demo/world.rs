@@ -34,10 +34,30 @@ pub(super) struct Balancer {
 }
 
 pub(super) const HOSTS: [Host; 4] = [
-    Host { instance: "i-0a00000000000001", interface: "eni-0a00000000000001", address: "10.0.4.7", name: "web-1" },
-    Host { instance: "i-0a00000000000002", interface: "eni-0a00000000000002", address: "10.0.4.8", name: "web-2" },
-    Host { instance: "i-0a00000000000003", interface: "eni-0a00000000000003", address: "10.0.9.20", name: "checkout" },
-    Host { instance: "i-0a00000000000004", interface: "eni-0a00000000000004", address: "10.0.9.21", name: "orders-db" },
+    Host {
+        instance: "i-0a00000000000001",
+        interface: "eni-0a00000000000001",
+        address: "10.0.4.7",
+        name: "web-1",
+    },
+    Host {
+        instance: "i-0a00000000000002",
+        interface: "eni-0a00000000000002",
+        address: "10.0.4.8",
+        name: "web-2",
+    },
+    Host {
+        instance: "i-0a00000000000003",
+        interface: "eni-0a00000000000003",
+        address: "10.0.9.20",
+        name: "checkout",
+    },
+    Host {
+        instance: "i-0a00000000000004",
+        interface: "eni-0a00000000000004",
+        address: "10.0.9.21",
+        name: "orders-db",
+    },
 ];
 
 pub(super) const LOAD_BALANCER: Balancer = Balancer {
@@ -80,7 +100,10 @@ fn stage(cloud: &mut Cloud) {
         requester: Some("amazon-elb".into()),
         requester_managed: true,
         private_addresses: vec![LOAD_BALANCER.address.into()],
-        association: Some(Association { public_address: LOAD_BALANCER.public_address.into(), owner: "amazon-elb".into() }),
+        association: Some(Association {
+            public_address: LOAD_BALANCER.public_address.into(),
+            owner: "amazon-elb".into(),
+        }),
         vpc: Some(VPC.into()),
         ..NetworkInterface::default()
     });
@@ -91,15 +114,42 @@ impl World {
     pub(super) async fn build(account: &Account, aws: &LocalAws) -> anyhow::Result<Self> {
         aws.with(|cloud, _| stage(cloud));
         let (kinesis, s3, sqs) = (account.kinesis(), account.s3(None), account.sqs(None));
-        kinesis.create_stream().stream_name(STREAM).shard_count(SHARDS).send().await.context("the demo's stream")?;
-        s3.create_bucket().bucket(BUCKET).send().await.context("the demo's bucket")?;
-        let queue = sqs.create_queue().queue_name(QUEUE).send().await.context("the demo's queue")?;
+        kinesis
+            .create_stream()
+            .stream_name(STREAM)
+            .shard_count(SHARDS)
+            .send()
+            .await
+            .context("the demo's stream")?;
+        s3.create_bucket()
+            .bucket(BUCKET)
+            .send()
+            .await
+            .context("the demo's bucket")?;
+        let queue = sqs
+            .create_queue()
+            .queue_name(QUEUE)
+            .send()
+            .await
+            .context("the demo's queue")?;
         let queue_url = queue.queue_url.context("the demo's queue has no URL")?;
         loop {
-            let summary = kinesis.describe_stream_summary().stream_name(STREAM).send().await.context("the demo's stream")?;
-            let status = summary.stream_description_summary.map(|summary| summary.stream_status);
+            let summary = kinesis
+                .describe_stream_summary()
+                .stream_name(STREAM)
+                .send()
+                .await
+                .context("the demo's stream")?;
+            let status = summary
+                .stream_description_summary
+                .map(|summary| summary.stream_status);
             if status == Some(aws_sdk_kinesis::types::StreamStatus::Active) {
-                return Ok(Self { kinesis, s3, sqs, queue_url });
+                return Ok(Self {
+                    kinesis,
+                    s3,
+                    sqs,
+                    queue_url,
+                });
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

@@ -47,7 +47,11 @@ impl FlowPlan {
     /// The plan of `format`; with `prefix` the plugin's fields are called `flow_log_…`.
     pub(crate) fn new(format: &Format, prefix: bool) -> Self {
         let plugin = |name: &str| {
-            if prefix { FieldName::repaired(&format!("flow_log_{name}")) } else { FieldName::repaired(name) }
+            if prefix {
+                FieldName::repaired(&format!("flow_log_{name}"))
+            } else {
+                FieldName::repaired(name)
+            }
         };
         let step = |(position, column): (usize, &Column)| {
             let (name, write) = match column.field() {
@@ -55,9 +59,16 @@ impl FlowPlan {
                     Some((name, write)) => (plugin(name), write),
                     None => (FieldName::repaired(&added_name(field)), written_as(field)),
                 },
-                None => (FieldName::repaired(&column.name().replace('-', "_")), Write::Text),
+                None => (
+                    FieldName::repaired(&column.name().replace('-', "_")),
+                    Write::Text,
+                ),
             };
-            Step { position, name, write }
+            Step {
+                position,
+                name,
+                write,
+            }
         };
         Self {
             steps: format.columns().iter().enumerate().map(step).collect(),
@@ -90,10 +101,24 @@ impl Shaper {
                 Some(raw) => decimal(raw).map_or("UNKNOWN", protocol_name).as_bytes(),
             };
             let part = |field| record.raw(field).unwrap_or(ABSENT);
-            let port = |field| record.raw(field).map_or(ABSENT, |raw| if raw == ABSENT { b"0" } else { raw });
-            text.push(part(Field::InterfaceId)).push(" ").push(part(Field::Action)).push(" ").push(protocol).push(" ");
-            text.push(part(Field::SrcAddr)).push(":").push(port(Field::SrcPort)).push(" -> ");
-            text.push(part(Field::DstAddr)).push(":").push(port(Field::DstPort));
+            let port = |field| {
+                record
+                    .raw(field)
+                    .map_or(ABSENT, |raw| if raw == ABSENT { b"0" } else { raw })
+            };
+            text.push(part(Field::InterfaceId))
+                .push(" ")
+                .push(part(Field::Action))
+                .push(" ")
+                .push(protocol)
+                .push(" ");
+            text.push(part(Field::SrcAddr))
+                .push(":")
+                .push(port(Field::SrcPort))
+                .push(" -> ");
+            text.push(part(Field::DstAddr))
+                .push(":")
+                .push(port(Field::DstPort));
         });
         event_fields(&mut message, event);
         for step in &plan.steps {
@@ -108,7 +133,9 @@ impl Shaper {
                 Write::Protocol => {
                     let number = record.number_text(Field::Protocol)?.unwrap_or(b"0");
                     let name = decimal(number).map_or("UNKNOWN", protocol_name);
-                    message.number_text(&step.name, number).text(&plan.protocol, name);
+                    message
+                        .number_text(&step.name, number)
+                        .text(&plan.protocol, name);
                 }
                 _ if raw == ABSENT => {}
                 Write::Text => {
@@ -132,14 +159,24 @@ impl Shaper {
             }
         }
         if plan.has_duration
-            && let (Some(start), Some(end)) = (record.timestamp(Field::Start)?, record.timestamp(Field::End)?)
+            && let (Some(start), Some(end)) = (
+                record.timestamp(Field::Start)?,
+                record.timestamp(Field::End)?,
+            )
         {
             let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-            message.integer(&plan.duration, seconds(end.unix_seconds()) - seconds(start.unix_seconds()));
+            message.integer(
+                &plan.duration,
+                seconds(end.unix_seconds()) - seconds(start.unix_seconds()),
+            );
         }
         message.text(&AWS_SOURCE, "true");
         if !names.is_empty() {
-            let mut lookup = Lookup { record, names, text: &mut self.text };
+            let mut lookup = Lookup {
+                record,
+                names,
+                text: &mut self.text,
+            };
             lookup.fields(&mut message, Field::SrcAddr, &SOURCE_ENTITY)?;
             lookup.fields(&mut message, Field::DstAddr, &DESTINATION_ENTITY)?;
         }
@@ -162,16 +199,27 @@ impl Lookup<'_> {
         field: Field,
         fields: &[(&str, FieldName); 3],
     ) -> Result<(), FieldError> {
-        let Some(address) = self.record.address(field)? else { return Ok(()) };
-        let text = |field| self.record.raw(field).and_then(|raw| std::str::from_utf8(raw).ok()).filter(|text| *text != "-");
+        let Some(address) = self.record.address(field)? else {
+            return Ok(());
+        };
+        let text = |field| {
+            self.record
+                .raw(field)
+                .and_then(|raw| std::str::from_utf8(raw).ok())
+                .filter(|text| *text != "-")
+        };
         let scope = Scope {
             vpc: text(Field::VpcId),
             interface: text(Field::InterfaceId),
             account: text(Field::AccountId),
         };
-        let Some(entity) = self.names.lookup(address, &scope).entity() else { return Ok(()) };
+        let Some(entity) = self.names.lookup(address, &scope).entity() else {
+            return Ok(());
+        };
         for found in entity.fields(FieldSet::Plugin) {
-            let Some((_, name)) = fields.iter().find(|(suffix, _)| *suffix == found.suffix) else { continue };
+            let Some((_, name)) = fields.iter().find(|(suffix, _)| *suffix == found.suffix) else {
+                continue;
+            };
             self.text.clear();
             self.text.extend(found.value.pieces());
             message.text(name, self.text.as_bytes());
@@ -198,7 +246,10 @@ impl From<FieldError> for FlowError {
 impl fmt::Display for FlowError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Field(error) => write!(formatter, "{error}; is `flow_format` the format of this log group?"),
+            Self::Field(error) => write!(
+                formatter,
+                "{error}; is `flow_format` the format of this log group?"
+            ),
             Self::Encode(error) => error.fmt(formatter),
         }
     }
@@ -227,7 +278,9 @@ fn published(field: Field) -> Option<(&'static str, Write)> {
 fn added_name(field: Field) -> String {
     let name = field.name().replace('-', "_");
     match field {
-        Field::Version | Field::Start | Field::End | Field::Type | Field::Region => format!("flow_{name}"),
+        Field::Version | Field::Start | Field::End | Field::Type | Field::Region => {
+            format!("flow_{name}")
+        }
         _ => name,
     }
 }
@@ -259,11 +312,23 @@ const HOST: &str = "aws-flowlogs";
 
 static SOURCE_ENTITY: [(&str, FieldName); 3] = [
     ("_entity", FieldName::literal("src_addr_entity")),
-    ("_entity_description", FieldName::literal("src_addr_entity_description")),
-    ("_entity_aws_type", FieldName::literal("src_addr_entity_aws_type")),
+    (
+        "_entity_description",
+        FieldName::literal("src_addr_entity_description"),
+    ),
+    (
+        "_entity_aws_type",
+        FieldName::literal("src_addr_entity_aws_type"),
+    ),
 ];
 static DESTINATION_ENTITY: [(&str, FieldName); 3] = [
     ("_entity", FieldName::literal("dst_addr_entity")),
-    ("_entity_description", FieldName::literal("dst_addr_entity_description")),
-    ("_entity_aws_type", FieldName::literal("dst_addr_entity_aws_type")),
+    (
+        "_entity_description",
+        FieldName::literal("dst_addr_entity_description"),
+    ),
+    (
+        "_entity_aws_type",
+        FieldName::literal("dst_addr_entity_aws_type"),
+    ),
 ];

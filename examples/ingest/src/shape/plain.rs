@@ -10,7 +10,11 @@ impl Shaper {
     /// # Errors
     ///
     /// The text is blank.
-    pub(crate) fn plain(&mut self, event: &Event<'_>, text: &[u8]) -> Result<Encoded<'_>, EncodeError> {
+    pub(crate) fn plain(
+        &mut self,
+        event: &Event<'_>,
+        text: &[u8],
+    ) -> Result<Encoded<'_>, EncodeError> {
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
         message.short_message_json_text(text);

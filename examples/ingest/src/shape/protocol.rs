@@ -45,8 +45,14 @@ mod tests {
 
     #[test]
     fn the_spelling_is_the_plugins() {
-        assert_eq!((protocol_name(0), protocol_name(6), protocol_name(17)), ("IP", "TCP", "UDP"));
-        assert_eq!((protocol_name(115), protocol_name(90), protocol_name(254)), ("2TP", "Sprite-RPC", "DIVERT"));
+        assert_eq!(
+            (protocol_name(0), protocol_name(6), protocol_name(17)),
+            ("IP", "TCP", "UDP")
+        );
+        assert_eq!(
+            (protocol_name(115), protocol_name(90), protocol_name(254)),
+            ("2TP", "Sprite-RPC", "DIVERT")
+        );
     }
 
     #[test]
@@ -54,6 +60,11 @@ mod tests {
         for number in [61, 63, 68, 99, 114, 134, 135, 143, 200, 253, 255] {
             assert_eq!(protocol_name(number), "UNKNOWN", "{number}");
         }
-        assert_eq!((0..=255).filter(|&number| protocol_name(number) == "UNKNOWN").count(), 119);
+        assert_eq!(
+            (0..=255)
+                .filter(|&number| protocol_name(number) == "UNKNOWN")
+                .count(),
+            119
+        );
     }
 }

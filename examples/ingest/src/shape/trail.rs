@@ -22,26 +22,27 @@ impl Shaper {
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
         let (names, mut timed) = (&mut self.names, false);
-        self.flattener.flatten(event, |name, value| match (name, value) {
-            (Name::Timestamp, Value::Millis(millis)) => {
-                timed = true;
-                message.timestamp_millis(millis);
-            }
-            (Name::Message, Value::Text(text)) => {
-                message.short_message_json_text(text.as_json().unwrap_or_default());
-            }
-            (Name::FullMessage, Value::Text(text)) => {
-                message.full_message_json_text(text.as_json().unwrap_or_default());
-            }
-            (Name::Field(name), Value::Text(text)) => {
-                message.json_text(names.get(name), text.as_json().unwrap_or_default());
-            }
-            (Name::Field(name), Value::Bool(value)) => {
-                message.boolean(names.get(name), value);
-            }
-            // The source is the GELF host.
-            _ => {}
-        });
+        self.flattener
+            .flatten(event, |name, value| match (name, value) {
+                (Name::Timestamp, Value::Millis(millis)) => {
+                    timed = true;
+                    message.timestamp_millis(millis);
+                }
+                (Name::Message, Value::Text(text)) => {
+                    message.short_message_json_text(text.as_json().unwrap_or_default());
+                }
+                (Name::FullMessage, Value::Text(text)) => {
+                    message.full_message_json_text(text.as_json().unwrap_or_default());
+                }
+                (Name::Field(name), Value::Text(text)) => {
+                    message.json_text(names.get(name), text.as_json().unwrap_or_default());
+                }
+                (Name::Field(name), Value::Bool(value)) => {
+                    message.boolean(names.get(name), value);
+                }
+                // The source is the GELF host.
+                _ => {}
+            });
         if !timed {
             message.timestamp_millis(read_at);
         }
@@ -59,7 +60,11 @@ impl Shaper {
     /// # Errors
     ///
     /// The receiver would drop the message.
-    pub(crate) fn announced(&mut self, form: Form, object: &ObjectRef) -> Result<Encoded<'_>, EncodeError> {
+    pub(crate) fn announced(
+        &mut self,
+        form: Form,
+        object: &ObjectRef,
+    ) -> Result<Encoded<'_>, EncodeError> {
         let host = self.host.as_deref().unwrap_or(HOST);
         let (bucket, key) = (object.bucket.as_str(), object.key.as_str());
         let mut message = self.encoder.begin(host);
@@ -72,7 +77,10 @@ impl Shaper {
         self.text.clear();
         // Writing to a String cannot fail.
         let _ = fmt::Write::write_fmt(&mut self.text, format_args!("{form}"));
-        message.text(&NOTICE_FORM, self.text.as_bytes()).text(&S3_BUCKET, bucket).text(&S3_KEY, key);
+        message
+            .text(&NOTICE_FORM, self.text.as_bytes())
+            .text(&S3_BUCKET, bucket)
+            .text(&S3_KEY, key);
         if let Some(size) = object.size {
             message.unsigned(&S3_SIZE, size);
         }
