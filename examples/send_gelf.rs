@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run -p forebay-examples --example send_gelf -- graylog.example:12201 "first line" "second line"
 //! ```
+#![expect(clippy::print_stdout, reason = "this is what the program is for")]
 
 use std::error::Error;
 use std::process::ExitCode;

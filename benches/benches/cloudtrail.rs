@@ -14,6 +14,7 @@ use forebay_cloudtrail::{FileDecoder, Flattener, Limits, RecordSplitter, Value, 
 
 const RECORDS: usize = 500;
 
+#[expect(clippy::print_stdout, reason = "a bench tells its input")]
 fn cloudtrail(criterion: &mut Criterion) {
     let text = file(RECORDS);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

@@ -30,6 +30,7 @@ fn decode(folder: &Path, name: &str, flow_format: &str) -> Decoded {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn samples() -> Option<PathBuf> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/samples"));
     if !folder.is_dir() {

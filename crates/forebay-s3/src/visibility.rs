@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_notice_is_extended_when_a_third_is_left() {
-        let start = Instant::now();
+        let start = crate::message::now();
         let mut visibility = Visibility::new(start, seconds(300));
         assert_eq!(visibility.due(start), Due::Wait(start + seconds(200)));
         assert_eq!(visibility.due(start + seconds(200)), Due::Extend);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn without_an_extension_the_notice_is_given_up_before_its_deadline() {
-        let start = Instant::now();
+        let start = crate::message::now();
         let visibility = Visibility::new(start, seconds(300));
         assert_eq!(visibility.due(start + seconds(289)), Due::Extend);
         assert_eq!(visibility.due(start + seconds(290)), Due::GiveUp);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn no_notice_is_held_for_twelve_hours() {
-        let start = Instant::now();
+        let start = crate::message::now();
         let mut visibility = Visibility::new(start, seconds(300));
         let late = start + seconds(11 * 3_600 + 45 * 60);
         visibility.extended(late);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_failed_extension_is_tried_again_before_the_deadline() {
-        let start = Instant::now();
+        let start = crate::message::now();
         let visibility = Visibility::new(start, seconds(300));
         let now = start + seconds(200);
         assert_eq!(visibility.retry_at(now), now + seconds(15));

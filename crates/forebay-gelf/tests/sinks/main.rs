@@ -1,9 +1,12 @@
 //! Every transport against receivers that behave, and receivers that do not.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failure ends the test, also in its support code"
-)]
 #![cfg(all(feature = "http", feature = "testing"))]
+#![cfg_attr(
+    all(feature = "http", feature = "testing"),
+    expect(
+        clippy::unwrap_used,
+        reason = "a failure ends the test, also in its support code"
+    )
+)]
 
 mod http;
 mod support;

@@ -51,7 +51,7 @@ impl Reader {
             };
             let before = content.records.len();
             self.read_one(raw, &number, filter, &mut content);
-            content.passed = (content.records.len() == before).then(|| number);
+            content.passed = (content.records.len() == before).then_some(number);
             content.last = Some(number);
         }
         content

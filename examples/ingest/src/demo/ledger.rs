@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_loss_a_repeat_and_a_change_are_told_apart() {
         let ledger = ledger();
-        let now = Instant::now();
+        let now = tokio::time::Instant::now().into_std();
         ledger.receive(Some(("app", "1".into())), &message("text 1"), now);
         ledger.receive(Some(("app", "1".into())), &message("text one"), now);
         ledger.receive(Some(("app", "9".into())), &message("text 9"), now);
@@ -292,12 +292,12 @@ mod tests {
         ledger.receive(
             Some(("app", "1".into())),
             &message("text 1"),
-            Instant::now(),
+            tokio::time::Instant::now().into_std(),
         );
         ledger.receive(
             Some(("app", "2".into())),
             &message("text 2"),
-            Instant::now(),
+            tokio::time::Instant::now().into_std(),
         );
         assert!(ledger.complete(Duration::ZERO).await);
         assert!(ledger.receipt().is_clean());
