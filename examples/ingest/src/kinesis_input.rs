@@ -19,9 +19,9 @@ use forebay_kinesis::{
 use crate::{
     aws::Account,
     clock,
-    collect::Collector,
+    collect::{Bad, Collect, Collector},
     config::{Kinesis, Start},
-    dead_letter::DeadLetters,
+    dead_letter::{Class, DeadLetters},
     delivery::{Delivery, Origin},
     log_reader::{LogReader, RecordOrigin},
     observe::InputObserver,
@@ -174,12 +174,21 @@ impl Logs {
                 sequence_number: record.sequence_number.as_str(),
                 sub_sequence: record.sub_sequence,
             };
-            reader.read(
-                &record.data,
-                Some(&from),
-                &self.entities.load(),
-                &mut collector,
-            );
+            match &record.damage {
+                None => reader.read(
+                    &record.data,
+                    Some(&from),
+                    &self.entities.load(),
+                    &mut collector,
+                ),
+                // Part of an aggregate that could not be read: its bytes are kept, its neighbours are delivered.
+                Some(damage) => collector.bad(Bad {
+                    class: Class::Payload,
+                    position: &"",
+                    reason: damage,
+                    payload: &record.data,
+                }),
+            }
             let last = index + 1 == batch.records().len();
             if !last && !collector.outgoing.is_full() && !collector.has_letters() {
                 continue;
