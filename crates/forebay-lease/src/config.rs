@@ -31,7 +31,8 @@ pub struct Config {
     pub cleanup_after: Duration,
     /// How often the leader looks for holes. 2 min, first after half of it. At least 1 s.
     pub audit_interval: Duration,
-    /// How often a hole is seen in a row before leases are created for it. 3; at least 1.
+    /// How often a hole is seen in a row before leases are created for it. 3; at least 1. A worker that is
+    /// not the leader waits twice as long.
     pub audit_confidence: u32,
     /// Whether the mode of a KCL 3.x fleet is read before anything is taken, and each minute. Yes. Without it, never
     /// run beside KCL 3.x.

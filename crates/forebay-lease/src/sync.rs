@@ -132,7 +132,7 @@ impl Coordinator {
         }
     }
 
-    /// The duty of the shard-sync leader: are all hash keys covered?
+    /// The duty of the shard-sync leader: are all hash keys covered? Looking costs nothing, so everybody looks.
     pub(crate) fn audit(&mut self, now: Instant) {
         if now < self.sync.audit_at {
             return;
@@ -148,8 +148,7 @@ impl Coordinator {
             self.sync.leads = Some(leads);
             self.report(Decision::Leader { me: leads });
         }
-        if !leads
-            || !self.knows_table()
+        if !self.knows_table()
             || self.seen.is_empty()
             || self.sync.is_busy()
             || self.forbidden().is_some()
@@ -182,7 +181,12 @@ impl Coordinator {
         };
         self.sync.hole = Some((at, count));
         self.report(Decision::Hole { at, seen: count });
-        if count >= self.config.audit_confidence {
+        // The others wait twice as long: the leader may be a worker that does not do its duty.
+        let enough = self
+            .config
+            .audit_confidence
+            .saturating_mul(if leads { 1 } else { 2 });
+        if count >= enough {
             self.sync.hole = None;
             self.sync.is_listing = true;
             self.report(Decision::Syncing);

@@ -20,7 +20,6 @@ pub(crate) struct Taking {
     row: Lease,
     /// The write, once sent.
     update: Option<Update>,
-    sent: Option<Instant>,
 }
 
 impl Coordinator {
@@ -134,7 +133,6 @@ impl Coordinator {
                 why,
                 row: seen.row.clone(),
                 update: None,
-                sent: None,
             },
         );
         if why == TakeReason::Free {
@@ -209,12 +207,11 @@ impl Coordinator {
     }
 
     pub(crate) fn took(&mut self, key: LeaseKey, sent: Instant, outcome: Outcome, now: Instant) {
-        let Some(taking) = self.taking.get_mut(&key) else {
+        if !self.taking.contains_key(&key) {
             return;
-        };
-        taking.sent = Some(sent);
+        }
         match outcome {
-            Outcome::Applied => self.take_landed(&key, None, now),
+            Outcome::Applied => self.take_landed(&key, sent, now),
             Outcome::Refused(Some(row)) => self.settle_take(key, Some(*row), now),
             Outcome::Refused(None) | Outcome::Failed(Failure::Unknown) => {
                 self.call(
@@ -236,16 +233,22 @@ impl Coordinator {
 
     /// Decides from the row whether a take landed.
     fn settle_take(&mut self, key: LeaseKey, row: Option<Lease>, now: Instant) {
-        let Some(taking) = self.taking.get(&key) else {
+        if !self.taking.contains_key(&key) {
             return;
-        };
+        }
         let Some(row) = row else {
             self.taking.remove(&key);
             self.seen.remove(&key);
             return;
         };
-        if row.owner.as_ref() == Some(&self.me) && row.counter == taking.row.counter.next() {
-            self.take_landed(&key, Some(row), now);
+        if row.owner.as_ref() == Some(&self.me) {
+            // Ours, but by which write? An older one of ours may have landed late, before this one was sent, and peers
+            // count from then. So the take is written once more from this row, and only its own answer is believed.
+            self.note(row.clone(), now);
+            if let Some(taking) = self.taking.get_mut(&key) {
+                taking.row = row;
+            }
+            self.send_take(&key);
         } else {
             self.taking.remove(&key);
             self.note(row, now);
@@ -254,20 +257,18 @@ impl Coordinator {
         }
     }
 
-    fn take_landed(&mut self, key: &LeaseKey, row: Option<Lease>, now: Instant) {
-        let Some(taking) = self.taking.remove(key) else {
+    fn take_landed(&mut self, key: &LeaseKey, sent: Instant, now: Instant) {
+        let Some(Taking {
+            why,
+            mut row,
+            update: Some(update),
+        }) = self.taking.remove(key)
+        else {
             return;
         };
-        let (Some(update), Some(sent)) = (taking.update, taking.sent) else {
-            return;
-        };
-        let from = taking.row.owner.clone();
-        let row = row.unwrap_or_else(|| {
-            let mut row = taking.row;
-            update.apply(&mut row);
-            row
-        });
+        let from = row.owner.clone();
+        update.apply(&mut row);
         self.note(row.clone(), now);
-        self.hold(row, sent, (from, taking.why), now);
+        self.hold(row, sent, (from, why), now);
     }
 }

@@ -350,14 +350,16 @@ fn a_throttled_renewal_is_repeated_until_the_hold_time_ends() {
 }
 
 #[test]
-fn a_take_without_an_answer_is_adopted_when_it_landed() {
+fn a_take_without_an_answer_is_confirmed_by_a_write_whose_time_is_known() {
     let mut bed = Bed::new(vec![lease(1)], StartPosition::TrimHorizon);
     bed.holds_updates = true;
     bed.pump();
     let (id, update) = bed.updates.remove(0);
     bed.apply(&update);
+    bed.holds_updates = false;
     bed.answer(id, Outcome::Failed(Failure::Unknown));
     bed.pump();
+    assert_eq!(bed.row().counter, LeaseCounter(2));
     assert_eq!((bed.holds(), bed.grants.len()), (1, 1));
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Invariants {
     pub(crate) changed_at: Millis,
     /// When a lease was last stolen: its victim learns of it with its next write, as in the KCL.
     pub(crate) stolen: BTreeMap<LeaseKey, Millis>,
+    /// When a take landed that its worker had given up.
+    pub(crate) late_takes: BTreeMap<LeaseKey, Millis>,
     pub(crate) accepted: u64,
     pub(crate) repeats: u64,
 }
