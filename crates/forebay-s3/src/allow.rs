@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 /// Buckets that notices may name.
 ///
-/// An empty list allows any bucket that belongs to `owner` (the caller's own account): every GetObject carries
-/// that account as expected bucket owner, so a forged notice that names somebody else's bucket is refused by S3
-/// itself. A list that is not empty refuses every other bucket without a request.
+/// An empty list allows log files of CloudTrail's own key form in any bucket that belongs to `owner` (the caller's own
+/// account): every GetObject carries that account as expected bucket owner, so a forged notice that names somebody
+/// else's bucket is refused by S3 itself. A list that is not empty refuses every other bucket without a request.
+/// Neither an owner nor a list is refused by [`Config::validate`](crate::Config::validate): a notice could then make
+/// us read anything.
 #[derive(Clone, Debug, Default)]
 pub struct AllowList {
     /// Account expected to own buckets that have no owner of their own here. `None` sends no expectation, which is
@@ -37,13 +39,24 @@ pub(crate) enum Verdict<'a> {
 }
 
 impl AllowList {
-    /// Judges one object.
-    pub(crate) fn judge(&self, bucket: &str, key: &str) -> Verdict<'_> {
+    /// Whether anything limits what is read.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.owner.is_some() || !self.buckets.is_empty()
+    }
+
+    /// Judges one object; `of_cloudtrail` tells whether its key has the form of CloudTrail's own log files.
+    pub(crate) fn judge(&self, bucket: &str, key: &str, of_cloudtrail: bool) -> Verdict<'_> {
         if key.split('/').any(|part| part == "..") {
             return Verdict::Refused("the key climbs with `..`");
         }
         if self.buckets.is_empty() {
-            return Verdict::Allowed(self.owner.as_deref());
+            return if of_cloudtrail {
+                Verdict::Allowed(self.owner.as_deref())
+            } else {
+                Verdict::Refused(
+                    "the key has not the form of a CloudTrail log file, and no list of buckets allows it",
+                )
+            };
         }
         let mut named = false;
         for allowed in self.buckets.iter().filter(|allowed| allowed.name == bucket) {
@@ -89,27 +102,40 @@ mod tests {
             buckets: Vec::new(),
         };
         assert_eq!(
-            list.judge("anything", "k"),
+            list.judge("anything", "k", true),
             Verdict::Allowed(Some("111122223333"))
         );
     }
 
     #[test]
+    fn without_a_list_only_log_files_of_cloudtrail_are_read() {
+        let list = AllowList {
+            owner: Some("111122223333".into()),
+            buckets: Vec::new(),
+        };
+        assert!(matches!(
+            list.judge("anything", "secrets.json", false),
+            Verdict::Refused(_)
+        ));
+        assert!(!AllowList::default().is_limited());
+    }
+
+    #[test]
     fn a_list_refuses_what_it_does_not_name() {
         assert_eq!(
-            list().judge("trail", "AWSLogs/x"),
+            list().judge("trail", "AWSLogs/x", true),
             Verdict::Allowed(Some("111122223333"))
         );
         assert_eq!(
-            list().judge("audit", "x"),
+            list().judge("audit", "x", true),
             Verdict::Allowed(Some("444455556666"))
         );
         assert_eq!(
-            list().judge("trail", "other/x"),
+            list().judge("trail", "other/x", true),
             Verdict::Refused("the key is outside the allowed prefix")
         );
         assert_eq!(
-            list().judge("elsewhere", "AWSLogs/x"),
+            list().judge("elsewhere", "AWSLogs/x", true),
             Verdict::Refused("the bucket is not on the allow-list")
         );
     }
@@ -117,11 +143,11 @@ mod tests {
     #[test]
     fn a_climbing_key_is_refused() {
         assert_eq!(
-            list().judge("audit", "AWSLogs/../x"),
+            list().judge("audit", "AWSLogs/../x", true),
             Verdict::Refused("the key climbs with `..`")
         );
         assert_eq!(
-            list().judge("audit", "a..b/x"),
+            list().judge("audit", "a..b/x", true),
             Verdict::Allowed(Some("444455556666"))
         );
     }

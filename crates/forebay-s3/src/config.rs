@@ -26,9 +26,9 @@ pub struct Config {
     /// Receives of a notice whose object does not exist before it goes to the dead letter. 3 unless set.
     pub missing_receives: u32,
     /// Pause of receiving after a failure that no notice has caused (denied, throttled, unreachable). Doubles from
-    /// a tenth of this value up to it. 60 s unless set.
+    /// a sixty-fourth of this value up to it. 60 s unless set.
     pub pause: Duration,
-    /// What notices may make us read.
+    /// What notices may make us read. Must be given.
     pub allow: AllowList,
 }
 
@@ -68,6 +68,12 @@ impl Config {
         if self.wait > Duration::from_secs(20) {
             return Err(ConfigError::new("wait", "0 to 20 s"));
         }
+        if !self.allow.is_limited() {
+            return Err(ConfigError::new(
+                "allow",
+                "given: an owner, or a list of buckets",
+            ));
+        }
         if self.object_attempts == 0 || self.missing_receives == 0 {
             return Err(ConfigError::new(
                 "object_attempts and missing_receives",
@@ -83,8 +89,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid() {
-        assert!(Config::default().validate().is_ok());
+    fn the_defaults_need_only_to_be_told_whose_buckets_may_be_read() {
+        assert_eq!(
+            Config::default().validate().unwrap_err().to_string(),
+            "`allow` must be given: an owner, or a list of buckets"
+        );
+        let allow = AllowList {
+            owner: Some("111122223333".into()),
+            buckets: Vec::new(),
+        };
+        let config = Config {
+            allow,
+            ..Config::default()
+        };
+        assert!(config.validate().is_ok());
     }
 
     #[test]

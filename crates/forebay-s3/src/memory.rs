@@ -21,7 +21,7 @@ struct State {
 }
 
 /// How much of an object is settled.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Extent {
     /// This many records from the start.
     Prefix(u64),
@@ -46,6 +46,11 @@ impl Settled {
             return;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two attempts may overlap after a visibility timeout: what one of them settled stays settled.
+        if let Some(known) = state.objects.get_mut(object) {
+            *known = (*known).max(extent);
+            return;
+        }
         if state.objects.insert(object.clone(), extent).is_none() {
             state.order.push_back(object.clone());
             if state.order.len() > CAPACITY
@@ -90,6 +95,18 @@ mod tests {
         };
         settled.remember(&tagged, Extent::Complete);
         assert_eq!(settled.extent(&tagged), Extent::Complete);
+    }
+
+    #[test]
+    fn what_was_settled_once_stays_settled() {
+        let settled = Settled::default();
+        let object = ObjectId::new("b", "AWSLogs/1/CloudTrail/x.json.gz");
+        settled.remember(&object, Extent::Prefix(9));
+        settled.remember(&object, Extent::Prefix(4));
+        assert_eq!(settled.extent(&object), Extent::Prefix(9));
+        settled.remember(&object, Extent::Complete);
+        settled.remember(&object, Extent::Prefix(9));
+        assert_eq!(settled.extent(&object), Extent::Complete);
     }
 
     #[test]

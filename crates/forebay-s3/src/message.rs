@@ -56,9 +56,9 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
                         let asked = now();
                         tokio::select! {
                             outcome = &mut work => return outcome,
-                            extended = self.queue.hide(&message.handle, length) => match extended {
+                            extended = self.queue.hide(&message.handle, visibility.extension(asked)) => match extended {
                                 Ok(()) => {
-                                    visibility.extended(asked);
+                                    visibility.extended(asked, visibility.extension(asked));
                                     self.parts.observer.visibility_extended();
                                 }
                                 Err(error) => {
@@ -105,7 +105,11 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
         let mut left = None;
         for announced in &notice.objects {
             let object = ObjectId::from(announced);
-            let outcome = match self.parts.config.allow.judge(&object.bucket, &object.key) {
+            let outcome = match self.parts.config.allow.judge(
+                &object.bucket,
+                &object.key,
+                announced.key.cloudtrail_form().is_some(),
+            ) {
                 Verdict::Allowed(owner) => self.object(&object, owner, message.receives).await,
                 Verdict::Refused(why) => {
                     let reason = format!("{object}: {why}");

@@ -8,7 +8,7 @@ use forebay_cloudtrail::{FileDecoder, FileKind, Limits};
 use crate::{
     batch::{Batch, Progress, Records},
     error::{Error, ErrorKind},
-    memory::Extent,
+    memory::{Extent, Settled},
     message::Work,
     observer::Observer,
     processor::{Processor, Rejected},
@@ -36,6 +36,12 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
         known: u64,
     ) -> Result<u64, Error> {
         let progress = Arc::new(Progress::resumed(known));
+        // Also when this attempt is given up in the middle, the next one goes on behind what is settled.
+        let _remembered = Remembered {
+            settled: &self.parts.settled,
+            object,
+            progress: &progress,
+        };
         let mut reading = Reading {
             work: self,
             object: Arc::new(object.clone()),
@@ -44,16 +50,27 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
             known,
         };
         let read = reading.run(body).await;
-        // Also what was read before a fault is waited for: it is delivered, and the next attempt goes on behind it.
+        // What was read before a fault is waited for as well: it is delivered.
         let accepted = progress.settled().await;
-        self.parts
-            .settled
-            .remember(object, Extent::Prefix(progress.settled_prefix()));
         let records = read?;
         if !accepted {
             return Err(Error::new(ErrorKind::Abandoned, object.to_string()));
         }
         Ok(records)
+    }
+}
+
+/// Keeps how far an attempt got, however it ends.
+struct Remembered<'a> {
+    settled: &'a Settled,
+    object: &'a ObjectId,
+    progress: &'a Progress,
+}
+
+impl Drop for Remembered<'_> {
+    fn drop(&mut self) {
+        self.settled
+            .remember(self.object, Extent::Prefix(self.progress.settled_prefix()));
     }
 }
 

@@ -122,8 +122,8 @@ impl Queue {
             .collect())
     }
 
-    /// Deletes messages, at most ten; the result holds the entries that could not be deleted.
-    pub(crate) async fn delete(&self, handles: &[String]) -> Result<Vec<usize>, Error> {
+    /// Deletes messages, at most ten; tells which entries are worth another try and how many never are.
+    pub(crate) async fn delete(&self, handles: &[String]) -> Result<Undeleted, Error> {
         let mut request = self.client.delete_message_batch().queue_url(&self.url);
         for (index, handle) in handles.iter().enumerate() {
             let entry = DeleteMessageBatchRequestEntry::builder()
@@ -141,8 +141,15 @@ impl Queue {
             .await
             .map_err(|error| Error::from_sdk(error, "sqs:DeleteMessage", &self.resource()))?;
         // A handle that the service no longer knows is not worth another try: the message is somebody else's now.
-        let failed = answer.failed.iter().filter(|entry| !entry.sender_fault);
-        Ok(failed.filter_map(|entry| entry.id.parse().ok()).collect())
+        let (gone, failed): (Vec<_>, Vec<_>) =
+            answer.failed.iter().partition(|entry| entry.sender_fault);
+        Ok(Undeleted {
+            again: failed
+                .iter()
+                .filter_map(|entry| entry.id.parse().ok())
+                .collect(),
+            gone: gone.len(),
+        })
     }
 
     /// Hides a received message for `visibility` from now on; zero hands it back at once.
@@ -165,6 +172,15 @@ impl Queue {
     fn resource(&self) -> String {
         format!("queue `{}`", self.name)
     }
+}
+
+/// Entries of a delete call that were not deleted.
+#[derive(Debug)]
+pub(crate) struct Undeleted {
+    /// Which to try again.
+    pub(crate) again: Vec<usize>,
+    /// How many are not ours any more.
+    pub(crate) gone: usize,
 }
 
 /// One message, as received.

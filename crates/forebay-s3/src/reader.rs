@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::sleep_until,
 };
 
@@ -122,24 +122,29 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Summary {
         let Self { queue, parts } = self;
         let mut state = Loop {
-            deletes: Vec::new(),
+            settled: Vec::new(),
             work: JoinSet::new(),
+            calls: JoinSet::new(),
             summary: Summary::default(),
-            pause: Pause::new(parts.config.pause),
+            receiving: Pause::new(parts.config.pause),
+            working: Pause::new(parts.config.pause),
         };
         let (stop, stopping) = watch::channel(false);
         let mut shutdown = std::pin::pin!(shutdown);
         let mut poll: Option<Poll> = None;
         loop {
             let stopped = *stopping.borrow();
-            let free = parts.config.concurrency.get()
-                - state.work.len().min(parts.config.concurrency.get());
-            let paused = state.pause.until(now());
+            state.delete_settled(&queue, &parts);
+            let free = parts
+                .config
+                .concurrency
+                .get()
+                .saturating_sub(state.work.len());
+            let paused = state.paused_until(now());
             if poll.is_none() && !stopped && free > 0 && paused.is_none() {
                 poll = Some(receive(&queue, free, &parts.config));
             }
-            if stopped && poll.is_none() && state.work.is_empty() {
-                state.delete(&queue, &parts.observer).await;
+            if stopped && poll.is_none() && state.work.is_empty() && state.calls.is_empty() {
                 return state.summary;
             }
             tokio::select! {
@@ -149,11 +154,10 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
                 }
                 answer = ready(&mut poll), if poll.is_some() => {
                     poll = None;
-                    state.received(answer, &queue, &parts, &stopping).await;
+                    state.received(answer, &queue, &parts, &stopping);
                 }
-                Some(done) = state.work.join_next() => {
-                    state.finished(done, &queue, &parts.observer).await;
-                }
+                Some(done) = state.work.join_next() => state.finished(done, &queue, &parts),
+                Some(done) = state.calls.join_next() => state.called(done),
                 () = sleep_until(paused.unwrap_or_else(now).into()), if paused.is_some() && !stopped => {}
             }
         }
@@ -178,16 +182,32 @@ async fn ready(poll: &mut Option<Poll>) -> (Instant, Result<Vec<Received>, Error
     }
 }
 
+/// What the loop knows. Nothing here waits: calls to the queue run beside the work, so that neither polling nor the
+/// stop signal waits for them.
 struct Loop {
     /// Handles of settled messages, deleted together.
-    deletes: Vec<String>,
+    settled: Vec<String>,
     work: JoinSet<(Outcome, String)>,
+    /// Deletes and hand-backs under way.
+    calls: JoinSet<Called>,
     summary: Summary,
-    pause: Pause,
+    /// Back-off after failed receives.
+    receiving: Pause,
+    /// Back-off after messages that could not be worked on for want of a right or a service.
+    working: Pause,
+}
+
+/// What a call beside the work did.
+#[derive(Clone, Copy, Debug)]
+enum Called {
+    /// This many messages were deleted; with `denied` the right is missing.
+    Deleted { count: u64, denied: bool },
+    /// A message was handed back, or will come back by itself.
+    Returned,
 }
 
 impl Loop {
-    async fn received<S: ObjectSource, P: Processor, O: Observer>(
+    fn received<S: ObjectSource, P: Processor, O: Observer>(
         &mut self,
         (sent, answer): (Instant, Result<Vec<Received>, Error>),
         queue: &Queue,
@@ -199,11 +219,11 @@ impl Loop {
             Err(error) => {
                 tracing::warn!(queue = queue.name(), %error, "receive failed");
                 parts.observer.failed(&error.kind(), &error.to_string());
-                self.pause.failed(now());
+                self.receiving.failed(now());
                 return;
             }
         };
-        self.pause.succeeded();
+        self.receiving.succeeded();
         if messages.is_empty() {
             return;
         }
@@ -211,13 +231,7 @@ impl Loop {
         parts.observer.received(messages.len());
         for message in messages {
             if *stopping.borrow() {
-                self.give_back(
-                    &ErrorKind::Stopping,
-                    &message.handle,
-                    queue,
-                    &parts.observer,
-                )
-                .await;
+                self.give_back(ErrorKind::Stopping, message.handle, queue, &parts.observer);
                 continue;
             }
             let work = Work {
@@ -231,105 +245,130 @@ impl Loop {
         }
     }
 
-    async fn finished<O: Observer>(
+    fn finished<S: ObjectSource, P: Processor, O: Observer>(
         &mut self,
-        done: Result<(Outcome, String), tokio::task::JoinError>,
+        done: Result<(Outcome, String), JoinError>,
         queue: &Queue,
-        observer: &O,
+        parts: &Parts<S, P, O>,
     ) {
-        match done {
-            Ok((Outcome::Settled, handle)) => {
-                self.deletes.push(handle);
-                // Others that end in the same instant share the call.
-                while self.deletes.len() < 10 {
-                    match self.work.try_join_next() {
-                        Some(Ok((Outcome::Settled, handle))) => self.deletes.push(handle),
-                        Some(Ok((Outcome::Left(kind), handle))) => {
-                            self.left(kind, &handle, queue, observer).await
-                        }
-                        Some(Err(error)) => propagate(error),
-                        None => break,
-                    }
+        let mut next = Some(done);
+        // Others that ended in the same instant share the delete call.
+        while let Some(done) = next {
+            match done {
+                Ok((Outcome::Settled, handle)) => {
+                    self.working.succeeded();
+                    self.settled.push(handle);
                 }
-                self.delete(queue, observer).await;
+                Ok((Outcome::Left(kind), handle)) => {
+                    if kind.is_environment() {
+                        self.working.failed(now());
+                    }
+                    self.give_back(kind, handle, queue, &parts.observer);
+                }
+                Err(error) => propagate(error),
             }
-            Ok((Outcome::Left(kind), handle)) => self.left(kind, &handle, queue, observer).await,
-            Err(error) => propagate(error),
+            next = self.work.try_join_next();
         }
     }
 
-    async fn left<O: Observer>(
+    fn delete_settled<S: ObjectSource, P: Processor, O: Observer>(
+        &mut self,
+        queue: &Queue,
+        parts: &Arc<Parts<S, P, O>>,
+    ) {
+        for batch in self.settled.chunks(10) {
+            self.calls
+                .spawn(delete(queue.clone(), Arc::clone(parts), batch.to_vec()));
+        }
+        self.settled.clear();
+    }
+
+    fn give_back<O: Observer>(
         &mut self,
         kind: ErrorKind,
-        handle: &str,
-        queue: &Queue,
-        observer: &O,
-    ) {
-        if kind.is_environment() {
-            self.pause.failed(now());
-        }
-        self.give_back(&kind, handle, queue, observer).await;
-    }
-
-    /// Deletes what is settled. An entry that fails is kept for the next call; if it never succeeds, the message
-    /// comes back and is recognised as settled.
-    async fn delete<O: Observer>(&mut self, queue: &Queue, observer: &O) {
-        for attempt in 0..DELETE_ATTEMPTS {
-            if self.deletes.is_empty() {
-                return;
-            }
-            let batch: Vec<String> = self.deletes.drain(..self.deletes.len().min(10)).collect();
-            match queue.delete(&batch).await {
-                Ok(failed) => {
-                    let deleted = batch.len() - failed.len();
-                    self.summary.deleted += deleted as u64;
-                    observer.deleted(deleted);
-                    self.deletes.extend(
-                        failed
-                            .into_iter()
-                            .filter_map(|index| batch.get(index).cloned()),
-                    );
-                }
-                Err(error) => {
-                    observer.failed(&error.kind(), &error.to_string());
-                    if error.kind() == ErrorKind::Denied {
-                        tracing::error!(queue = queue.name(), %error, "settled notices cannot be deleted");
-                        self.pause.failed(now());
-                        return;
-                    }
-                    self.deletes.extend(batch);
-                }
-            }
-            if !self.deletes.is_empty() {
-                tokio::time::sleep(DELETE_PAUSE * (1 << attempt)).await;
-            }
-        }
-        self.deletes.clear();
-    }
-
-    async fn give_back<O: Observer>(
-        &mut self,
-        kind: &ErrorKind,
-        handle: &str,
+        handle: String,
         queue: &Queue,
         observer: &O,
     ) {
         self.summary.returned += 1;
-        observer.returned(kind);
-        // Without the right, or if the call fails, the message comes back by itself a little later.
-        let hidden = if *kind == ErrorKind::Stopping {
-            Duration::ZERO
-        } else {
-            RETURN_DELAY
+        observer.returned(&kind);
+        // A message that cannot be worked on is not offered again before receiving goes on: each receive counts
+        // towards the queue's own redrive.
+        let hidden = match kind {
+            ErrorKind::Stopping => Duration::ZERO,
+            _ => RETURN_DELAY.max(self.working.current),
         };
-        if let Err(error) = queue.hide(handle, hidden).await {
-            tracing::debug!(queue = queue.name(), %error, "message not handed back at once");
+        let queue = queue.clone();
+        self.calls.spawn(async move {
+            // Without the right, or if the call fails, the message comes back by itself a little later.
+            if let Err(error) = queue.hide(&handle, hidden).await {
+                tracing::debug!(queue = queue.name(), %error, "message not handed back at once");
+            }
+            Called::Returned
+        });
+    }
+
+    fn called(&mut self, done: Result<Called, JoinError>) {
+        match done {
+            Ok(Called::Deleted { count, denied }) => {
+                self.summary.deleted += count;
+                if denied {
+                    self.working.failed(now());
+                }
+            }
+            Ok(Called::Returned) => {}
+            Err(error) => propagate(error),
         }
+    }
+
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        self.receiving.until(now).max(self.working.until(now))
+    }
+}
+
+/// Deletes settled messages. What cannot be deleted comes back, and is recognised as settled.
+async fn delete<S: ObjectSource, P: Processor, O: Observer>(
+    queue: Queue,
+    parts: Arc<Parts<S, P, O>>,
+    mut handles: Vec<String>,
+) -> Called {
+    let mut count = 0;
+    for attempt in 0..DELETE_ATTEMPTS {
+        match queue.delete(&handles).await {
+            Ok(undeleted) => {
+                let deleted = handles.len() - undeleted.again.len() - undeleted.gone;
+                parts.observer.deleted(deleted);
+                count += deleted as u64;
+                handles = undeleted
+                    .again
+                    .into_iter()
+                    .filter_map(|index| handles.get(index).cloned())
+                    .collect();
+            }
+            Err(error) => {
+                parts.observer.failed(&error.kind(), &error.to_string());
+                if error.kind() == ErrorKind::Denied {
+                    tracing::error!(queue = queue.name(), %error, "settled notices cannot be deleted and come again");
+                    return Called::Deleted {
+                        count,
+                        denied: true,
+                    };
+                }
+            }
+        }
+        if handles.is_empty() {
+            break;
+        }
+        tokio::time::sleep(DELETE_PAUSE * (1 << attempt)).await;
+    }
+    Called::Deleted {
+        count,
+        denied: false,
     }
 }
 
 /// A panic in a message's work is a defect: it must not look like a message that failed.
-fn propagate(error: tokio::task::JoinError) {
+fn propagate(error: JoinError) {
     if error.is_panic() {
         std::panic::resume_unwind(error.into_panic());
     }
@@ -352,6 +391,10 @@ impl Pause {
     }
 
     fn failed(&mut self, now: Instant) {
+        if self.until(now).is_some() {
+            // Several messages that fail of one cause are one failure.
+            return;
+        }
         let first = (self.longest / 64).max(Duration::from_millis(200));
         self.current = if self.current.is_zero() {
             first

@@ -38,7 +38,7 @@ impl Visibility {
 
     /// What is due at `now`.
     pub(crate) fn due(&self, now: Instant) -> Due {
-        if now + MARGIN >= self.until || now >= self.first + LONGEST {
+        if now + MARGIN.min(self.length / 6) >= self.until || now >= self.first + LONGEST {
             return Due::GiveUp;
         }
         let extend_at = self
@@ -52,9 +52,15 @@ impl Visibility {
         }
     }
 
-    /// The service granted another visibility timeout; the request left at `sent`.
-    pub(crate) fn extended(&mut self, sent: Instant) {
-        self.until = sent + self.length;
+    /// The timeout to ask for at `now`: SQS refuses one that would end later than 12 hours after the first receive.
+    pub(crate) fn extension(&self, now: Instant) -> Duration {
+        let left = (self.first + SERVICE_LIMIT).saturating_duration_since(now);
+        self.length.min(left)
+    }
+
+    /// The service granted another visibility timeout of this length; the request left at `sent`.
+    pub(crate) fn extended(&mut self, sent: Instant, length: Duration) {
+        self.until = sent + length;
     }
 
     /// Extending failed: the next try comes soon, but not in a hot loop.
@@ -65,6 +71,9 @@ impl Visibility {
 
 /// Work that ends later than this before the deadline might meet the second delivery.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// Twelve hours, less what a request may take.
+const SERVICE_LIMIT: Duration = Duration::from_secs(12 * 3_600 - 10);
 
 /// SQS allows 12 hours from the first receive; stop a little earlier and hand back.
 const LONGEST: Duration = Duration::from_secs(11 * 3_600 + 45 * 60);
@@ -83,10 +92,28 @@ mod tests {
         let mut visibility = Visibility::new(start, seconds(300));
         assert_eq!(visibility.due(start), Due::Wait(start + seconds(200)));
         assert_eq!(visibility.due(start + seconds(200)), Due::Extend);
-        visibility.extended(start + seconds(200));
+        visibility.extended(start + seconds(200), seconds(300));
         assert_eq!(
             visibility.due(start + seconds(201)),
             Due::Wait(start + seconds(400))
+        );
+    }
+
+    #[test]
+    fn a_short_visibility_is_extended_before_it_is_given_up() {
+        let start = crate::message::now();
+        let visibility = Visibility::new(start, seconds(30));
+        assert_eq!(visibility.due(start + seconds(20)), Due::Extend);
+        assert_eq!(visibility.due(start + seconds(25)), Due::GiveUp);
+    }
+
+    #[test]
+    fn an_extension_never_passes_the_limit_of_the_service() {
+        let start = crate::message::now();
+        let visibility = Visibility::new(start, seconds(12 * 3_600));
+        assert_eq!(
+            visibility.extension(start + seconds(8 * 3_600)),
+            seconds(4 * 3_600 - 10)
         );
     }
 
@@ -103,7 +130,7 @@ mod tests {
         let start = crate::message::now();
         let mut visibility = Visibility::new(start, seconds(300));
         let late = start + seconds(11 * 3_600 + 45 * 60);
-        visibility.extended(late);
+        visibility.extended(late, seconds(300));
         assert_eq!(visibility.due(late), Due::GiveUp);
     }
 

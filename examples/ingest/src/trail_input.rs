@@ -64,7 +64,6 @@ pub(crate) fn run(
     config.visibility = input.visibility;
     config.object_retry = input.object_retry;
     config.allow.buckets = input.buckets.iter().map(allowed).collect();
-    config.validate()?;
     let processor = Trail {
         input: name.into(),
         full_message: input.full_message,

@@ -55,6 +55,10 @@ impl S3Source {
             .send()
             .await
             .map_err(|error| Error::from_sdk(error, "s3:GetObject", &object.to_string()))?;
+        if from > 0 && answer.content_range().is_none() {
+            let context = format!("{object}: the service ignored the range from byte {from}");
+            return Err(Error::new(ErrorKind::Unavailable, context));
+        }
         let remaining = answer
             .content_length()
             .and_then(|length| u64::try_from(length).ok());
@@ -137,6 +141,13 @@ impl ObjectBody for S3Body {
                 }
                 Err(_) => format!("nothing came for {} s", PIECE.as_secs()),
             };
+            if self.download.remaining == Some(0) {
+                // Every byte came, and they are not what S3 has stored: reading the end again would not help.
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!("{}: {broken}", self.object),
+                ));
+            }
             self.resumes += 1;
             if self.resumes > RESUMES {
                 let context = format!("{} at byte {}: {broken}", self.object, self.position);
