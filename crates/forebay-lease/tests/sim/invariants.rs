@@ -20,8 +20,11 @@ pub(crate) struct Invariants {
     pub(crate) changed_at: Millis,
     /// When a lease was last stolen: its victim learns of it with its next write, as in the KCL.
     pub(crate) stolen: BTreeMap<LeaseKey, Millis>,
-    /// When a take landed that its worker had given up.
-    pub(crate) late_takes: BTreeMap<LeaseKey, Millis>,
+    /// When each row was last written.
+    written: BTreeMap<LeaseKey, Millis>,
+    /// When a take landed on a row younger than the failover time: a steal, even if its worker crashed or gave it up
+    /// and regains the lease later. An expired lease is older, so taking one too early is not excused by this.
+    pub(crate) landed_steals: BTreeMap<LeaseKey, Millis>,
     pub(crate) accepted: u64,
     pub(crate) repeats: u64,
 }
@@ -95,6 +98,12 @@ impl Invariants {
             }
             _ => stream.horizon(shard, now),
         };
+        // The position lives in the row alone. Whoever deletes it by hand gives it up, unless its holder is quick enough
+        // to write it again.
+        if lease.checkpoint.is_start() && self.tampered.contains(&shard) {
+            let progress = self.shards.entry(shard).or_default();
+            progress.first = progress.first.max(first);
+        }
         self.shards.entry(shard).or_insert_with(|| Progress {
             first,
             prefix: first,
@@ -117,6 +126,13 @@ impl Invariants {
             return;
         }
         let (old, new) = (&before.lease, &after.lease);
+        let age = self
+            .written
+            .insert(key.clone(), now)
+            .map_or(0, |at| now - at);
+        if new.owner != old.owner && new.owner.is_some() && old.owner.is_some() && age < 9_000 {
+            self.landed_steals.insert(key.clone(), now);
+        }
         if new.checkpoint < old.checkpoint {
             self.violate(now, || {
                 format!(

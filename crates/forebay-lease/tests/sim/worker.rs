@@ -204,15 +204,7 @@ impl World {
 
     /// A request reaches the service.
     pub(crate) fn arrive(&mut self, at: usize, life: u64, id: Option<CallId>, request: Request) {
-        // A take that was given up and lands now takes from whoever holds the lease: a steal nobody reports.
-        let late = match &request {
-            Request::Update(update) if id.is_none() && is_take(update) => Some(update.key.clone()),
-            _ => None,
-        };
         let outcome = self.serve(at, request);
-        if let (Some(key), Outcome::Applied) = (late, &outcome) {
-            self.inv.late_takes.insert(key, self.now);
-        }
         let Some(id) = id else { return };
         let delay = 1 + self.random.below(15);
         let (when, mut outcome) = if self.hits(self.faults.lost_after) {
@@ -337,7 +329,7 @@ impl World {
                     .stolen
                     .get(&key)
                     .is_some_and(|stolen| stolen + 10_000 > self.now);
-            let landed_late = self.inv.late_takes.get(&key);
+            let landed_late = self.inv.landed_steals.get(&key);
             let is_fresh_loot = is_fresh_loot
                 || (why == TakeReason::Regained
                     && landed_late.is_some_and(|at| at + 10_000 > self.now));
