@@ -4,6 +4,7 @@
 //! `--features libdeflate`. `cargo bench -p forebay-benches --bench decode_path -- --ratios` prints only the ratios.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the ratios are the result")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![expect(clippy::unwrap_used, reason = "inputs of a bench are known to be good")]
 
 use std::hint::black_box;
