@@ -229,7 +229,8 @@ pub struct CloudTrail {
     pub sqs_region: Option<String>,
     /// Region of the bucket; absent means the one of `aws`.
     pub s3_region: Option<String>,
-    /// Buckets that notices may name; empty means any bucket owned by the caller's own account.
+    /// Buckets that notices may name; empty means CloudTrail's own log files in any bucket of the account that owns
+    /// the queue.
     #[serde(default)]
     pub buckets: Vec<Bucket>,
     /// Most objects read at once.
@@ -257,7 +258,7 @@ pub struct Bucket {
     /// Keys must begin with this.
     #[serde(default)]
     pub prefix: String,
-    /// Account that owns the bucket; absent means the caller's own.
+    /// Account that owns the bucket; absent means the one that owns the queue.
     pub owner: Option<String>,
 }
 
