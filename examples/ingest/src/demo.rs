@@ -414,13 +414,15 @@ impl fmt::Display for Outcome {
         )?;
         for letter in &self.letters {
             let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
+            // The reason of an object names it once more, and its full path would fill the screen.
+            let origin = text("origin");
+            let reason = text("reason").replace(&format!(" ({origin})"), "");
+            let origin = origin.rsplit('/').next().unwrap_or(origin);
             writeln!(
                 formatter,
-                "  {:<9} {} {}: {}",
+                "  {:<9} {origin} {}: {reason}",
                 text("class"),
-                text("origin"),
-                text("position"),
-                text("reason")
+                text("position")
             )?;
         }
         writeln!(
