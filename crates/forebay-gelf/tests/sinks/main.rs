@@ -8,9 +8,11 @@
     )
 )]
 
+mod bad_servers;
 mod http;
 mod support;
 mod tcp;
 mod tls;
 mod udp;
+mod weak_rsa;
 mod writer;
