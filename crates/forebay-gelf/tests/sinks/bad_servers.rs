@@ -29,7 +29,7 @@ struct BadServer {
 
 enum Server {
     /// Speaks TLS properly.
-    Tls(ServerConfig),
+    Tls(Box<ServerConfig>),
     /// Answers the first bytes with these, then listens.
     Scripted(Vec<u8>),
     /// Closes after the first bytes.
@@ -50,7 +50,7 @@ fn bad_servers() -> Vec<BadServer> {
         reason,
     };
     let signed = |name: &str, change: fn(&mut CertificateParams)| {
-        Server::Tls(ours.leaf(name, change).server_config())
+        Server::Tls(Box::new(ours.leaf(name, change).server_config()))
     };
     let mut self_signed = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
     self_signed
@@ -96,16 +96,20 @@ fn bad_servers() -> Vec<BadServer> {
             signed("elsewhere.test", |_| {}),
             "certificate not valid for name",
         ),
-        case("self-signed", Server::Tls(self_signed), "UnknownIssuer"),
+        case(
+            "self-signed",
+            Server::Tls(Box::new(self_signed)),
+            "UnknownIssuer",
+        ),
         case(
             "unknown authority",
-            Server::Tls(other.leaf(HOST, |_| {}).server_config()),
+            Server::Tls(Box::new(other.leaf(HOST, |_| {}).server_config())),
             // Both are called the same, so only the signature tells them apart.
             "BadSignature",
         ),
         case(
             "missing intermediate",
-            Server::Tls(intermediate.leaf(HOST, |_| {}).server_config()),
+            Server::Tls(Box::new(intermediate.leaf(HOST, |_| {}).server_config())),
             "UnknownIssuer",
         ),
         case(
@@ -125,12 +129,14 @@ fn bad_servers() -> Vec<BadServer> {
         ),
         fixture(
             "RSA with 1,024 bits",
-            Server::Tls(weak_rsa::server_config()),
+            Server::Tls(Box::new(weak_rsa::server_config())),
             "BadSignature",
         ),
         fixture(
             "signed with SHA-1",
-            Server::Tls(fixture_leaf(include_str!("../testdata/tls/sha1.pem"))),
+            Server::Tls(Box::new(fixture_leaf(include_str!(
+                "../testdata/tls/sha1.pem"
+            )))),
             "UnsupportedSignatureAlgorithm",
         ),
         case(
@@ -178,7 +184,7 @@ impl Server {
     /// Starts it; gives the payload of each connection once that is over.
     async fn start(self) -> (SocketAddr, UnboundedReceiver<Vec<u8>>) {
         let answer = match self {
-            Self::Tls(config) => return serve(config).await,
+            Self::Tls(config) => return serve(*config).await,
             Self::Scripted(answer) => Some(answer),
             Self::Closes => None,
         };

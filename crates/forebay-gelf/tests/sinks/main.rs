@@ -10,6 +10,7 @@
 
 mod bad_servers;
 mod http;
+mod http_proxy;
 mod support;
 mod tcp;
 mod tls;

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_rustls::TlsAcceptor;
 
@@ -102,6 +102,25 @@ pub(crate) async fn serve(config: ServerConfig) -> (SocketAddr, UnboundedReceive
         }
     });
     (address, reported)
+}
+
+/// Puts TLS in front of a receiver that knows none.
+pub(crate) async fn tls_front(config: ServerConfig, target: SocketAddr) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(target).await?;
+                let mut client = acceptor.accept(stream).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    address
 }
 
 fn config(address: SocketAddr, roots: &Authority) -> TcpConfig {

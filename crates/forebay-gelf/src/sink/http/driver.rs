@@ -360,7 +360,7 @@ fn describe(error: &dyn std::error::Error) -> (Box<str>, bool) {
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
-        misconfigured |= is_invalid_data(error);
+        misconfigured |= is_invalid_data(error) || error.to_string() == TUNNEL_REFUSED;
         cause = error.source();
     }
     (text.into(), misconfigured)
@@ -374,5 +374,7 @@ fn is_invalid_data(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
+/// What the client says about status 407 in answer to CONNECT; it has no type for it.
+const TUNNEL_REFUSED: &str = "tunnel error: proxy authorization required";
 /// A receiver answers with an empty body; an error page has a few KiB.
 const LONGEST_ANSWER: usize = 64 * 1024;
