@@ -143,6 +143,9 @@ async fn serve(
         loop {
             let mut header = String::new();
             stream.read_line(&mut header).await?;
+            if !header.ends_with('\n') {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             let Some((name, value)) = header.trim_end().split_once(':') else {
                 break;
             };

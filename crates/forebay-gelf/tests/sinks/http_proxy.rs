@@ -82,7 +82,7 @@ async fn through(proxy: SocketAddr, tls: bool) -> (HttpConfig, UnboundedReceiver
     let authority = authority();
     if tls {
         let server = authority.leaf("127.0.0.1", |_| {}).server_config();
-        address = tls_front(server, address).await;
+        address = tls_front(vec![server], address).await;
     }
     let scheme = if tls { "https" } else { "http" };
     let mut config = HttpConfig::new(format!("{scheme}://{address}/gelf"));

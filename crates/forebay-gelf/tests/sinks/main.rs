@@ -9,8 +9,13 @@
 )]
 
 mod bad_servers;
+mod crash;
+mod faults;
 mod http;
 mod http_proxy;
+mod kill;
+mod ledger;
+mod proxy;
 mod support;
 mod tcp;
 mod tls;

@@ -104,18 +104,22 @@ pub(crate) async fn serve(config: ServerConfig) -> (SocketAddr, UnboundedReceive
     (address, reported)
 }
 
-/// Puts TLS in front of a receiver that knows none.
-pub(crate) async fn tls_front(config: ServerConfig, target: SocketAddr) -> SocketAddr {
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+/// Puts TLS in front of a receiver that knows none. The n-th connection gets the n-th server, later ones the last.
+pub(crate) async fn tls_front(servers: Vec<ServerConfig>, target: SocketAddr) -> SocketAddr {
+    let mut acceptors = servers
+        .into_iter()
+        .map(|server| TlsAcceptor::from(Arc::new(server)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
+        let mut acceptor = acceptors.next().unwrap();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
+            let current = acceptor.clone();
+            acceptor = acceptors.next().unwrap_or(acceptor);
             tokio::spawn(async move {
                 let mut server = TcpStream::connect(target).await?;
-                let mut client = acceptor.accept(stream).await?;
+                let mut client = current.accept(stream).await?;
                 tokio::io::copy_bidirectional(&mut client, &mut server).await
             });
         }
