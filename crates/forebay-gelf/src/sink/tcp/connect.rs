@@ -65,6 +65,7 @@ pub(crate) async fn connect(
         round_trip,
         overrun: (send_buffer + config.peer_buffer + TLS_BUFFERS) as u64,
         written: 0,
+        moved: now,
         unflushed: false,
         sent: VecDeque::new(),
         unproven: 0,
