@@ -6,7 +6,7 @@ use crate::action::{Request, Token};
 use crate::coordinator::Coordinator;
 use crate::decision::{CallKind, Decision};
 use crate::event::{Failure, Outcome};
-use crate::lease::LeaseKey;
+use crate::lease::{LeaseKey, ShardId};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -53,7 +53,7 @@ pub(crate) enum Purpose {
     Relative {
         key: LeaseKey,
         token: Token,
-        relative: LeaseKey,
+        relative: ShardId,
     },
     /// Which shards the service still knows, for a missing relative.
     Readable {
@@ -63,7 +63,7 @@ pub(crate) enum Purpose {
     CreateRelative {
         key: LeaseKey,
         token: Token,
-        relative: LeaseKey,
+        relative: ShardId,
     },
     Recreate {
         key: LeaseKey,
@@ -140,7 +140,8 @@ impl Coordinator {
                 token,
                 relative,
             } => {
-                self.relative_created((&key, token), &relative, call.request, now);
+                let answer = (call.request, &outcome);
+                self.relative_created((&key, token), &relative, answer, now);
             }
             Purpose::Recreate { key } => self.recreated(&key, &outcome, now),
             Purpose::EmptyTable => self.listed_for_empty_table(outcome, now),

@@ -178,6 +178,19 @@ fn lease(number: u32) -> Lease {
     lease
 }
 
+fn shard(number: u32, parents: &[u32], is_open: bool) -> Shard {
+    Shard {
+        id: lease(number).shard(),
+        parents: parents
+            .iter()
+            .map(|parent| lease(*parent).shard())
+            .collect(),
+        hash_range: HashRange::FULL,
+        first: 1.into(),
+        is_open,
+    }
+}
+
 fn reading() -> Bed {
     let mut bed = Bed::new(vec![lease(1)], StartPosition::TrimHorizon);
     bed.pump();
@@ -188,14 +201,7 @@ fn reading() -> Bed {
 #[test]
 fn an_empty_table_is_filled_and_taken_at_once_with_latest_pinned_to_its_time() {
     let mut bed = Bed::new(Vec::new(), StartPosition::Latest);
-    let id = "shardId-000000000000".parse().expect("id");
-    bed.shards = vec![Shard {
-        id,
-        parents: Vec::new(),
-        hash_range: HashRange::FULL,
-        first: 1.into(),
-        is_open: true,
-    }];
+    bed.shards = vec![shard(0, &[], true)];
     bed.pump();
     assert!(bed.sent.contains(&Request::ListShards {
         filter: ShardFilter::Latest
@@ -460,7 +466,11 @@ fn a_parent_that_is_neither_leased_nor_listed_does_not_block() {
     let mut child = lease(2);
     child.parents = vec![lease(1).shard()];
     let mut bed = Bed::new(vec![child], StartPosition::TrimHorizon);
-    bed.pass(100);
+    // An empty listing proves nothing.
+    bed.pass(5000);
+    assert_eq!((bed.holds(), bed.grants.len()), (1, 0));
+    bed.shards = vec![shard(2, &[1], true)];
+    bed.pass(2500);
     assert_eq!(bed.grants.len(), 1);
 }
 
@@ -469,14 +479,7 @@ fn a_parent_that_is_listed_and_lost_its_lease_is_read_first() {
     let mut child = lease(2);
     child.parents = vec![lease(1).shard()];
     let mut bed = Bed::new(vec![child], StartPosition::TrimHorizon);
-    let shard = Shard {
-        id: lease(1).shard(),
-        parents: Vec::new(),
-        hash_range: HashRange::FULL,
-        first: 1.into(),
-        is_open: false,
-    };
-    bed.shards = vec![shard];
+    bed.shards = vec![shard(1, &[], false)];
     bed.pass(5000);
     assert_eq!(
         bed.grants
@@ -515,6 +518,53 @@ fn children_have_leases_before_the_end_of_the_parent_is_stored() {
 }
 
 #[test]
+fn a_shard_the_service_forgot_is_reported_and_its_children_are_found_in_a_listing() {
+    let mut bed = reading();
+    let grant = bed.grants[0].clone();
+    bed.shards = vec![shard(2, &[1], true), shard(3, &[1], true)];
+    bed.tell(Event::ShardGone {
+        key: grant.key.clone(),
+        token: grant.token,
+    });
+    let row = &bed.rows[&grant.key];
+    assert_eq!(
+        (row.checkpoint, row.children.len()),
+        (Checkpoint::ShardEnd, 2)
+    );
+    assert_eq!(bed.rows[&lease(2).key].checkpoint, Checkpoint::TrimHorizon);
+    assert!(bed.decisions.contains(&Decision::Gap {
+        key: grant.key,
+        from: Checkpoint::TrimHorizon,
+        resumed: None
+    }));
+}
+
+#[test]
+fn children_remember_when_the_fleet_began() {
+    let mut row = lease(1);
+    row.checkpoint = Checkpoint::Latest;
+    let mut bed = Bed::new(vec![row], StartPosition::Latest);
+    bed.pump();
+    let grant = bed.grants[0].clone();
+    let children = [2].map(|number| ChildShard {
+        id: lease(number).shard(),
+        parents: vec![grant.shard.clone()],
+        hash_range: HashRange::FULL,
+    });
+    bed.tell(Event::ShardEnded {
+        key: grant.key,
+        token: grant.token,
+        children: children.to_vec(),
+    });
+    let child = &bed.rows[&lease(2).key];
+    assert_eq!(
+        (child.checkpoint, child.start_at),
+        (Checkpoint::TrimHorizon, Some(Timestamp(5)))
+    );
+    assert_eq!(bed.grants[1].start_at, None);
+}
+
+#[test]
 fn a_row_deleted_by_hand_is_written_again_with_its_position() {
     let mut bed = reading();
     bed.acknowledge(7);
@@ -541,13 +591,7 @@ fn an_ended_lease_is_deleted_once_its_children_have_begun_and_not_before() {
     let mut bed = reading();
     let grant = bed.grants[0].clone();
     let parents = vec![grant.shard.clone()];
-    bed.shards = vec![Shard {
-        id: grant.shard.clone(),
-        parents: Vec::new(),
-        hash_range: HashRange::FULL,
-        first: 1.into(),
-        is_open: false,
-    }];
+    bed.shards = vec![shard(1, &[], false)];
     let children = vec![ChildShard {
         id: lease(2).shard(),
         parents,

@@ -26,7 +26,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::world::run;
 
 /// Seeds that once failed.
-const REGRESSIONS: &[u64] = &[121, 430, 561, 730, 1161, 1319, 1597, 2102, 2156, 2967, 3324];
+const REGRESSIONS: &[u64] = &[
+    121, 430, 561, 730, 1161, 1319, 1597, 2102, 2156, 2967, 3324, 7772,
+];
 
 fn seeds(default: u64) -> Vec<u64> {
     let number = |name: &str| {
