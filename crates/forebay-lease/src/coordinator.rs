@@ -374,7 +374,7 @@ impl Coordinator {
         } else if self.is_really_empty(now) {
             self.sync_empty_table();
         }
-        self.regain(now);
+        self.regain();
         self.take_pass(now);
     }
 

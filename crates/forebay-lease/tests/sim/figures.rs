@@ -14,7 +14,7 @@ fn calm(workers: usize, java: usize, shards: usize, seed: u64) -> World {
         config: Config::default(),
         period: 1000,
     };
-    World::new(seed, &setup, Faults::none(), None)
+    World::new(seed, &setup, Faults::default(), None)
 }
 
 fn held(world: &World, without: Option<usize>) -> usize {
