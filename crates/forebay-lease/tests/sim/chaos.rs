@@ -91,6 +91,7 @@ impl World {
         let at = self.random.below(self.workers.len() as u64) as usize;
         if self.workers[at].is_alive && self.workers[at].paused_until <= self.now {
             let now = self.workers[at].instant(self.now);
+            self.workers[at].is_parked = true;
             self.workers[at].coordinator.park(now);
             self.pump(at);
             let (life, back) = (

@@ -24,6 +24,7 @@ pub(crate) struct Worker {
     pub(crate) is_alive: bool,
     /// It was asked to stop and ends once it has given everything back.
     pub(crate) is_stopping: bool,
+    pub(crate) is_parked: bool,
     pub(crate) paused_until: Millis,
     pub(crate) resumed_at: Millis,
     /// Without the network.
@@ -81,10 +82,11 @@ impl Worker {
             born_at: world.now,
             is_alive: true,
             is_stopping: false,
+            is_parked: false,
             paused_until: 0,
             resumed_at: 0,
             cut_until: 0,
-            wake_at: world.now,
+            wake_at: 0,
             readers: BTreeMap::new(),
             said: BTreeMap::new(),
             tenures: BTreeMap::new(),
@@ -194,8 +196,10 @@ impl World {
             return;
         }
         let (life, wake) = (worker.life, worker.next_wake(self.now));
-        worker.wake_at = wake;
-        self.push(wake, Ev::Wake(at, life));
+        if wake != worker.wake_at {
+            worker.wake_at = wake;
+            self.push(wake, Ev::Wake(at, life));
+        }
     }
 
     fn send(&mut self, at: usize, id: CallId, mut request: Request) {

@@ -65,7 +65,8 @@ pub(crate) struct World {
     pub(crate) events: u64,
     /// Prints every decision.
     pub(crate) is_verbose: bool,
-    queue: BTreeMap<(Millis, u64), Ev>,
+    /// Boxed: an event is wider than what the map should move about.
+    queue: BTreeMap<(Millis, u64), Box<Ev>>,
     pushed: u64,
 }
 
@@ -151,7 +152,7 @@ impl World {
 
     pub(crate) fn push(&mut self, at: Millis, event: Ev) {
         self.pushed += 1;
-        self.queue.insert((at, self.pushed), event);
+        self.queue.insert((at, self.pushed), Box::new(event));
     }
 
     pub(crate) fn hits(&mut self, thousandths: u64) -> bool {
@@ -174,7 +175,7 @@ impl World {
             let ((at, _), event) = entry.remove_entry();
             self.now = at;
             self.events += 1;
-            self.step(event);
+            self.step(*event);
         }
         self.now = self.now.max(end);
     }
@@ -237,7 +238,9 @@ impl World {
             Ev::Pause => self.pause(),
             Ev::Park => self.park(),
             Ev::Unpark(at, _) => {
-                self.check_stopped(at);
+                if std::mem::take(&mut self.workers[at].is_parked) {
+                    self.check_stopped(at);
+                }
                 let now = self.workers[at].instant(self.now);
                 self.workers[at].coordinator.unpark(now);
                 self.pump(at);
