@@ -47,7 +47,8 @@ impl World {
     pub(crate) fn cut(&mut self) {
         self.again(self.faults.cut_every, Ev::Cut);
         let at = self.random.below(self.workers.len() as u64) as usize;
-        self.workers[at].cut_until = self.now + 1000 + self.random.below(40_000);
+        let until = self.now + 1000 + self.random.below(40_000);
+        self.workers[at].cut_until = until.min(self.healed_at);
     }
 
     pub(crate) fn restart(&mut self, at: usize) {
@@ -76,7 +77,7 @@ impl World {
         let all = (self.workers.len() + self.java.len()) as u64;
         let at = self.random.below(all) as usize;
         let length = [5_000, 10_000, 20_000, 100_000][self.random.below(4) as usize];
-        let until = self.now + length;
+        let until = (self.now + length).min(self.healed_at);
         if let Some(worker) = self.workers.get_mut(at) {
             worker.paused_until = until;
             worker.resumed_at = until;
@@ -135,9 +136,6 @@ impl World {
         };
         self.three_x_since = None;
         for at in 0..self.workers.len() {
-            let worker = &mut self.workers[at];
-            worker.paused_until = worker.paused_until.min(self.now + 1);
-            worker.cut_until = worker.cut_until.min(self.now);
             self.push(self.now + 2, Ev::Restart(at));
         }
         for at in 0..self.java.len() {

@@ -45,6 +45,8 @@ pub(crate) enum Ev {
 
 pub(crate) struct World {
     pub(crate) now: Millis,
+    /// No pause and no cut lasts longer.
+    pub(crate) healed_at: Millis,
     pub(crate) base: Instant,
     pub(crate) random: Random,
     pub(crate) faults: Faults,
@@ -88,6 +90,7 @@ impl World {
     pub(crate) fn new(seed: u64, setup: &Setup, faults: Faults, defect: Option<Defect>) -> Self {
         let mut world = Self {
             now: EPOCH,
+            healed_at: EPOCH + faults.heal_at,
             base: Instant::now(),
             random: Random(seed),
             faults,
