@@ -13,6 +13,7 @@ mod key;
 mod limits;
 mod member;
 mod notice;
+mod order;
 mod outline;
 mod reader;
 mod record;
