@@ -69,6 +69,11 @@ pub async fn kinesis_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
         )
         .await,
         case(
+            "kinesis/the-shards-of-a-young-stream-are-open-at-its-horizon",
+            horizon_filter(&client),
+        )
+        .await,
+        case(
             "kinesis/update-shard-count-keeps-the-range-covered",
             update_shard_count(&client),
         )
@@ -422,6 +427,21 @@ async fn latest_filter(client: &Client) -> Check {
         .await?;
     let ids: Vec<&str> = open.shards().iter().map(Shard::shard_id).collect();
     ensure(ids == [SHARD_1, SHARD_2], || format!("{ids:?}"))
+}
+
+async fn horizon_filter(client: &Client) -> Check {
+    stream(client, "contract-horizon", 2).await?;
+    let filter = ShardFilter::builder()
+        .r#type(ShardFilterType::AtTrimHorizon)
+        .build()?;
+    let open = client
+        .list_shards()
+        .stream_name("contract-horizon")
+        .shard_filter(filter)
+        .send()
+        .await?;
+    let ids: Vec<&str> = open.shards().iter().map(Shard::shard_id).collect();
+    ensure(ids == [SHARD_0, SHARD_1], || format!("{ids:?}"))
 }
 
 async fn update_shard_count(client: &Client) -> Check {

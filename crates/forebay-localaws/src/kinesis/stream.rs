@@ -66,9 +66,10 @@ impl Stream {
     pub(crate) fn advance(&mut self, now: u64) -> bool {
         match self.status.clone() {
             Status::Creating { until, shards } if until <= now => {
+                // They are as old as the stream, so that they are open at its horizon.
                 for (number, range) in (0..).zip(even_ranges(shards)) {
                     self.shards
-                        .push(Shard::new(number, Vec::new(), range, until));
+                        .push(Shard::new(number, Vec::new(), range, self.created));
                 }
                 self.status = Status::Active;
             }
