@@ -233,6 +233,18 @@ impl Cloud {
                 (reply, Outcome::AnswerLost)
             }
             Some(Fault::ServerErrorAfterEffect) => refuse(call, &broken(call.service)),
+            Some(Fault::CutBody(bytes)) => {
+                reply.body.truncate(bytes);
+                (reply, outcome)
+            }
+            Some(Fault::AlterBody) => {
+                let mut body = reply.body.to_vec();
+                if let Some(last) = body.last_mut() {
+                    *last ^= 1;
+                }
+                reply.body = body.into();
+                (reply, outcome)
+            }
             Some(Fault::Delay(milliseconds)) => {
                 reply.delay_ms = milliseconds;
                 (reply, outcome)
@@ -266,7 +278,8 @@ impl Cloud {
                 self.cloudwatch.call(operation, input, now)
             }
             (Input::S3(input), Service::S3) => {
-                return self.s3.call(operation, input, now).transpose();
+                let region = &call.caller.region;
+                return self.s3.call(operation, input, region, now).transpose();
             }
             (Input::Query(input), service) => {
                 let Caller {
