@@ -118,14 +118,14 @@ impl Stats {
             }
         });
         let mut snapshot = Snapshot {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             worker_id: self.worker_id.clone(),
             uptime_seconds: (now - self.started).as_secs_f64(),
             ready: false,
             reasons: Vec::new(),
             inputs,
             outputs,
-            dead_letters: self.dead_letters.counts(),
+            dead_letters: named(&self.dead_letters.counts()),
             dead_letter_error: self.dead_letters.failure(),
             entities,
             throttle: self.gate.stats(),
@@ -186,9 +186,9 @@ impl OutputStats {
             .map_or(Duration::ZERO, |health| health.stalled);
         OutputSnapshot {
             name: self.name.to_string(),
-            protocol: self.protocol,
+            protocol: self.protocol.to_owned(),
             addresses: self.addresses.clone(),
-            state,
+            state: state.to_owned(),
             reason,
             stalled_seconds: stalled.as_secs_f64(),
             queue_bytes: health.map_or(0, |health| health.in_flight),
@@ -242,6 +242,13 @@ impl forebay_gelf::Observer for OutputStats {
 
 /// Counts by name.
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
+
+fn named(counts: &Counts) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

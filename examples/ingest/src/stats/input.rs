@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use crate::repeats::Repeats;
 
-use super::{CallStats, Counts, InputSnapshot, QueueStats, SAMPLE, Shard, StreamStats, lock};
+use super::{
+    CallStats, Counts, InputSnapshot, QueueStats, SAMPLE, Shard, StreamStats, lock, named,
+};
 
 /// What one input did, and what its drivers last told. It is the observer of its drivers.
 #[derive(Debug)]
@@ -169,7 +171,7 @@ impl InputStats {
             messages: self.messages.load(Ordering::Relaxed),
             bad: self.bad.load(Ordering::Relaxed),
             parked: self.parked.load(Ordering::Relaxed),
-            errors: lock(&self.errors).clone(),
+            errors: named(&lock(&self.errors)),
             last_error: error,
             messages_per_second: samples.messages_per_second,
             bytes_per_second: samples.bytes_per_second,
@@ -223,15 +225,15 @@ impl Stream {
             .calls
             .iter()
             .map(|(&(operation, failed), &(count, took))| CallStats {
-                operation,
-                result: if failed { "failed" } else { "ok" },
+                operation: operation.to_owned(),
+                result: if failed { "failed" } else { "ok" }.to_owned(),
                 count,
                 seconds: took.as_secs_f64(),
             });
         StreamStats {
             leases_held: self.shards.values().filter(|shard| shard.held).count(),
             lag_seconds: self.lag().map(|lag| lag.as_secs_f64()),
-            lease_changes: self.lease_changes.clone(),
+            lease_changes: named(&self.lease_changes),
             gaps: self.gaps,
             throttled: self.throttled,
             calls: calls.collect(),
