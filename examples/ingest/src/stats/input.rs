@@ -125,7 +125,10 @@ impl InputStats {
 
     fn failed(&self, kind: &'static str, text: &str) {
         *lock(&self.errors).entry(kind).or_default() += 1;
-        *lock(&self.last_error) = Some((Instant::now(), text.to_owned()));
+        // What is over by itself is counted; what waits for a person is shown.
+        if !matches!(kind, "throttled" | "retry" | "expired" | "fenced") {
+            *lock(&self.last_error) = Some((Instant::now(), text.to_owned()));
+        }
         if let Some(suppressed) = self.repeats.tell(text) {
             tracing::warn!(input = %self.name, suppressed, "{text}");
         }
@@ -507,5 +510,11 @@ mod tests {
         let snapshot = stats.snapshot(Instant::now());
         assert_eq!(snapshot.last_error, None);
         assert_eq!(snapshot.errors["denied"], 1);
+        forebay_s3::Observer::failed(&*stats, &forebay_s3::ErrorKind::Unavailable, "throttled");
+        assert_eq!(
+            stats.snapshot(Instant::now()).last_error,
+            None,
+            "it is over by itself"
+        );
     }
 }
