@@ -3,7 +3,9 @@
 //! Inputs are tables by kind (`[kinesis.NAME]`, `[cloudtrail.NAME]`), so that a mistake is reported at the
 //! value that caused it. `forebay.toml` beside this crate is the commented example.
 
+mod admin;
 mod problem;
+mod throttle;
 mod units;
 
 use std::{
@@ -16,7 +18,9 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use admin::Admin;
 pub use problem::{ConfigError, Problem};
+pub use throttle::Throttle;
 pub use units::{ByteSize, Secret};
 
 /// A whole configuration file.
@@ -47,6 +51,12 @@ pub struct Config {
     /// What could not be delivered.
     #[serde(default)]
     pub dead_letter: DeadLetter,
+    /// When reading is held back.
+    #[serde(default)]
+    pub throttle: Throttle,
+    /// Health, metrics and the status page.
+    #[serde(default)]
+    pub admin: Admin,
 }
 
 /// The process itself.
@@ -151,6 +161,9 @@ pub struct Kinesis {
     /// `flow_log_` before the plugin's flow-log field names.
     #[serde(default)]
     pub field_prefix: bool,
+    /// Most messages per second of this input; 0 is no limit.
+    #[serde(default)]
+    pub max_messages_per_second: u32,
     /// The lease table.
     #[serde(default)]
     pub lease: Lease,
@@ -247,6 +260,9 @@ pub struct CloudTrail {
     pub full_message: bool,
     /// Replaces `aws-cloudtrail` as GELF host.
     pub source: Option<String>,
+    /// Most messages per second of this input; 0 is no limit.
+    #[serde(default)]
+    pub max_messages_per_second: u32,
 }
 
 /// A bucket that notices may name.
@@ -499,6 +515,8 @@ impl Config {
                 }
             }
         }
+        self.throttle.check(&mut problems);
+        self.admin.check(&mut problems);
         problems
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use forebay_entity::Table;
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::{aws::Account, config::Config};
+use crate::{aws::Account, config::Config, stats::Stats};
 
 /// Waits until the table knows something, at most [`FIRST_NAMES`].
 pub(crate) async fn first_names(table: &Table) {
@@ -32,10 +32,14 @@ const FIRST_NAMES: Duration = Duration::from_secs(1);
 pub(crate) fn start(
     config: &Config,
     accounts: &BTreeMap<String, Account>,
+    stats: &Stats,
     tasks: &mut JoinSet<()>,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Table> {
-    use std::hash::{BuildHasher, Hasher, RandomState};
+    use std::{
+        hash::{BuildHasher, Hasher, RandomState},
+        sync::{Arc, Mutex},
+    };
 
     use anyhow::Context;
     use forebay_entity::{Config as RefreshConfig, Origin, Refresher, Target};
@@ -71,14 +75,58 @@ pub(crate) fn start(
     };
     let seed = RandomState::new().build_hasher().finish();
     let refresher = Refresher::new(targets, settings, table.clone(), seed).context("[entities]")?;
+    let refreshed = Arc::new(Mutex::new(None));
+    stats.watch_entities(table.clone(), Arc::clone(&refreshed));
+    let observer = Tell {
+        refreshed,
+        repeats: crate::repeats::Repeats::default(),
+    };
     tasks.spawn(async move {
         let stopped = async move {
             // A sender that is gone means the same.
             let _ = stopping.wait_for(|&stopped| stopped).await;
         };
-        refresher.run(clock::wall, stopped, &()).await;
+        refresher.run(clock::wall, stopped, &observer).await;
     });
     Ok(table)
+}
+
+/// Notes when the table was built, and tells what goes wrong.
+#[cfg(feature = "entities")]
+#[derive(Debug)]
+struct Tell {
+    refreshed: std::sync::Arc<std::sync::Mutex<Option<tokio::time::Instant>>>,
+    repeats: crate::repeats::Repeats,
+}
+
+#[cfg(feature = "entities")]
+impl forebay_entity::Observer for Tell {
+    fn failed(&self, failure: &forebay_entity::Failure) {
+        let text = failure.to_string();
+        if let Some(suppressed) = self.repeats.tell(&text) {
+            tracing::warn!(suppressed, "{text}; the names known before stay");
+        }
+    }
+
+    fn stale(&self, origin: &forebay_entity::Origin, age: Duration) {
+        let text = format!("names of {origin:?} are old");
+        if let Some(suppressed) = self.repeats.tell(&text) {
+            tracing::warn!(suppressed, ?age, "{text}");
+        }
+    }
+
+    fn refreshed(&self, summary: &forebay_entity::Summary) {
+        *crate::stats::lock(&self.refreshed) = Some(tokio::time::Instant::now());
+        tracing::debug!(?summary, "entity table built");
+    }
+
+    fn not_built(&self, error: &forebay_entity::Error) {
+        tracing::warn!(%error, "entity table not built, the one before stays");
+    }
+
+    fn snapshot_file_failed(&self, error: &std::io::Error) {
+        tracing::warn!(%error, "entity snapshot file not usable, names come from AWS alone");
+    }
 }
 
 /// Built without the feature `entities`: a configuration that asks for names is refused instead of ignored.
@@ -90,6 +138,7 @@ pub(crate) fn start(
 pub(crate) fn start(
     config: &Config,
     _accounts: &BTreeMap<String, Account>,
+    _stats: &Stats,
     _tasks: &mut JoinSet<()>,
     _stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Table> {

@@ -3,23 +3,29 @@
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
 use forebay_gelf::{
-    Balance, Driver, Grade, HttpConfig, Observer, RefusalReason, Roots, Sink, SinkConfig,
-    TcpConfig, TlsConfig, Transport, UdpConfig,
+    Balance, Driver, HttpConfig, Roots, Sink, SinkConfig, TcpConfig, TlsConfig, Transport,
+    UdpConfig,
 };
 
-use crate::config::{Output, Protocol};
+use crate::{
+    config::{Output, Protocol},
+    stats::OutputStats,
+};
 
 /// Opens the sink of an output with this byte budget.
 ///
 /// # Errors
 ///
 /// A certificate file cannot be read, or the settings contradict each other.
-pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driver)> {
+pub(crate) fn open(
+    output: &Output,
+    budget: usize,
+    stats: &Arc<OutputStats>,
+) -> anyhow::Result<(Sink, Driver)> {
     let addresses = output.address.get_ref();
     let first = addresses.first().context("`address` is empty")?.as_str();
     let transport: Transport = match output.protocol {
@@ -36,7 +42,9 @@ pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driv
     config.budget = budget.max(MINIMUM_BUDGET);
     // Two processes that share a receiver must differ: the standard library seeds each hasher from the system.
     config.seed = RandomState::new().build_hasher().finish();
-    Ok(Sink::open(transport, config, Arc::new(Tell))?)
+    let (sink, driver) = Sink::open(transport, config, Arc::clone(stats) as _)?;
+    stats.watch(&sink);
+    Ok((sink, driver))
 }
 
 fn tcp(addresses: &[String], tls: Option<TlsConfig>) -> TcpConfig {
@@ -67,41 +75,6 @@ fn url(address: &str) -> String {
         address.to_owned()
     } else {
         format!("http://{address}/gelf")
-    }
-}
-
-/// Tells what happens to the connection as log lines.
-#[derive(Debug)]
-struct Tell;
-
-impl Observer for Tell {
-    fn connected(&self, address: &str) {
-        tracing::debug!(address, "output connected");
-    }
-
-    fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
-        if unproven > 0 {
-            tracing::warn!(
-                address,
-                reason,
-                unproven,
-                "output connection failed, messages are sent again"
-            );
-        } else {
-            tracing::debug!(address, reason, "output connection ended");
-        }
-    }
-
-    fn backing_off(&self, wait: Duration) {
-        tracing::warn!(?wait, "output not reachable, trying again");
-    }
-
-    fn accepted(&self, messages: usize, grade: Grade, latency: Duration) {
-        tracing::trace!(messages, ?grade, ?latency, "messages accepted");
-    }
-
-    fn refused(&self, reason: RefusalReason) {
-        tracing::debug!(?reason, "message refused");
     }
 }
 

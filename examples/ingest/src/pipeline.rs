@@ -12,8 +12,15 @@ use forebay_gelf::{Report, Sink};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    aws::Account, config::Config, dead_letter::DeadLetters, delivery::Delivery, entities,
-    kinesis_input, output, trail_input,
+    aws::Account,
+    config::{Config, Protocol},
+    dead_letter::DeadLetters,
+    delivery::Delivery,
+    entities, kinesis_input, output,
+    stats::{InputStats, OutputStats, Stats},
+    summary,
+    throttle::{self, Gate},
+    trail_input,
 };
 
 /// The pipeline of one configuration.
@@ -22,6 +29,10 @@ pub struct Pipeline {
     config: Config,
     accounts: BTreeMap<String, Account>,
     dead_letters: DeadLetters,
+    gate: Gate,
+    inputs: BTreeMap<String, Arc<InputStats>>,
+    output: Option<Arc<OutputStats>>,
+    stats: Arc<Stats>,
 }
 
 /// What a pipeline did, told when it ends.
@@ -58,11 +69,47 @@ impl Pipeline {
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
         let dead_letters =
             DeadLetters::new(&config.dead_letter.path, config.dead_letter.max_size.0);
+        let gate = Gate::new(config.throttle.max_messages_per_second);
+        let streams = config
+            .kinesis
+            .keys()
+            .map(|name| (name.clone(), InputStats::stream(name)));
+        let queues = config
+            .cloudtrail
+            .keys()
+            .map(|name| (name.clone(), InputStats::queue(name)));
+        let inputs: BTreeMap<_, _> = streams.chain(queues).collect();
+        let output = config.output().map(|(name, output)| {
+            let protocol = match output.protocol {
+                Protocol::Tcp => "tcp",
+                Protocol::Tls => "tls",
+                Protocol::Http => "http",
+                Protocol::Udp => "udp",
+            };
+            OutputStats::new(name, protocol, output.address.get_ref())
+        });
+        let stats = Stats::new(
+            &config.service.worker_id,
+            inputs.values().cloned().collect(),
+            output.iter().cloned().collect(),
+            dead_letters.clone(),
+            gate.clone(),
+        );
         Self {
             config,
             accounts,
             dead_letters,
+            gate,
+            inputs,
+            output,
+            stats,
         }
+    }
+
+    /// What the pipeline does, for whoever shows it.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
     }
 
     /// The dead-letter file.
@@ -86,15 +133,20 @@ impl Pipeline {
             config,
             accounts,
             dead_letters,
+            gate,
+            inputs: input_stats,
+            output: output_stats,
+            stats,
         } = self;
+        let output_stats = output_stats.context("the configuration has no output")?;
         let (name, settings) = config.output().context("the configuration has no output")?;
         let inputs = config.kinesis.len() + config.cloudtrail.len();
         // One budget for everything that grows with data: half for what waits in the sink, half for what is read.
         let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
         let share = (budget / 2 / inputs.max(1)).max(MINIMUM_SHARE);
-        let (sink, driver) =
-            output::open(settings, budget / 2).with_context(|| format!("[output.{name}]"))?;
-        let (delivery, settler) = Delivery::new(sink.clone(), dead_letters.clone());
+        let (sink, driver) = output::open(settings, budget / 2, &output_stats)
+            .with_context(|| format!("[output.{name}]"))?;
+        let (delivery, settler) = Delivery::new(sink.clone(), gate.clone(), dead_letters.clone());
 
         let mut background = JoinSet::new();
         background.spawn(async {
@@ -102,12 +154,31 @@ impl Pipeline {
         });
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
-        let table = entities::start(&config, &accounts, &mut background, stopping.clone())?;
+        background.spawn(Arc::clone(&stats).sample());
+        background.spawn(summary::each_minute(Arc::clone(&stats)));
+        if let Some(poll) = throttle::poll(&config.throttle, gate.clone())? {
+            background.spawn(poll);
+        }
+        let table = entities::start(
+            &config,
+            &accounts,
+            &stats,
+            &mut background,
+            stopping.clone(),
+        )?;
         if config.entities.enabled {
             // So that the first records have names too; a slow or denied refresh does not hold them up for long.
             entities::first_names(&table).await;
         }
 
+        let patience = config.throttle.release_leases_after;
+        let stats_of = |name: &String| {
+            let stats = input_stats
+                .get(name)
+                .context("every input has its counters")?;
+            anyhow::Ok(Arc::clone(stats))
+        };
+        let mut workers = Vec::new();
         let mut running: JoinSet<anyhow::Result<()>> = JoinSet::new();
         for (name, input) in &config.kinesis {
             let account = account(&accounts, &input.aws)?;
@@ -122,8 +193,20 @@ impl Pipeline {
                 delivery: delivery.clone(),
                 dead_letters: dead_letters.clone(),
                 entities: table.clone(),
+                stats: stats_of(name)?,
+                patience,
             };
-            running.spawn(kinesis_input::run(parts, stopped(stopping.clone()))?);
+            let (worker, run) = kinesis_input::run(parts, stopped(stopping.clone()))?;
+            workers.push(worker);
+            running.spawn(run);
+        }
+        if !patience.is_zero() {
+            background.spawn(throttle::relieve(
+                gate,
+                vec![sink.clone()],
+                workers,
+                patience,
+            ));
         }
         for (name, input) in &config.cloudtrail {
             let account = account(&accounts, &input.aws)?;
@@ -135,6 +218,7 @@ impl Pipeline {
                 fields: &settings.fields,
                 delivery: delivery.clone(),
                 dead_letters: dead_letters.clone(),
+                stats: stats_of(name)?,
             };
             running.spawn(trail_input::run(parts, stopped(stopping.clone()))?);
         }
