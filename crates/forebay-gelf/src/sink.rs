@@ -282,7 +282,8 @@ impl Future for Ticket {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SinkConfig {
-    /// Most bytes of batches inside, sent and waiting. At most 4 GiB. Default 64 MiB.
+    /// Most bytes of batches inside, sent and waiting. At most 4 GiB. Default 64 MiB. Counted is what batches hold;
+    /// spare room of buffers that grew while they were filled comes on top.
     ///
     /// TCP with [`Proof::Receiver`](crate::Proof::Receiver) keeps what is not proven: below 48 MiB it proves by
     /// closing connections only, a new one for each three quarters of the budget.

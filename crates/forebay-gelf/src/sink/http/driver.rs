@@ -16,7 +16,7 @@ use crate::sink::acceptance::{Grade, RefusalReason, Report};
 use crate::sink::health::State;
 use crate::sink::http::HttpConfig;
 use crate::sink::http::answer::{Outcome, classify};
-use crate::sink::inlet::{Arrival, Inlet, Parcel};
+use crate::sink::inlet::{Inlet, Parcel};
 use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
 use crate::sink::tcp::receivers::Receivers;
@@ -52,8 +52,6 @@ pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> 
         again: VecDeque::new(),
         requests: JoinSet::new(),
         pause: None,
-        ending: false,
-        deadline: None,
     }
     .run()
     .await
@@ -73,8 +71,6 @@ struct Http {
     again: VecDeque<Job>,
     requests: JoinSet<(Job, usize, Outcome)>,
     pause: Option<Instant>,
-    ending: bool,
-    deadline: Option<Instant>,
 }
 
 struct Open {
@@ -94,12 +90,13 @@ struct Job {
 
 impl Http {
     async fn run(mut self) -> Report {
-        while !(self.ending && self.inlet.is_settled()) {
+        while !self.inlet.is_done() {
             self.fill();
+            let deadline = self.inlet.deadline();
             tokio::select! {
                 biased;
-                arrival = self.inlet.next() => self.arrive(arrival),
-                () = wait_for(self.deadline) => break,
+                parcel = self.inlet.next() => self.arrive(parcel),
+                () = wait_for(deadline) => break,
                 Some(done) = self.requests.join_next(), if !self.requests.is_empty() => {
                     if let Ok((job, receiver, outcome)) = done {
                         self.answered(job, receiver, outcome);
@@ -113,28 +110,15 @@ impl Http {
         self.inlet.end()
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Parcel(parcel) if parcel.batch.is_empty() => {
-                self.inlet.settle(parcel, Grade::Status)
-            }
-            Arrival::Parcel(parcel) => self.open.push_back(Open {
+    fn arrive(&mut self, parcel: Option<Parcel>) {
+        match parcel {
+            Some(parcel) if parcel.batch.is_empty() => self.inlet.settle(parcel, Grade::Status),
+            Some(parcel) => self.open.push_back(Open {
                 parcel,
                 next: 0,
                 settled: 0,
             }),
-            Arrival::Flush => {}
-            Arrival::Gone => self.ending = true,
-            Arrival::Close(deadline) => {
-                self.ending = true;
-                self.deadline = Some(deadline);
-                // What was handed over before the close is drained too.
-                while let Some(arrival) = self.inlet.try_next() {
-                    if matches!(arrival, Arrival::Parcel(_)) {
-                        self.arrive(arrival);
-                    }
-                }
-            }
+            None => {}
         }
     }
 
