@@ -206,6 +206,27 @@ async fn round_robin_uses_all_receivers() {
 }
 
 #[tokio::test]
+async fn an_answer_counts_only_when_it_was_read_to_its_end() {
+    let body = |promised, sent| Answer::Body {
+        status: 202,
+        promised,
+        sent,
+    };
+    // Cut off, longer than anybody wants to read, and good.
+    let script = [body(10, 5), body(4_000_000, 4_000_000), body(1000, 1000)];
+    let (mut config, mut requests) = receiver(script).await;
+    config.concurrency = 1;
+    let (sink, _driver) = open(config, quick_sink());
+    let acceptance = settled(sink.send(batch(0..1)).await.unwrap()).await;
+    assert_eq!(acceptance.accepted(), 1);
+    let mut connections = Vec::new();
+    while let Ok(request) = requests.try_recv() {
+        connections.push(request.connection);
+    }
+    assert_eq!(connections, [1, 2, 3], "a bad answer ends its connection");
+}
+
+#[tokio::test]
 async fn retry_after_is_honoured() {
     let (config, _requests) = receiver([Answer::RetryAfter(429, 1)]).await;
     let (sink, _driver) = open(config, quick_sink());
