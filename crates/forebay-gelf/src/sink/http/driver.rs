@@ -21,20 +21,12 @@ use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
 use crate::sink::tcp::receivers::Receivers;
 
-pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
-    let (client, urls) = match config
-        .client()
-        .and_then(|client| Ok((client, config.parsed_urls()?)))
-    {
-        Ok(parts) => parts,
-        Err(error) => {
-            // `Sink::open` has checked it; only the system's certificate store can have changed since.
-            inlet.set_state(State::Misconfigured {
-                reason: error.to_string().into(),
-            });
-            return inlet.end();
-        }
-    };
+pub(crate) async fn run(
+    (client, urls): (Client, Vec<Url>),
+    config: HttpConfig,
+    sink: SinkConfig,
+    inlet: Inlet,
+) -> Report {
     inlet.set_state(State::Ready);
     Http {
         receivers: Receivers::new(urls.len(), config.balance),
@@ -43,7 +35,7 @@ pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> 
         } else {
             Compression::None
         }),
-        retry: Retry::new(sink),
+        retry: Retry::new(&sink),
         config,
         client,
         urls,

@@ -21,9 +21,9 @@ use crate::sink::tcp::receivers::Receivers;
 use crate::sink::tcp::{Proof, TcpConfig};
 
 pub(crate) async fn run(
-    config: TcpConfig,
     connector: Connector,
-    sink: &SinkConfig,
+    config: TcpConfig,
+    sink: SinkConfig,
     inlet: Inlet,
 ) -> Report {
     Tcp {
@@ -32,7 +32,7 @@ pub(crate) async fn run(
         // Beyond this only a close can make room again. What is left of the budget keeps data flowing meanwhile.
         unproven_limit: sink.budget / 4 * 3,
         unproven_most: sink.budget / 4 * 3,
-        retry: Retry::new(sink),
+        retry: Retry::new(&sink),
         config,
         inlet,
         waiting: VecDeque::new(),
