@@ -61,9 +61,6 @@ pub struct Coordinator {
     scan_at: Instant,
     is_scanning: bool,
     has_scanned: bool,
-    had_leases: bool,
-    /// Since when scans show no lease.
-    empty_since: Option<Instant>,
     version_at: Instant,
     next_call: u64,
     next_token: u64,
@@ -99,8 +96,6 @@ impl Coordinator {
             scan_at: now,
             is_scanning: false,
             has_scanned: false,
-            had_leases: false,
-            empty_since: None,
             version_at: now,
             next_call: 0,
             next_token: 0,
@@ -368,11 +363,17 @@ impl Coordinator {
         self.seen.retain(|key, _| {
             keys.contains(key) || held.contains_key(key) || taking.contains_key(key)
         });
-        if !self.seen.is_empty() {
-            self.empty_since = None;
-            self.had_leases = true;
-        } else if self.is_really_empty(now) {
-            self.sync_empty_table();
+        if self.seen.is_empty() {
+            self.sync_empty_table(now);
+        } else {
+            self.sync.empty_since = None;
+            let began = self
+                .seen
+                .values()
+                .filter_map(|seen| seen.row.start_at)
+                .min();
+            self.sync.had_leases = true;
+            self.sync.began = self.sync.began.min(began).or(began);
         }
         self.regain();
         self.take_pass(now);
@@ -385,8 +386,8 @@ impl Coordinator {
                     self.mode = Some(mode.clone());
                     self.report(Decision::Mode(mode));
                 }
-                if self.seen.is_empty() && self.has_scanned && self.is_really_empty(now) {
-                    self.sync_empty_table();
+                if self.seen.is_empty() && self.has_scanned {
+                    self.sync_empty_table(now);
                 }
                 self.take_pass(now);
             }
@@ -395,13 +396,6 @@ impl Coordinator {
             }
             _ => self.version_at = now + VERSION_RETRY,
         }
-    }
-
-    /// A table that had leases and has none was emptied by hand: whoever holds one writes it again with its position at
-    /// the next renewal, and must not find a row that begins anew.
-    fn is_really_empty(&mut self, now: Instant) -> bool {
-        let since = *self.empty_since.get_or_insert(now);
-        !self.had_leases || now >= since + self.config.failover
     }
 
     fn acknowledged(&mut self, key: &LeaseKey, token: Token, upto: Checkpoint) {

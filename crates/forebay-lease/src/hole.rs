@@ -27,27 +27,35 @@ pub(crate) fn new_lease(
     shard: &Shard,
     checkpoint: Checkpoint,
     start: StartPosition,
-    pinned: Timestamp,
+    pinned: Option<Timestamp>,
 ) -> Lease {
     let mut lease = Lease::new(shard.id.clone(), checkpoint);
     lease.parents.clone_from(&shard.parents);
     lease.hash_range = Some(shard.hash_range);
     lease.start_at = match start {
-        StartPosition::Latest => Some(pinned),
+        StartPosition::Latest => pinned,
         StartPosition::AtTimestamp(at) => Some(at),
         StartPosition::TrimHorizon => None,
     };
     lease
 }
 
-/// The time that LATEST means in a table with leases: when the fleet began, which every row of ours remembers; now if
+/// The time that LATEST means once there were leases: when the fleet `began`, which every row of ours remembers; now if
 /// nobody has read anything yet. `None` if it cannot be known.
-fn pinned_start(leases: &BTreeMap<ShardId, &Lease>, now: Timestamp) -> Option<Timestamp> {
-    let known = leases.values().filter_map(|lease| lease.start_at).min();
-    let is_certain = leases
+pub(crate) fn pinned_start(
+    leases: &BTreeMap<ShardId, &Lease>,
+    began: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let known = leases
         .values()
-        .all(|lease| lease.start_at.is_some() || lease.checkpoint == Checkpoint::Latest);
-    is_certain.then(|| known.map_or(now, |known| known.min(now)))
+        .map(|lease| lease.start_at)
+        .chain([began])
+        .flatten();
+    let is_pinned =
+        |lease: &&Lease| lease.start_at.is_some() || lease.checkpoint == Checkpoint::Latest;
+    let is_certain = leases.values().all(is_pinned) && (began.is_some() || !leases.is_empty());
+    is_certain.then(|| known.min().map_or(now, |known| known.min(now)))
 }
 
 /// The leases that a sync of a non-empty table creates, in the order of creation.
@@ -58,9 +66,8 @@ pub(crate) fn missing_leases(
     shards: &[Shard],
     leases: &BTreeMap<ShardId, &Lease>,
     start: StartPosition,
-    now: Timestamp,
+    pinned: Option<Timestamp>,
 ) -> Vec<Lease> {
-    let pinned = pinned_start(leases, now);
     let start = match start {
         StartPosition::Latest if pinned.is_none() => StartPosition::TrimHorizon,
         start => start,
@@ -79,7 +86,7 @@ pub(crate) fn missing_leases(
     create.sort_by(|(left, _), (right, _)| (left.first, &left.id).cmp(&(right.first, &right.id)));
     create
         .into_iter()
-        .map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, pinned.unwrap_or(now)))
+        .map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, pinned))
         .collect()
 }
 
@@ -148,7 +155,8 @@ mod tests {
 
     fn created(shards: &[Shard], rows: &[Lease], start: StartPosition) -> Vec<Lease> {
         let leases = rows.iter().map(|row| (row.shard(), row)).collect();
-        missing_leases(shards, &leases, start, Timestamp(9))
+        let pinned = pinned_start(&leases, None, Timestamp(9));
+        missing_leases(shards, &leases, start, pinned)
     }
 
     fn starts(leases: &[Lease]) -> Vec<(&str, Checkpoint)> {
@@ -228,6 +236,19 @@ mod tests {
         let leases = created(&shards, &rows, StartPosition::Latest);
         assert_eq!(starts(&leases), [("02", Checkpoint::Latest)]);
         assert_eq!(leases[0].start_at, Some(Timestamp(9)));
+    }
+
+    #[test]
+    fn a_table_emptied_by_hand_is_filled_from_what_is_remembered() {
+        let none = BTreeMap::new();
+        let (began, now) = (Some(Timestamp(2)), Timestamp(9));
+        assert_eq!(pinned_start(&none, began, now), began);
+        assert_eq!(pinned_start(&none, None, now), None);
+        let leases = missing_leases(&[shard(1, &[], true)], &none, StartPosition::Latest, began);
+        assert_eq!(
+            (leases[0].checkpoint, leases[0].start_at),
+            (Checkpoint::Latest, began)
+        );
     }
 
     #[test]

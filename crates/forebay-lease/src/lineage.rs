@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use crate::action::{Action, Grant, Request, StopReason, Token};
+use crate::action::{Action, Grant, LIST_ALL, Request, StopReason, Token};
 use crate::call::Purpose;
 use crate::checkpoint::Checkpoint;
 use crate::coordinator::Coordinator;
 use crate::decision::Decision;
 use crate::event::Outcome;
 use crate::lease::{Lease, LeaseKey, ShardId};
-use crate::shard::{ChildShard, ShardFilter, StartPosition};
+use crate::shard::{ChildShard, StartPosition};
 
 /// Where a held lease stands in the life of its shard.
 #[derive(Debug)]
@@ -449,7 +449,3 @@ fn readable(key: &LeaseKey, token: Token) -> Purpose {
         token,
     }
 }
-
-const LIST_ALL: Request = Request::ListShards {
-    filter: ShardFilter::All,
-};

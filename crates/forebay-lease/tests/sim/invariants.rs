@@ -16,6 +16,10 @@ pub(crate) struct Invariants {
     ended: BTreeSet<usize>,
     /// Rows deleted by hand: their history is no longer the protocol's.
     pub(crate) tampered: BTreeSet<usize>,
+    pub(crate) tampered_at: Millis,
+    /// The row that is created now comes from a worker younger than the deletion of all rows: it cannot know where its
+    /// fleet began, and whoever deleted them gave the positions up.
+    pub(crate) is_ignorant: bool,
     /// When the number of leases last changed.
     pub(crate) changed_at: Millis,
     /// Which worker, in which life, last wrote each row.
@@ -101,6 +105,10 @@ impl Invariants {
             }
             _ => stream.horizon(shard, now),
         };
+        if self.is_ignorant && lease.checkpoint.is_start() {
+            let progress = self.shards.entry(shard).or_default();
+            progress.first = progress.first.max(first);
+        }
         self.shards.entry(shard).or_insert_with(|| Progress {
             first,
             prefix: first,
