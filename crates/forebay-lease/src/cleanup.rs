@@ -9,7 +9,7 @@ use crate::event::Outcome;
 use crate::lease::{LeaseKey, ShardId};
 use crate::lineage::Phase;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cleanup {
     pub(crate) at: Instant,
 }

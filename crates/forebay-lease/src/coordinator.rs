@@ -34,7 +34,9 @@ pub struct Identity {
 /// A state machine without input or output: [`handle`](Self::handle) takes in events, [`poll_action`](Self::poll_action)
 /// gives out what to do, [`poll_timeout`](Self::poll_timeout) says when to come back. After each call of another method,
 /// take actions until there is none. `now` must never go back.
-#[derive(Debug)]
+///
+/// A clone is for tests that look at what could happen next: two that act for one worker break every guarantee.
+#[derive(Clone, Debug)]
 pub struct Coordinator {
     pub(crate) config: Config,
     pub(crate) me: WorkerId,

@@ -12,7 +12,7 @@ use crate::lease::{Lease, LeaseKey, ShardId};
 use crate::shard::{ChildShard, StartPosition};
 
 /// Where a held lease stands in the life of its shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Waiting(Waiting),
     Reading,
@@ -48,7 +48,7 @@ impl Phase {
 }
 
 /// Parents are read until all are done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) poll_at: Instant,
     /// Answers still missing.
@@ -61,7 +61,7 @@ pub(crate) struct Waiting {
 }
 
 /// The end was read: children's leases first, then SHARD_END.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ending {
     children: Vec<ChildShard>,
     /// Answers still missing.

@@ -13,7 +13,7 @@ use crate::lineage::Phase;
 use crate::update::{Changes, Condition, OwnerChange, SwitchesChange, Update};
 
 /// A lease this worker believes to hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     /// The row as the table last confirmed it: memory never runs ahead of the table.
     pub(crate) row: Lease,
@@ -40,7 +40,7 @@ pub(crate) struct Held {
 }
 
 /// The one write under way. A second one never starts before the first is resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Write {
     kind: WriteKind,
     update: Option<Update>,

@@ -15,7 +15,7 @@ use crate::shard::Shard;
 use crate::update::{Changes, Condition, Update};
 
 /// The state of audit and sync.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sync {
     pub(crate) audit_at: Instant,
     pub(crate) is_listing: bool,
