@@ -268,7 +268,7 @@ impl Coordinator {
     pub fn holds(&self, now: Instant) -> impl Iterator<Item = (&LeaseKey, Token)> {
         self.held
             .iter()
-            .filter(move |(_, held)| now < held.held_until && !held.is_being_released())
+            .filter(move |(_, held)| now < held.held_until && !held.is_released)
             .map(|(key, held)| (key, held.token))
     }
 

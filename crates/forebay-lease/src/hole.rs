@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Checkpoint;
 use crate::lease::{HashRange, Lease, ShardId, Timestamp};
-use crate::lineage::has_begun_child;
 use crate::shard::{Shard, StartPosition};
 
 /// The first hash key that no range covers.
@@ -74,6 +73,7 @@ pub(crate) fn missing_leases(
     };
     let mut lineage = Lineage {
         listed: shards.iter().map(|shard| (&shard.id, shard)).collect(),
+        read: read_ancestors(shards, leases),
         leases,
         start: start.checkpoint(),
         visited: BTreeSet::new(),
@@ -93,6 +93,7 @@ pub(crate) fn missing_leases(
 struct Lineage<'a> {
     listed: BTreeMap<&'a ShardId, &'a Shard>,
     leases: &'a BTreeMap<ShardId, &'a Lease>,
+    read: BTreeSet<ShardId>,
     start: Checkpoint,
     visited: BTreeSet<&'a ShardId>,
     create: Vec<(&'a Shard, Checkpoint)>,
@@ -114,7 +115,7 @@ impl<'a> Lineage<'a> {
                     checkpoint = Checkpoint::TrimHorizon;
                 }
                 Some(_) => waits = true,
-                None if has_begun_child(parent, self.leases.values().copied()) => {}
+                None if self.read.contains(parent) => {}
                 None => {
                     if let Some(listed) = self.listed.get(parent).copied() {
                         self.cover(listed);
@@ -127,6 +128,29 @@ impl<'a> Lineage<'a> {
             self.create.push((shard, checkpoint));
         }
     }
+}
+
+/// Shards that nobody has to read any more, with a lease or without: one of their descendants has begun, which had to
+/// wait for them, or was open when the fleet began.
+pub(crate) fn read_ancestors(
+    shards: &[Shard],
+    leases: &BTreeMap<ShardId, &Lease>,
+) -> BTreeSet<ShardId> {
+    let listed: BTreeMap<&ShardId, &Shard> =
+        shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let begun = leases
+        .values()
+        .filter(|lease| lease.checkpoint != Checkpoint::TrimHorizon);
+    let mut open: Vec<&ShardId> = begun.flat_map(|lease| &lease.parents).collect();
+    let mut read = BTreeSet::new();
+    while let Some(shard) = open.pop() {
+        if read.insert(shard.clone())
+            && let Some(listed) = listed.get(shard)
+        {
+            open.extend(&listed.parents);
+        }
+    }
+    read
 }
 
 #[cfg(test)]
@@ -227,6 +251,22 @@ mod tests {
             starts(&leases),
             ["00", "01"].map(|name| (name, Checkpoint::TrimHorizon))
         );
+    }
+
+    #[test]
+    fn ancestors_of_what_was_open_when_the_fleet_began_are_not_read() {
+        let shards = [
+            shard(0, &[], false),
+            shard(1, &[0], false),
+            shard(2, &[0], false),
+            shard(3, &[1], true),
+            shard(4, &[2], true),
+        ];
+        let mut open = row(3, &[1], Checkpoint::Latest);
+        open.start_at = Some(Timestamp(3));
+        let leases = created(&shards, &[open], StartPosition::Latest);
+        // Shard 2 may have taken in records since; shard 0 was closed when its other grandchild was open.
+        assert_eq!(starts(&leases), [("02", Checkpoint::Latest)]);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Held {
     pub(crate) has_reader: bool,
     /// Give it back once the reader is gone.
     pub(crate) is_leaving: bool,
+    /// A write that gives it back was made; it may land at any time, even if a read does not show it.
+    pub(crate) is_released: bool,
     /// Delete it: cleanup has proven that nobody needs it.
     pub(crate) is_obsolete: bool,
     /// Rows that cleanup is still waiting for.
@@ -75,15 +77,6 @@ impl Held {
         at
     }
 
-    /// Whether the write that gives it back may have landed already.
-    pub(crate) fn is_being_released(&self) -> bool {
-        self.first_sent.is_some()
-            && self
-                .write
-                .as_ref()
-                .is_some_and(|write| write.kind == WriteKind::Release)
-    }
-
     fn next_write(&self, now: Instant) -> Option<WriteKind> {
         if now < self.write_after {
             None
@@ -124,6 +117,7 @@ impl Coordinator {
             phase,
             has_reader: false,
             is_leaving: self.is_leaving(),
+            is_released: false,
             is_obsolete: false,
             cleaning: None,
             renew_at: sent + self.config.renew_interval(),
@@ -280,6 +274,7 @@ impl Coordinator {
             changes.clear_pending = true;
         }
         if kind == WriteKind::Release {
+            held.is_released = true;
             condition.owner = Some(me);
             condition.no_checkpoint_owner = true;
             changes.owner = Some(OwnerChange::Remove);

@@ -207,14 +207,16 @@ impl Coordinator {
         let Outcome::Shards { shards, asked_at } = outcome else {
             return;
         };
-        let leases: BTreeMap<ShardId, &Lease> = self
-            .seen
-            .values()
-            .map(|seen| (seen.row.shard(), &seen.row))
-            .collect();
+        let leases = self.leases();
         let began = pinned_start(&leases, self.sync.began, asked_at);
         self.sync.queue = missing_leases(&shards, &leases, self.start, began).into();
         self.create_missing();
+    }
+
+    /// The rows by shard, as last seen.
+    pub(crate) fn leases(&self) -> BTreeMap<ShardId, &Lease> {
+        let rows = self.seen.values().map(|seen| &seen.row);
+        rows.map(|row| (row.shard(), row)).collect()
     }
 
     /// Leases written by old versions lack their hash range; the audit needs it.
