@@ -285,10 +285,8 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
     /// The plugin's text of an object.
     fn bracket(&mut self, name: Name<'_>, text: Text<'_>, (open, close): (char, char)) {
         self.value.clear();
-        let inner = text
-            .raw()
-            .get(1..text.raw_len().saturating_sub(1))
-            .unwrap_or("");
+        let json = text.raw();
+        let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or("");
         self.value.push(open);
         push_bracket_text(inner, self.value);
         self.value.push(close);
