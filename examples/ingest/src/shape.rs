@@ -27,7 +27,6 @@ pub(crate) struct Shaper {
     /// Text that is put together before it is written.
     text: String,
     flattener: Flattener,
-    names: trail::NameCache,
 }
 
 /// What a CloudWatch log event inherits from its payload and its record. Texts are contents of JSON strings, as they
@@ -59,7 +58,6 @@ impl Shaper {
             host: host.filter(|host| !host.trim().is_empty()).map(Box::from),
             text: String::new(),
             flattener: Flattener::default(),
-            names: trail::NameCache::default(),
         }
     }
 }
