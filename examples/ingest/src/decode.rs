@@ -23,6 +23,7 @@ use crate::{
     collect::{Bad, Collect},
     config::Decode,
     dead_letter::Class,
+    entities::Names,
     exit::Exit,
     log_reader::LogReader,
     route::{Route, Routes, flow_format},
@@ -107,12 +108,17 @@ struct Decoding {
 impl Decoding {
     fn new(options: &Options) -> anyhow::Result<Self> {
         let format = || flow_format(&options.flow_format).context("`--flow-format`");
-        let routes = Routes::only(Route::new(Decode::Auto, format()?, false));
+        let routes = Routes::only(Route::new(
+            Decode::Auto,
+            format()?,
+            false,
+            &Names::default(),
+        ));
         let shaper = || Shaper::new(&BTreeMap::new(), None);
         Ok(Self {
             logs: LogReader::new(shaper(), Arc::new(routes), "".into()),
             shaper: shaper(),
-            route: Route::new(Decode::Auto, format()?, false),
+            route: Route::new(Decode::Auto, format()?, false, &Names::default()),
             names: Index::empty(),
         })
     }
@@ -304,7 +310,7 @@ impl Decoding {
         let plan = if *record.format() == self.route.format {
             &self.route.plan
         } else {
-            plan = crate::shape::FlowPlan::new(record.format(), false);
+            plan = crate::shape::FlowPlan::new(record.format(), false, &Names::default());
             &plan
         };
         match self.shaper.flow(&context, plan, record, &self.names) {

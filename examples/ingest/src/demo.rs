@@ -230,8 +230,7 @@ path = {letters:?}
 "#,
         letters = letters.display().to_string(),
     );
-    Config::parse(&text)
-        .map_err(|problems| anyhow::anyhow!("the demo's configuration: {problems:?}"))
+    Config::parse(Path::new("the demo's configuration"), &text).map_err(anyhow::Error::from)
 }
 
 /// Every kind of trouble that a retry must get over, at rates far above the real ones.

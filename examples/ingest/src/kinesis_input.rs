@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context;
-use forebay_entity::Table;
 use forebay_kinesis::{
     Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping,
     StreamName, Worker, WorkerId,
@@ -23,6 +22,7 @@ use crate::{
     config::{Kinesis, Start},
     dead_letter::{Class, DeadLetters},
     delivery::{Delivery, Origin},
+    entities::Names,
     log_reader::{LogReader, RecordOrigin},
     observe::InputObserver,
     pipeline::SharedName,
@@ -45,7 +45,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) fields: &'a BTreeMap<String, String>,
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
-    pub(crate) entities: Table,
+    pub(crate) names: Names,
 }
 
 /// Reads the stream until `shutdown`, then drains, checkpoints and releases the leases.
@@ -63,20 +63,18 @@ pub(crate) fn run(
         account,
         ..
     } = parts;
-    let stream = input.stream.get_ref();
+    let stream = &input.stream;
     let stream_name = if stream.starts_with("arn:") {
         StreamName::from_arn(stream)
     } else {
         StreamName::new(stream)
     };
     let stream_name = stream_name.with_context(|| format!("`stream` of [kinesis.{name}]"))?;
-    let routes =
-        Arc::new(Routes::new(input).with_context(|| format!("`flow_format` of [kinesis.{name}]"))?);
-    let table_name = input
-        .lease
-        .table
-        .clone()
-        .unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.as_str()));
+    let routes = Arc::new(
+        Routes::new(input, &parts.names)
+            .with_context(|| format!("`flow_format` of [kinesis.{name}]"))?,
+    );
+    let table_name = input.table();
     let worker_id = worker_id(parts.worker_id)?;
     tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
@@ -84,12 +82,14 @@ pub(crate) fn run(
     config.initial_position = match input.start {
         Start::Latest => InitialPosition::Latest,
         Start::TrimHorizon => InitialPosition::TrimHorizon,
+        Start::At(time) => InitialPosition::AtTimestamp(time),
     };
     config.failover_time = input.lease.failover;
     config.max_leases = NonZeroUsize::new(input.lease.max_leases.get() as usize);
-    config.max_records =
-        NonZeroU16::new(u16::try_from(input.batch_size.get_ref().get()).unwrap_or(10_000))
-            .unwrap_or(config.max_records);
+    config.max_records = u16::try_from(input.batch_size)
+        .ok()
+        .and_then(NonZeroU16::new)
+        .unwrap_or(config.max_records);
     config.idle = input.read_interval;
     config.bytes_in_flight = parts.bytes;
     config.stop_grace = parts.grace.mul_f32(0.8);
@@ -102,7 +102,7 @@ pub(crate) fn run(
         host: input.source.clone(),
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
-        entities: parts.entities,
+        names: parts.names,
         readers: Mutex::default(),
     };
     let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
@@ -131,7 +131,7 @@ struct Logs {
     host: Option<String>,
     delivery: Delivery,
     dead_letters: DeadLetters,
-    entities: Table,
+    names: Names,
     /// Readers with their buffers, as many as shards were ever read at once.
     readers: Mutex<Vec<LogReader>>,
 }
@@ -178,7 +178,7 @@ impl Logs {
                 None => reader.read(
                     &record.data,
                     Some(&from),
-                    &self.entities.load(),
+                    &self.names.load(),
                     &mut collector,
                 ),
                 // Part of an aggregate that could not be read: its bytes are kept, its neighbours are delivered.
@@ -246,7 +246,7 @@ impl Logs {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref());
+            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
         })
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use ingest::{
-    config::{Config, LogFormat},
+    config::{Config, LogFormat, Sources},
     decode, demo,
     exit::Exit,
     run,
@@ -106,7 +106,10 @@ fn decode(arguments: &DecodeArguments) -> anyhow::Result<Exit> {
 }
 
 fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
-    let config = Config::load(&arguments.config)?;
+    let sources = Sources::default()
+        .with_environment(std::env::vars())
+        .with_file(&arguments.config);
+    let config = Config::load(&sources)?;
     log(&config.service.log, config.service.log_format);
     runtime(run::run(config))
 }

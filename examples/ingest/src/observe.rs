@@ -82,6 +82,37 @@ impl forebay_s3::Observer for InputObserver {
     }
 }
 
+/// Tells what happens to the names of addresses; the refresher itself tells of missing rights.
+#[cfg(feature = "entities")]
+#[derive(Debug, Default)]
+pub(crate) struct EntityObserver {
+    stale: Repeats,
+}
+
+#[cfg(feature = "entities")]
+impl forebay_entity::Observer for EntityObserver {
+    fn stale(&self, origin: &forebay_entity::Origin, age: Duration) {
+        let (account, region) = (origin.account(), origin.region());
+        if let Some(suppressed) = self.stale.tell(&format!("{account} {region}")) {
+            tracing::warn!(
+                account,
+                region,
+                ?age,
+                suppressed,
+                "names of addresses are stale, and used all the same"
+            );
+        }
+    }
+
+    fn refreshed(&self, summary: &forebay_entity::Summary) {
+        tracing::debug!(?summary, "names of addresses refreshed");
+    }
+
+    fn snapshot_file_failed(&self, error: &std::io::Error) {
+        tracing::warn!(%error, "`snapshot_file` of [entities] not usable: names come from AWS alone");
+    }
+}
+
 /// Which failures were told already.
 #[derive(Debug, Default)]
 struct Repeats {

@@ -8,12 +8,16 @@ use std::{
 };
 
 use anyhow::Context;
-use forebay_gelf::{Report, Sink};
+use forebay_gelf::Sink;
+use futures_util::future::join_all;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    aws::Account, config::Config, dead_letter::DeadLetters, delivery::Delivery, entities,
-    kinesis_input, output, trail_input,
+    aws::Account,
+    config::Config,
+    dead_letter::DeadLetters,
+    delivery::{Delivery, Outlet},
+    entities, kinesis_input, output, trail_input,
 };
 
 /// The pipeline of one configuration.
@@ -56,8 +60,7 @@ impl Pipeline {
     /// A pipeline over ready-made accounts: for demos and tests on an embedded AWS.
     #[must_use]
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
-        let dead_letters =
-            DeadLetters::new(&config.dead_letter.path, config.dead_letter.max_size.0);
+        let dead_letters = DeadLetters::new(&config.dead_letter);
         Self {
             config,
             accounts,
@@ -87,25 +90,46 @@ impl Pipeline {
             accounts,
             dead_letters,
         } = self;
-        let (name, settings) = config.output().context("the configuration has no output")?;
         let inputs = config.kinesis.len() + config.cloudtrail.len();
-        // One budget for everything that grows with data: half for what waits in the sink, half for what is read.
-        let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
-        let share = (budget / 2 / inputs.max(1)).max(MINIMUM_SHARE);
-        let (sink, driver) =
-            output::open(settings, budget / 2).with_context(|| format!("[output.{name}]"))?;
-        let (delivery, settler) = Delivery::new(sink.clone(), dead_letters.clone());
-
+        let (delivery, settler) = Delivery::new(dead_letters.clone());
         let mut background = JoinSet::new();
-        background.spawn(async {
-            driver.run().await;
-        });
+        // One budget for everything that grows with data: half for what waits in a sink, half for what is read.
+        let mut share = usize::MAX;
+        let mut outlets = BTreeMap::new();
+        for (name, settings) in &config.output {
+            let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
+            share = share.min((budget / 2 / inputs.max(1)).max(MINIMUM_SHARE));
+            let opened = output::open(settings, budget / 2);
+            let (sink, driver) = opened.with_context(|| format!("[output.{name}]"))?;
+            background.spawn(async {
+                driver.run().await;
+            });
+            let extra = output::members(&settings.fields)?.into();
+            outlets.insert(name.as_str(), Outlet { sink, extra });
+        }
+        // With one output its fields are part of every message from the start, and nothing is written twice.
+        let none = BTreeMap::new();
+        let only = match config.output.values().next() {
+            Some(only) if outlets.len() == 1 => {
+                outlets
+                    .values_mut()
+                    .for_each(|outlet| outlet.extra = Arc::default());
+                &only.fields
+            }
+            _ => &none,
+        };
+        let delivery_to = |listed: &[String]| {
+            let listed = config.outputs_of(listed);
+            delivery.to(listed
+                .filter_map(|name| outlets.get(name).cloned())
+                .collect())
+        };
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
-        let table = entities::start(&config, &accounts, &mut background, stopping.clone())?;
+        let names = entities::start(&config, &accounts, &mut background, stopping.clone())?;
         if config.entities.enabled {
             // So that the first records have names too; a slow or denied refresh does not hold them up for long.
-            entities::first_names(&table).await;
+            entities::first_names(&names).await;
         }
 
         let mut running: JoinSet<anyhow::Result<()>> = JoinSet::new();
@@ -118,10 +142,10 @@ impl Pipeline {
                 worker_id: &config.service.worker_id,
                 grace: config.service.shutdown_grace,
                 bytes: share,
-                fields: &settings.fields,
-                delivery: delivery.clone(),
+                fields: only,
+                delivery: delivery_to(&input.outputs),
                 dead_letters: dead_letters.clone(),
-                entities: table.clone(),
+                names: names.clone(),
             };
             running.spawn(kinesis_input::run(parts, stopped(stopping.clone()))?);
         }
@@ -132,27 +156,30 @@ impl Pipeline {
                 input,
                 account,
                 bytes: share,
-                fields: &settings.fields,
-                delivery: delivery.clone(),
+                fields: only,
+                delivery: delivery_to(&input.outputs),
                 dead_letters: dead_letters.clone(),
+                names: names.clone(),
             };
             running.spawn(trail_input::run(parts, stopped(stopping.clone()))?);
         }
 
+        let sinks: Vec<Sink> = outlets.into_values().map(|outlet| outlet.sink).collect();
         let outcome = supervise(
             running,
-            &sink,
+            &sinks,
             stop,
             shutdown,
             config.service.shutdown_grace,
         )
         .await;
-        let report = sink.close(CLOSE_PATIENCE).await;
+        let reports = join_all(sinks.iter().map(|sink| sink.close(CLOSE_PATIENCE))).await;
         let counters = delivery.counters();
         let summary = Summary {
             accepted: counters.accepted.load(Ordering::Relaxed),
             refused: counters.refused.load(Ordering::Relaxed),
-            ..summary(&report, &dead_letters)
+            unsettled: reports.iter().map(|report| report.unsettled).sum(),
+            dead_letters: dead_letters.count(),
         };
         drop(delivery);
         background.shutdown().await;
@@ -165,7 +192,7 @@ impl Pipeline {
 /// Waits for the shutdown or for an input that ends by itself, then for all inputs.
 async fn supervise(
     mut running: JoinSet<anyhow::Result<()>>,
-    sink: &Sink,
+    sinks: &[Sink],
     stop: watch::Sender<bool>,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
@@ -191,7 +218,7 @@ async fn supervise(
     let flushing = async {
         // Inputs wait for acceptance; a sink that proves it in its own time is asked to do so now.
         loop {
-            let _ = sink.flush(FLUSH).await;
+            join_all(sinks.iter().map(|sink| sink.flush(FLUSH))).await;
             tokio::time::sleep(FLUSH_PAUSE).await;
         }
     };
@@ -201,14 +228,6 @@ async fn supervise(
         () = tokio::time::sleep(grace) => tracing::warn!(?grace, "drain not finished, the rest is read again"),
     }
     outcome
-}
-
-fn summary(report: &Report, dead_letters: &DeadLetters) -> Summary {
-    Summary {
-        unsettled: report.unsettled,
-        dead_letters: dead_letters.count(),
-        ..Summary::default()
-    }
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

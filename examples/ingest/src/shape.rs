@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use forebay_cloudtrail::Flattener;
 use forebay_gelf::{EncodeError, Encoder, FieldBlock, FieldName};
 
-use crate::message_id::MessageId;
+use crate::{
+    entities::{NamedField, Names, Tally},
+    message_id::MessageId,
+};
 
 pub(crate) use flow::{FlowError, FlowPlan};
 
@@ -28,6 +31,9 @@ pub(crate) struct Shaper {
     text: String,
     flattener: Flattener,
     names: trail::NameCache,
+    /// The table for records that bring no snapshot along, and the fields for `source_address`.
+    trail_names: Option<(Names, NamedField)>,
+    tally: Tally,
 }
 
 /// What a CloudWatch log event inherits from its payload and its record. Texts are contents of JSON strings, as they
@@ -60,7 +66,23 @@ impl Shaper {
             text: String::new(),
             flattener: Flattener::default(),
             names: trail::NameCache::default(),
+            trail_names: None,
+            tally: Tally::default(),
         }
+    }
+
+    /// Counts lookups in `names`, and translates `source_address` of CloudTrail records if that is asked for.
+    pub(crate) fn with_names(mut self, names: &Names) -> Self {
+        self.tally = Tally::new(names.counts().clone());
+        self.trail_names = names
+            .wants("source_address")
+            .then(|| (names.clone(), names.target("source_address")));
+        self
+    }
+
+    /// Makes the lookups counted so far visible.
+    pub(crate) fn flush(&mut self) {
+        self.tally.flush();
     }
 }
 

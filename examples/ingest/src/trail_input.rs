@@ -22,6 +22,7 @@ use crate::{
     config::CloudTrail,
     dead_letter::{Class, DeadLetter, DeadLetters},
     delivery::{Delivery, Origin},
+    entities::Names,
     observe::InputObserver,
     pipeline::SharedName,
     settlement::{Acknowledge, Settlement},
@@ -39,6 +40,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) fields: &'a BTreeMap<String, String>,
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) names: Names,
 }
 
 /// Reads the queue until `shutdown`, then lets running work end.
@@ -71,10 +73,11 @@ pub(crate) fn run(
         host: input.source.clone(),
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
+        names: parts.names,
         spare: Mutex::default(),
     };
     let observer = InputObserver::new(name);
-    let (name, queue): (SharedName, String) = (name.into(), input.queue.get_ref().clone());
+    let (name, queue): (SharedName, String) = (name.into(), input.queue.clone());
     Ok(async move {
         let queue = Queue::find(sqs, &queue)
             .await
@@ -120,6 +123,7 @@ struct Trail {
     host: Option<String>,
     delivery: Delivery,
     dead_letters: DeadLetters,
+    names: Names,
     /// Shapers with their buffers, as many as objects were ever read at once.
     spare: Mutex<Vec<(Shaper, EventIndex)>>,
 }
@@ -133,7 +137,7 @@ impl Processor for Trail {
             .pop();
         let (mut shaper, mut index) = spare.unwrap_or_else(|| {
             (
-                Shaper::new(&self.fields, self.host.as_deref()),
+                Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names),
                 EventIndex::default(),
             )
         });
@@ -151,6 +155,7 @@ impl Processor for Trail {
             );
             self.record(&mut shaper, &mut index, record, read_at, &mut collector);
         }
+        shaper.flush();
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
         if self.keep(&mut collector, &origin)
             && self

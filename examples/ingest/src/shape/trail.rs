@@ -3,6 +3,7 @@
 use std::fmt;
 
 use forebay_cloudtrail::{Event as TrailEvent, Form, Name, ObjectRef, Value};
+use forebay_entity::Scope;
 use forebay_gelf::{EncodeError, Encoded, FieldName};
 
 use super::Shaper;
@@ -22,6 +23,7 @@ impl Shaper {
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
         let (names, mut timed) = (&mut self.names, false);
+        let mut source_address = None;
         self.flattener
             .flatten(event, |name, value| match (name, value) {
                 (Name::Timestamp, Value::Millis(millis)) => {
@@ -35,6 +37,9 @@ impl Shaper {
                     message.full_message_json_text(text.as_json().unwrap_or_default());
                 }
                 (Name::Field(name), Value::Text(text)) => {
+                    if name == "source_address" {
+                        source_address = text.as_json().and_then(|text| text.parse().ok());
+                    }
                     message.json_text(names.get(name), text.as_json().unwrap_or_default());
                 }
                 (Name::Field(name), Value::Bool(value)) => {
@@ -48,6 +53,17 @@ impl Shaper {
         }
         if full_message {
             message.text(&FULL_MESSAGE_JSON, event.raw());
+        }
+        if let (Some(address), Some((names, target))) = (source_address, &self.trail_names) {
+            let (text, tally) = (&mut self.text, &mut self.tally);
+            target.write(
+                &mut message,
+                &names.load(),
+                address,
+                &Scope::default(),
+                text,
+                tally,
+            );
         }
         message.fields(&self.constant);
         message.finish()
