@@ -1,6 +1,6 @@
 //! What a reader tells about its work.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{error::ErrorKind, source::ObjectId};
 
@@ -29,3 +29,33 @@ pub trait Observer: Send + Sync + 'static {
 }
 
 impl Observer for () {}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn received(&self, messages: usize) {
+        (**self).received(messages);
+    }
+    fn deleted(&self, messages: usize) {
+        (**self).deleted(messages);
+    }
+    fn returned(&self, why: &ErrorKind) {
+        (**self).returned(why);
+    }
+    fn skipped(&self, why: &str) {
+        (**self).skipped(why);
+    }
+    fn visibility_extended(&self) {
+        (**self).visibility_extended();
+    }
+    fn records(&self, object: &ObjectId, count: usize, bytes: usize) {
+        (**self).records(object, count, bytes);
+    }
+    fn object_settled(&self, object: &ObjectId, records: u64, took: Duration) {
+        (**self).object_settled(object, records, took);
+    }
+    fn rejected(&self, reason: &str) {
+        (**self).rejected(reason);
+    }
+    fn failed(&self, kind: &ErrorKind, detail: &str) {
+        (**self).failed(kind, detail);
+    }
+}

@@ -4,6 +4,7 @@
 //! caused it. `forebay.toml` beside this crate is the commented example. Values come, in rising precedence, from the
 //! defaults, the files, the environment (`FOREBAY_SERVICE__LOG=debug`) and `--set service.log=debug`.
 
+mod admin;
 mod aws;
 mod cloudtrail;
 mod dead_letter;
@@ -14,6 +15,7 @@ mod output;
 mod problem;
 mod secret;
 mod service;
+mod throttle;
 mod units;
 
 use std::{collections::BTreeMap, path::Path};
@@ -21,6 +23,7 @@ use std::{collections::BTreeMap, path::Path};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use admin::Admin;
 pub use aws::{AssumeRole, Aws, SERVICES};
 pub use cloudtrail::{Bucket, CloudTrail};
 pub use dead_letter::DeadLetter;
@@ -31,6 +34,7 @@ pub use output::{Balance, Delivery, Output, Protocol};
 pub use problem::{ConfigError, Problem};
 pub use secret::Secret;
 pub use service::{LogFormat, Service};
+pub use throttle::Throttle;
 pub use units::ByteSize;
 
 use document::Document;
@@ -63,6 +67,12 @@ pub struct Config {
     /// What could not be delivered.
     #[serde(default)]
     pub dead_letter: DeadLetter,
+    /// When reading is held back.
+    #[serde(default)]
+    pub throttle: Throttle,
+    /// Health, metrics and the status page.
+    #[serde(default)]
+    pub admin: Admin,
 }
 
 impl Config {
@@ -182,6 +192,8 @@ impl Config {
             .for_each(|(name, output)| output.check(name, &mut problems));
         self.entities.check(&mut problems);
         self.dead_letter.check(&mut problems);
+        self.throttle.check(&mut problems);
+        self.admin.check(&mut problems);
         problems
     }
 

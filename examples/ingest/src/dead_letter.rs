@@ -6,6 +6,7 @@
 //! dropped. `forebay replay` reads these files.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -100,7 +101,9 @@ struct Shared {
     aside: Aside,
     rotate: u64,
     max_size: u64,
-    count: u64,
+    counts: BTreeMap<&'static str, u64>,
+    /// Why the last letter could not be kept.
+    failure: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,7 +123,8 @@ impl DeadLetters {
             aside: Aside::default(),
             rotate: settings.rotate.0,
             max_size: settings.max_size.0,
-            count: 0,
+            counts: BTreeMap::new(),
+            failure: None,
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
@@ -168,18 +172,39 @@ impl DeadLetters {
             lines.push(b'\n');
         }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.append(&lines)?;
-        shared.count += letters.len() as u64;
+        let kept = shared.append(&lines);
+        shared.failure = kept.as_ref().err().map(ToString::to_string);
+        kept?;
+        for letter in letters {
+            *shared.counts.entry(letter.class.name()).or_default() += 1;
+        }
         Ok(())
     }
 
     /// Letters kept since the start.
     #[must_use]
     pub fn count(&self) -> u64 {
+        self.counts().values().sum()
+    }
+
+    /// Letters kept since the start, by class.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.shared
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .count
+            .counts
+            .clone()
+    }
+
+    /// Why the last letter could not be kept; none if it was.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .failure
+            .clone()
     }
 
     /// Where the letters are.

@@ -16,6 +16,8 @@ use crate::{
     clock,
     dead_letter::{Class, DeadLetter, DeadLetters},
     settlement::Settlement,
+    stats::InputStats,
+    throttle::{Gate, Pace},
 };
 
 /// Messages being collected for one send, and which record of their source batch each came from.
@@ -50,6 +52,9 @@ impl Outgoing {
 pub(crate) struct Origin {
     /// Input name of the configuration.
     pub(crate) input: Arc<str>,
+    pub(crate) stats: Arc<InputStats>,
+    /// The input's own cap.
+    pub(crate) pace: Pace,
     /// Shard, or bucket and key.
     pub(crate) place: Arc<str>,
 }
@@ -90,6 +95,7 @@ impl Outlet {
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     outlets: Arc<[Outlet]>,
+    gate: Gate,
     waiting: mpsc::UnboundedSender<Waiting>,
     /// Emptied batches, to be filled again.
     spare: Arc<Mutex<Vec<Outgoing>>>,
@@ -113,12 +119,13 @@ struct Waiting {
 
 impl Delivery {
     /// A delivery without outputs, to be given some by [`Self::to`], and the settler that must run beside it.
-    pub(crate) fn new(dead_letters: DeadLetters) -> (Self, Settler) {
+    pub(crate) fn new(gate: Gate, dead_letters: DeadLetters) -> (Self, Settler) {
         let (waiting, incoming) = mpsc::unbounded_channel();
         let spare = Arc::new(Mutex::new(Vec::new()));
         let counters = Arc::new(DeliveryCounters::default());
         let delivery = Self {
             outlets: Arc::default(),
+            gate,
             waiting,
             spare: Arc::clone(&spare),
             counters: Arc::clone(&counters),
@@ -151,8 +158,8 @@ impl Delivery {
             .unwrap_or_default()
     }
 
-    /// Hands `outgoing` to every output and leaves an empty batch in its place. Waits while the budget of one of them is
-    /// used up: the slowest output sets the pace.
+    /// Hands `outgoing` to every output and leaves an empty batch in its place. Waits while reading is held back, and while
+    /// the budget of one of them is used up: the slowest output sets the pace.
     ///
     /// # Errors
     ///
@@ -166,6 +173,10 @@ impl Delivery {
         if outgoing.is_empty() {
             return Ok(());
         }
+        let messages = outgoing.origins.len();
+        origin.pace.wait(messages).await;
+        self.gate.pass(messages).await;
+        origin.stats.messages(messages);
         let Outgoing { batch, origins } = std::mem::replace(outgoing, self.outgoing());
         let Some((last, others)) = self.outlets.split_last() else {
             return Err(SinkError::Closed);

@@ -17,6 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     aws::Account,
     config::{Config, Entities},
+    stats::Stats,
 };
 
 /// Names for addresses: the table, which fields get them, and how lookups ended.
@@ -199,6 +200,7 @@ const FIRST_NAMES: Duration = Duration::from_secs(1);
 pub(crate) fn start(
     config: &Config,
     accounts: &BTreeMap<String, Account>,
+    stats: &Stats,
     tasks: &mut JoinSet<()>,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Names> {
@@ -207,18 +209,18 @@ pub(crate) fn start(
         return Ok(names);
     }
     let refresher = refresher(config, accounts, names.table.clone())?;
+    let refreshed = Arc::default();
+    stats.watch_entities(names.table.clone(), Arc::clone(&refreshed));
+    let observer = Tell {
+        refreshed,
+        repeats: crate::repeats::Repeats::default(),
+    };
     tasks.spawn(async move {
         let stopped = async move {
             // A sender that is gone means the same.
             let _ = stopping.wait_for(|&stopped| stopped).await;
         };
-        refresher
-            .run(
-                crate::clock::wall,
-                stopped,
-                &crate::observe::EntityObserver::default(),
-            )
-            .await;
+        refresher.run(crate::clock::wall, stopped, &observer).await;
     });
     Ok(names)
 }
@@ -285,6 +287,44 @@ pub(crate) fn refresher(
     Ok(refresher)
 }
 
+/// Notes when the table was built, and tells what goes wrong.
+#[cfg(feature = "entities")]
+#[derive(Debug)]
+struct Tell {
+    refreshed: Arc<std::sync::Mutex<Option<tokio::time::Instant>>>,
+    repeats: crate::repeats::Repeats,
+}
+
+#[cfg(feature = "entities")]
+impl forebay_entity::Observer for Tell {
+    fn failed(&self, failure: &forebay_entity::Failure) {
+        let text = failure.to_string();
+        if let Some(suppressed) = self.repeats.tell(&text) {
+            tracing::warn!(suppressed, "{text}; the names known before stay");
+        }
+    }
+
+    fn stale(&self, origin: &forebay_entity::Origin, age: Duration) {
+        let text = format!("names of {origin:?} are old");
+        if let Some(suppressed) = self.repeats.tell(&text) {
+            tracing::warn!(suppressed, ?age, "{text}");
+        }
+    }
+
+    fn refreshed(&self, summary: &forebay_entity::Summary) {
+        *crate::stats::lock(&self.refreshed) = Some(tokio::time::Instant::now());
+        tracing::debug!(?summary, "entity table built");
+    }
+
+    fn not_built(&self, error: &forebay_entity::Error) {
+        tracing::warn!(%error, "entity table not built, the one before stays");
+    }
+
+    fn snapshot_file_failed(&self, error: &std::io::Error) {
+        tracing::warn!(%error, "entity snapshot file not usable, names come from AWS alone");
+    }
+}
+
 /// Built without the feature `entities`: a configuration that asks for names is refused instead of ignored.
 ///
 /// # Errors
@@ -294,6 +334,7 @@ pub(crate) fn refresher(
 pub(crate) fn start(
     config: &Config,
     _accounts: &BTreeMap<String, Account>,
+    _stats: &Stats,
     _tasks: &mut JoinSet<()>,
     _stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Names> {

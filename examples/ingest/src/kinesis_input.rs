@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use forebay_kinesis::{
     Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping,
-    StreamName, Worker, WorkerId,
+    StreamName, Worker, WorkerHandle, WorkerId,
 };
 
 use crate::{
@@ -24,11 +24,12 @@ use crate::{
     delivery::{Delivery, Origin},
     entities::Names,
     log_reader::{LogReader, RecordOrigin},
-    observe::InputObserver,
     pipeline::SharedName,
     route::Routes,
     settlement::{Acknowledge, Settlement},
     shape::Shaper,
+    stats::InputStats,
+    throttle::Pace,
 };
 
 /// What an input is made of.
@@ -46,6 +47,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) names: Names,
+    pub(crate) stats: Arc<InputStats>,
+    /// Leases are given back when the processor is stalled for this long; zero keeps them.
+    pub(crate) patience: Duration,
 }
 
 /// Reads the stream until `shutdown`, then drains, checkpoints and releases the leases.
@@ -56,7 +60,10 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn run(
     parts: Parts<'_>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+) -> anyhow::Result<(
+    WorkerHandle,
+    impl Future<Output = anyhow::Result<()>> + Send + 'static,
+)> {
     let Parts {
         name,
         input,
@@ -92,6 +99,8 @@ pub(crate) fn run(
         .unwrap_or(config.max_records);
     config.idle = input.read_interval;
     config.bytes_in_flight = parts.bytes;
+    // `throttle::relieve` looks at gate and sink and is first; the worker's own watch is for stalls of other kinds.
+    config.release_after = (!parts.patience.is_zero()).then_some(parts.patience * 2);
     config.stop_grace = parts.grace.mul_f32(0.8);
 
     let processor = Logs {
@@ -103,22 +112,26 @@ pub(crate) fn run(
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
         names: parts.names,
+        stats: Arc::clone(&parts.stats),
+        pace: Pace::new(input.max_messages_per_second),
         readers: Mutex::default(),
     };
     let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
     let stream = KinesisStream::new(account.kinesis(), stream_name);
     let worker = Worker::new(worker_id, stream, table, processor)
         .with_config(config)
-        .with_observer(InputObserver::new(name));
+        .with_observer(parts.stats);
+    let handle = worker.handle();
     let name: SharedName = name.into();
-    Ok(async move {
+    let run = async move {
         let summary = worker
             .run(shutdown)
             .await
             .with_context(|| format!("input [kinesis.{name}]"))?;
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
-    })
+    };
+    Ok((handle, run))
 }
 
 /// Turns batches of records into messages.
@@ -132,6 +145,8 @@ struct Logs {
     delivery: Delivery,
     dead_letters: DeadLetters,
     names: Names,
+    stats: Arc<InputStats>,
+    pace: Pace,
     /// Readers with their buffers, as many as shards were ever read at once.
     readers: Mutex<Vec<LogReader>>,
 }
@@ -156,6 +171,8 @@ impl Logs {
     async fn read(&self, batch: &Batch, reader: &mut LogReader) -> Outcome {
         let origin = Origin {
             input: Arc::clone(&self.input),
+            stats: Arc::clone(&self.stats),
+            pace: self.pace.clone(),
             place: batch.shard().to_string().into(),
         };
         let settlement = Settlement::new(
@@ -229,6 +246,7 @@ impl Logs {
         }
         match self.dead_letters.keep_all(&letters, clock::wall()) {
             Ok(()) => {
+                self.stats.bad(letters.len());
                 collector.clear_letters();
                 true
             }

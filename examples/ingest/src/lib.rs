@@ -4,6 +4,7 @@
 //! nothing to others. Users of single parts take the `forebay-*` crates.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod aws;
 mod clock;
 mod collect;
@@ -17,11 +18,15 @@ pub mod exit;
 mod kinesis_input;
 mod log_reader;
 mod message_id;
-mod observe;
+mod metrics;
 mod output;
 pub mod pipeline;
+mod repeats;
 mod route;
 pub mod run;
 mod settlement;
 mod shape;
+pub mod stats;
+mod summary;
+mod throttle;
 mod trail_input;

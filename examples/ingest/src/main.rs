@@ -1,7 +1,7 @@
 //! `forebay`: brings AWS logs into Graylog.
 #![forbid(unsafe_code)]
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use ingest::{
@@ -10,7 +10,7 @@ use ingest::{
     exit::Exit,
     run,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -110,8 +110,12 @@ fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
         .with_environment(std::env::vars())
         .with_file(&arguments.config);
     let config = Config::load(&sources)?;
-    log(&config.service.log, config.service.log_format);
-    runtime(run::run(config))
+    let set_log = log(&config.service.log, config.service.log_format);
+    runtime(run::run(run::Options {
+        config,
+        sources,
+        set_log,
+    }))
 }
 
 /// Runs `work` on a runtime whose threads end with it.
@@ -124,16 +128,30 @@ fn runtime(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<E
     outcome
 }
 
-fn log(filter: &str, format: LogFormat) {
+/// Sets up logging and gives the way to change its filter.
+fn log(filter: &str, format: LogFormat) -> Arc<SetLog> {
     let filter = EnvFilter::try_from_env("FOREBAY_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .init();
+    Arc::new(move |filter: &str| {
+        let filter = EnvFilter::try_new(filter).map_err(|error| {
+            format!("no log filter: {error}; such as `info` or `forebay_kinesis=debug,info`")
+        })?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    })
 }
+
+type SetLog = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// Standard error is where a command line tool reports; nothing logs there before the subscriber is set.
 #[expect(clippy::print_stderr, reason = "the last words of the process")]

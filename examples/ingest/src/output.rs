@@ -4,23 +4,40 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
 use forebay_gelf::{
-    Balance, ClientIdentity, Driver, Encoder, FieldBlock, FieldName, Grade, HttpConfig, Observer,
-    RefusalReason, Roots, Sink, SinkConfig, TcpConfig, TlsConfig, Transport, UdpConfig,
+    Balance, ClientIdentity, Driver, Encoder, FieldBlock, FieldName, HttpConfig, Roots, Sink,
+    SinkConfig, TcpConfig, TlsConfig, Transport, UdpConfig,
 };
 
-use crate::config::{self, Output, Protocol};
+use crate::{
+    config::{self, Output, Protocol},
+    stats::OutputStats,
+};
+
+/// Counters of an output, all at zero.
+pub(crate) fn stats(name: &str, output: &Output) -> Arc<OutputStats> {
+    let protocol = match output.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Tls => "tls",
+        Protocol::Http => "http",
+        Protocol::Udp => "udp",
+    };
+    OutputStats::new(name, protocol, &output.address)
+}
 
 /// Opens the sink of an output with this byte budget.
 ///
 /// # Errors
 ///
 /// A certificate file cannot be read, or the settings contradict each other.
-pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driver)> {
+pub(crate) fn open(
+    output: &Output,
+    budget: usize,
+    stats: &Arc<OutputStats>,
+) -> anyhow::Result<(Sink, Driver)> {
     let first = output
         .address
         .first()
@@ -48,7 +65,9 @@ pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driv
     config.budget = budget.max(MINIMUM_BUDGET);
     // Two processes that share a receiver must differ: the standard library seeds each hasher from the system.
     config.seed = RandomState::new().build_hasher().finish();
-    Ok(Sink::open(transport, config, Arc::new(Tell))?)
+    let (sink, driver) = Sink::open(transport, config, Arc::clone(stats) as _)?;
+    stats.watch(&sink);
+    Ok((sink, driver))
 }
 
 /// The JSON members that `fields` add to every message, with a comma in front.
@@ -109,41 +128,6 @@ fn url(address: &str) -> String {
         address.to_owned()
     } else {
         format!("http://{address}/gelf")
-    }
-}
-
-/// Tells what happens to the connection as log lines.
-#[derive(Debug)]
-struct Tell;
-
-impl Observer for Tell {
-    fn connected(&self, address: &str) {
-        tracing::debug!(address, "output connected");
-    }
-
-    fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
-        if unproven > 0 {
-            tracing::warn!(
-                address,
-                reason,
-                unproven,
-                "output connection failed, messages are sent again"
-            );
-        } else {
-            tracing::debug!(address, reason, "output connection ended");
-        }
-    }
-
-    fn backing_off(&self, wait: Duration) {
-        tracing::warn!(?wait, "output not reachable, trying again");
-    }
-
-    fn accepted(&self, messages: usize, grade: Grade, latency: Duration) {
-        tracing::trace!(messages, ?grade, ?latency, "messages accepted");
-    }
-
-    fn refused(&self, reason: RefusalReason) {
-        tracing::debug!(?reason, "message refused");
     }
 }
 

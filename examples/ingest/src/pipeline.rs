@@ -17,7 +17,11 @@ use crate::{
     config::Config,
     dead_letter::DeadLetters,
     delivery::{Delivery, Outlet},
-    entities, kinesis_input, output, trail_input,
+    entities, kinesis_input, output,
+    stats::{InputStats, OutputStats, Stats},
+    summary,
+    throttle::{self, Gate},
+    trail_input,
 };
 
 /// The pipeline of one configuration.
@@ -26,6 +30,10 @@ pub struct Pipeline {
     config: Config,
     accounts: BTreeMap<String, Account>,
     dead_letters: DeadLetters,
+    gate: Gate,
+    inputs: BTreeMap<String, Arc<InputStats>>,
+    outputs: BTreeMap<String, Arc<OutputStats>>,
+    stats: Arc<Stats>,
 }
 
 /// What a pipeline did, told when it ends.
@@ -61,11 +69,43 @@ impl Pipeline {
     #[must_use]
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
         let dead_letters = DeadLetters::new(&config.dead_letter);
+        let gate = Gate::new(config.throttle.max_messages_per_second);
+        let streams = config
+            .kinesis
+            .keys()
+            .map(|name| (name.clone(), InputStats::stream(name)));
+        let queues = config
+            .cloudtrail
+            .keys()
+            .map(|name| (name.clone(), InputStats::queue(name)));
+        let inputs: BTreeMap<_, _> = streams.chain(queues).collect();
+        let outputs: BTreeMap<_, _> = config
+            .output
+            .iter()
+            .map(|(name, output)| (name.clone(), output::stats(name, output)))
+            .collect();
+        let stats = Stats::new(
+            &config.service.worker_id,
+            inputs.values().cloned().collect(),
+            outputs.values().cloned().collect(),
+            dead_letters.clone(),
+            gate.clone(),
+        );
         Self {
             config,
             accounts,
             dead_letters,
+            gate,
+            inputs,
+            outputs,
+            stats,
         }
+    }
+
+    /// What the pipeline does, for whoever shows it.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
     }
 
     /// The dead-letter file.
@@ -89,9 +129,13 @@ impl Pipeline {
             config,
             accounts,
             dead_letters,
+            gate,
+            inputs: input_stats,
+            outputs: output_stats,
+            stats,
         } = self;
         let inputs = config.kinesis.len() + config.cloudtrail.len();
-        let (delivery, settler) = Delivery::new(dead_letters.clone());
+        let (delivery, settler) = Delivery::new(gate.clone(), dead_letters.clone());
         let mut background = JoinSet::new();
         // One budget for everything that grows with data: half for what waits in a sink, half for what is read.
         let mut share = usize::MAX;
@@ -99,7 +143,10 @@ impl Pipeline {
         for (name, settings) in &config.output {
             let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
             share = share.min((budget / 2 / inputs.max(1)).max(MINIMUM_SHARE));
-            let opened = output::open(settings, budget / 2);
+            let stats = output_stats
+                .get(name)
+                .context("every output has its counters")?;
+            let opened = output::open(settings, budget / 2, stats);
             let (sink, driver) = opened.with_context(|| format!("[output.{name}]"))?;
             background.spawn(async {
                 driver.run().await;
@@ -126,12 +173,32 @@ impl Pipeline {
         };
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
-        let names = entities::start(&config, &accounts, &mut background, stopping.clone())?;
+        background.spawn(Arc::clone(&stats).sample());
+        background.spawn(summary::each_minute(Arc::clone(&stats)));
+        if let Some(poll) = throttle::poll(&config.throttle, gate.clone())? {
+            background.spawn(poll);
+        }
+        let names = entities::start(
+            &config,
+            &accounts,
+            &stats,
+            &mut background,
+            stopping.clone(),
+        )?;
         if config.entities.enabled {
             // So that the first records have names too; a slow or denied refresh does not hold them up for long.
             entities::first_names(&names).await;
         }
 
+        let sinks: Vec<Sink> = outlets.values().map(|outlet| outlet.sink.clone()).collect();
+        let patience = config.throttle.release_leases_after;
+        let stats_of = |name: &String| {
+            let stats = input_stats
+                .get(name)
+                .context("every input has its counters")?;
+            anyhow::Ok(Arc::clone(stats))
+        };
+        let mut workers = Vec::new();
         let mut running: JoinSet<anyhow::Result<()>> = JoinSet::new();
         for (name, input) in &config.kinesis {
             let account = account(&accounts, &input.aws)?;
@@ -146,8 +213,15 @@ impl Pipeline {
                 delivery: delivery_to(&input.outputs),
                 dead_letters: dead_letters.clone(),
                 names: names.clone(),
+                stats: stats_of(name)?,
+                patience,
             };
-            running.spawn(kinesis_input::run(parts, stopped(stopping.clone()))?);
+            let (worker, run) = kinesis_input::run(parts, stopped(stopping.clone()))?;
+            workers.push(worker);
+            running.spawn(run);
+        }
+        if !patience.is_zero() {
+            background.spawn(throttle::relieve(gate, sinks.clone(), workers, patience));
         }
         for (name, input) in &config.cloudtrail {
             let account = account(&accounts, &input.aws)?;
@@ -160,11 +234,11 @@ impl Pipeline {
                 delivery: delivery_to(&input.outputs),
                 dead_letters: dead_letters.clone(),
                 names: names.clone(),
+                stats: stats_of(name)?,
             };
             running.spawn(trail_input::run(parts, stopped(stopping.clone()))?);
         }
 
-        let sinks: Vec<Sink> = outlets.into_values().map(|outlet| outlet.sink).collect();
         let outcome = supervise(
             running,
             &sinks,

@@ -23,10 +23,11 @@ use crate::{
     dead_letter::{Class, DeadLetter, DeadLetters},
     delivery::{Delivery, Origin},
     entities::Names,
-    observe::InputObserver,
     pipeline::SharedName,
     settlement::{Acknowledge, Settlement},
     shape::{Shaper, is_blank},
+    stats::InputStats,
+    throttle::Pace,
 };
 
 /// What an input is made of.
@@ -41,6 +42,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) names: Names,
+    pub(crate) stats: Arc<InputStats>,
 }
 
 /// Reads the queue until `shutdown`, then lets running work end.
@@ -74,9 +76,11 @@ pub(crate) fn run(
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
         names: parts.names,
+        stats: Arc::clone(&parts.stats),
+        pace: Pace::new(input.max_messages_per_second),
         spare: Mutex::default(),
     };
-    let observer = InputObserver::new(name);
+    let observer = parts.stats;
     let (name, queue): (SharedName, String) = (name.into(), input.queue.clone());
     Ok(async move {
         let queue = Queue::find(sqs, &queue)
@@ -124,6 +128,8 @@ struct Trail {
     delivery: Delivery,
     dead_letters: DeadLetters,
     names: Names,
+    stats: Arc<InputStats>,
+    pace: Pace,
     /// Shapers with their buffers, as many as objects were ever read at once.
     spare: Mutex<Vec<(Shaper, EventIndex)>>,
 }
@@ -143,6 +149,8 @@ impl Processor for Trail {
         });
         let origin = Origin {
             input: Arc::clone(&self.input),
+            stats: Arc::clone(&self.stats),
+            pace: self.pace.clone(),
             place: batch.object().to_string().into(),
         };
         let settlement = Settlement::new(batch.len(), Acknowledge::S3(batch.acknowledger()));
@@ -199,7 +207,9 @@ impl Processor for Trail {
         };
         self.dead_letters
             .keep(&letter, clock::wall())
-            .map_err(|error| Error::not_kept("the dead-letter file", error))
+            .map_err(|error| Error::not_kept("the dead-letter file", error))?;
+        self.stats.bad(1);
+        Ok(())
     }
 }
 
@@ -239,7 +249,10 @@ impl Trail {
     fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         let letters = collector.letters(origin);
         match self.dead_letters.keep_all(&letters, clock::wall()) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.stats.bad(letters.len());
+                true
+            }
             Err(error) => {
                 tracing::error!(input = %self.input, %error, "dead letters not kept: the notice comes again");
                 false

@@ -249,6 +249,13 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                 }
             }
         }
+        if let Event::Answer {
+            outcome: forebay_lease::Outcome::Scanned { leases, .. },
+            ..
+        } = &called.event
+        {
+            self.reporter.observer().leases_seen(leases);
+        }
         self.handle(called.event);
         Ok(())
     }

@@ -43,6 +43,9 @@ pub struct CloudTrail {
     pub full_message: bool,
     /// Replaces `aws-cloudtrail` as GELF host.
     pub source: Option<String>,
+    /// Most messages per second of this input; 0 is no limit.
+    #[serde(default)]
+    pub max_messages_per_second: u32,
 }
 
 /// A bucket that notices may name.

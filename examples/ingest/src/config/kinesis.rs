@@ -46,6 +46,9 @@ pub struct Kinesis {
     /// `flow_log_` before the plugin's flow-log field names.
     #[serde(default)]
     pub field_prefix: bool,
+    /// Most messages per second of this input; 0 is no limit.
+    #[serde(default)]
+    pub max_messages_per_second: u32,
     /// The lease table.
     #[serde(default)]
     pub lease: Lease,

@@ -1,8 +1,8 @@
-//! `forebay run` as a process: a configuration file, an AWS endpoint, a GELF receiver, SIGTERM.
+//! The ground the tests stand on: an AWS on a loopback port, a GELF receiver, the process.
 
 use std::{
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
 /// An AWS on a loopback port and clients for it.
-struct Aws {
-    endpoint: String,
-    sdk: SdkConfig,
+pub(crate) struct Aws {
+    pub(crate) endpoint: String,
+    pub(crate) sdk: SdkConfig,
 }
 
 impl Aws {
@@ -50,12 +50,24 @@ impl Aws {
         Self { endpoint, sdk }
     }
 
-    fn kinesis(&self) -> aws_sdk_kinesis::Client {
+    /// An AWS with the stream `flow` of two shards.
+    pub(crate) async fn with_stream() -> Self {
+        let aws = Self::start().await;
+        let request = aws
+            .kinesis()
+            .create_stream()
+            .stream_name("flow")
+            .shard_count(2);
+        request.send().await.expect("the stream is made");
+        aws
+    }
+
+    pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
         aws_sdk_kinesis::Client::new(&self.sdk)
     }
 
     /// Puts one flow-log line whose byte count is `number`.
-    async fn put(&self, number: u64) {
+    pub(crate) async fn put(&self, number: u64) {
         let line = format!(
             "2 123456789012 eni-1 10.0.0.1 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK"
         );
@@ -77,7 +89,7 @@ impl Aws {
     }
 
     /// Owner and checkpoint of each lease.
-    async fn leases(&self) -> Vec<(Option<String>, String)> {
+    pub(crate) async fn leases(&self) -> Vec<(Option<String>, String)> {
         let table = aws_sdk_dynamodb::Client::new(&self.sdk)
             .scan()
             .table_name("graylog-aws-plugin-flow");
@@ -102,60 +114,86 @@ impl Aws {
 }
 
 /// The process; killed if a test fails, so that nothing is left behind.
-struct Forebay(Child);
+pub(crate) struct Forebay {
+    child: Child,
+    log: PathBuf,
+}
 
 impl Forebay {
-    fn start(config: &Path) -> Self {
+    /// Starts `forebay run`; its log goes beside the configuration.
+    pub(crate) fn start(config: &Path) -> Self {
+        let log = config.with_extension("log");
+        let stderr = std::fs::File::create(&log).expect("the log is made");
         let child = Command::new(env!("CARGO_BIN_EXE_forebay"))
             .args(["run", "--config"])
             .arg(config)
             .env("TEST_AWS_SECRET", "canary-7f3a91")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the binary starts");
-        Self(child)
+        Self { child, log }
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("the log is text")
+    }
+
+    /// Waits for a line with `text` and returns it.
+    pub(crate) async fn logged(&self, text: &str) -> String {
+        let found = async {
+            loop {
+                if let Some(line) = self.log().lines().find(|line| line.contains(text)) {
+                    return line.to_owned();
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        match timeout(PATIENCE, found).await {
+            Ok(line) => line,
+            Err(_) => panic!("`{text}` is not logged: {}", self.log()),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Sends SIGTERM and returns exit code and log.
-    async fn terminate(mut self) -> (Option<i32>, String) {
-        let pid = self.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .expect("kill")
-                .success()
-        );
+    pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
+        self.signal("-TERM");
         let ended = async {
             loop {
-                match self.0.try_wait().expect("the process can be waited for") {
+                match self
+                    .child
+                    .try_wait()
+                    .expect("the process can be waited for")
+                {
                     Some(status) => return status.code(),
-                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                    None => tokio::time::sleep(PAUSE).await,
                 }
             }
         };
-        let code = timeout(Duration::from_secs(25), ended)
+        let code = timeout(PATIENCE, ended)
             .await
             .expect("the process ends within its grace");
-        let mut log = String::new();
-        if let Some(mut stderr) = self.0.stderr.take() {
-            std::io::Read::read_to_string(&mut stderr, &mut log).expect("the log is text");
-        }
-        (code, log)
+        (code, self.log())
     }
 }
 
 impl Drop for Forebay {
     fn drop(&mut self) {
         // It has ended already, unless the test failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-async fn bytes_of(messages: &mut Messages, count: usize) -> Vec<u64> {
+pub(crate) async fn bytes_of(messages: &mut Messages, count: usize) -> Vec<u64> {
     let received = async {
         let mut numbers = Vec::new();
         while numbers.len() < count {
@@ -171,24 +209,24 @@ async fn bytes_of(messages: &mut Messages, count: usize) -> Vec<u64> {
         .expect("the messages arrive")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_reads_delivers_stops_cleanly_and_goes_on_where_it_stopped() {
-    let aws = Aws::start().await;
-    aws.kinesis()
-        .create_stream()
-        .stream_name("flow")
-        .shard_count(2)
-        .send()
-        .await
-        .expect("the stream is made");
-    let mut listener_config = ListenerConfig::loopback();
-    listener_config.udp = None;
-    let (listener, mut messages) = Listener::bind(listener_config).await.expect("a free port");
+/// A GELF receiver on a loopback port.
+pub(crate) async fn receiver() -> (std::net::SocketAddr, Messages) {
+    let mut config = ListenerConfig::loopback();
+    config.udp = None;
+    let (listener, messages) = Listener::bind(config).await.expect("a free port");
     let address = listener.tcp_address().expect("an address");
     tokio::spawn(listener.run());
+    (address, messages)
+}
 
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let config = folder.path().join("forebay.toml");
+/// A configuration that reads the stream `flow` of `aws` into `output`, with `more` at its end.
+pub(crate) fn config(
+    folder: &Path,
+    aws: &Aws,
+    output: std::net::SocketAddr,
+    more: &str,
+) -> PathBuf {
+    let path = folder.join("forebay.toml");
     let text = format!(
         r#"
 [aws.default]
@@ -202,63 +240,17 @@ decode = "flowlog"
 start = "trim-horizon"
 read_interval = "200ms"
 [output.test]
-address = ["{address}"]
+address = ["{output}"]
 [dead_letter]
 path = {dead:?}
+{more}
 "#,
         endpoint = aws.endpoint,
-        dead = folder.path().join("dead.ndjson").display().to_string(),
+        dead = folder.join("dead.ndjson").display().to_string(),
     );
-    std::fs::write(&config, text).expect("the configuration is written");
-
-    for number in 1..=20 {
-        aws.put(number).await;
-    }
-    let first = Forebay::start(&config);
-    assert_eq!(
-        bytes_of(&mut messages, 20).await,
-        (1..=20).collect::<Vec<_>>()
-    );
-    let (code, log) = first.terminate().await;
-    assert_eq!(code, Some(0), "{log}");
-    for (owner, checkpoint) in aws.leases().await {
-        assert_eq!(owner, None, "leases are released: {log}");
-        assert!(
-            checkpoint.bytes().all(|byte| byte.is_ascii_digit()),
-            "checkpoint {checkpoint}: {log}"
-        );
-    }
-
-    aws.put(21).await;
-    let second = Forebay::start(&config);
-    assert_eq!(
-        bytes_of(&mut messages, 1).await,
-        [21],
-        "a restart after a clean stop repeats nothing"
-    );
-    let (code, log) = second.terminate().await;
-    assert_eq!(code, Some(0), "{log}");
-    assert!(
-        !log.contains("canary-7f3a91"),
-        "no secret in the log: {log}"
-    );
+    std::fs::write(&path, text).expect("the configuration is written");
+    path
 }
 
-#[test]
-fn a_broken_configuration_is_told_with_its_exit_code() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let config = folder.path().join("forebay.toml");
-    std::fs::write(&config, "[kinesis.flow]\nstraem = \"x\"\n")
-        .expect("the configuration is written");
-    let output = Command::new(env!("CARGO_BIN_EXE_forebay"))
-        .args(["run", "--config"])
-        .arg(&config)
-        .output();
-    let output = output.expect("the binary runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{told}");
-    assert!(
-        told.contains("forebay.toml:2:1") && told.contains("`straem`"),
-        "{told}"
-    );
-}
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
