@@ -101,6 +101,8 @@ struct Shared {
     aside: Aside,
     rotate: u64,
     max_size: u64,
+    /// Letters are counted and not kept.
+    discard: bool,
     counts: BTreeMap<&'static str, u64>,
     /// Why the last letter could not be kept.
     failure: Option<String>,
@@ -123,12 +125,19 @@ impl DeadLetters {
             aside: Aside::default(),
             rotate: settings.rotate.0,
             max_size: settings.max_size.0,
+            discard: false,
             counts: BTreeMap::new(),
             failure: None,
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
         }
+    }
+
+    /// From now on letters are counted and not kept: for reading that changes nothing.
+    pub(crate) fn discard(&self) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.discard = true;
     }
 
     /// Keeps one letter; durable when this returns.
@@ -220,6 +229,9 @@ impl DeadLetters {
 
 impl Shared {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.discard {
+            return Ok(());
+        }
         if self.file.is_none() {
             self.open()?;
         }

@@ -69,7 +69,7 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     /// The batch as this output gets it.
-    fn own(&self, batch: &Batch) -> Batch {
+    pub(crate) fn own(&self, batch: &Batch) -> Batch {
         if self.extra.is_empty() {
             return batch.clone();
         }

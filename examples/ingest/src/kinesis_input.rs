@@ -11,9 +11,11 @@ use std::{
 
 use anyhow::Context;
 use forebay_kinesis::{
-    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping,
-    StreamName, Worker, WorkerHandle, WorkerId,
+    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, LeaseTable, MemoryLeaseTable,
+    Outcome, Processor, Stopping, StreamName, Worker, WorkerHandle, WorkerId,
 };
+
+use futures_util::future::BoxFuture;
 
 use crate::{
     aws::Account,
@@ -50,6 +52,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) stats: Arc<InputStats>,
     /// Leases are given back when the processor is stalled for this long; zero keeps them.
     pub(crate) patience: Duration,
+    /// Whether leases and checkpoints are kept in the table; else they are forgotten at the end.
+    pub(crate) leases: bool,
 }
 
 /// Reads the stream until `shutdown`, then drains, checkpoints and releases the leases.
@@ -60,10 +64,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn run(
     parts: Parts<'_>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<(
-    WorkerHandle,
-    impl Future<Output = anyhow::Result<()>> + Send + 'static,
-)> {
+) -> anyhow::Result<(WorkerHandle, BoxFuture<'static, anyhow::Result<()>>)> {
     let Parts {
         name,
         input,
@@ -116,13 +117,32 @@ pub(crate) fn run(
         pace: Pace::new(input.max_messages_per_second),
         readers: Mutex::default(),
     };
-    let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
     let stream = KinesisStream::new(account.kinesis(), stream_name);
-    let worker = Worker::new(worker_id, stream, table, processor)
-        .with_config(config)
-        .with_observer(parts.stats);
-    let handle = worker.handle();
     let name: SharedName = name.into();
+    Ok(if parts.leases {
+        let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
+        let worker = Worker::new(worker_id, stream, table, processor);
+        work(
+            worker.with_config(config).with_observer(parts.stats),
+            name,
+            shutdown,
+        )
+    } else {
+        let worker = Worker::new(worker_id, stream, MemoryLeaseTable::new(), processor);
+        work(
+            worker.with_config(config).with_observer(parts.stats),
+            name,
+            shutdown,
+        )
+    })
+}
+
+fn work(
+    worker: Worker<impl LeaseTable, Logs>,
+    name: SharedName,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> (WorkerHandle, BoxFuture<'static, anyhow::Result<()>>) {
+    let handle = worker.handle();
     let run = async move {
         let summary = worker
             .run(shutdown)
@@ -131,7 +151,7 @@ pub(crate) fn run(
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
     };
-    Ok((handle, run))
+    (handle, Box::pin(run))
 }
 
 /// Turns batches of records into messages.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use forebay_gelf::Sink;
+use forebay_gelf::{Driver, Sink};
 use futures_util::future::join_all;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -18,6 +18,7 @@ use crate::{
     dead_letter::DeadLetters,
     delivery::{Delivery, Outlet},
     entities, kinesis_input, output,
+    reading::{Reading, caught_up},
     stats::{InputStats, OutputStats, Stats},
     summary,
     throttle::{self, Gate},
@@ -34,6 +35,7 @@ pub struct Pipeline {
     inputs: BTreeMap<String, Arc<InputStats>>,
     outputs: BTreeMap<String, Arc<OutputStats>>,
     stats: Arc<Stats>,
+    reading: Reading,
 }
 
 /// What a pipeline did, told when it ends.
@@ -57,11 +59,7 @@ impl Pipeline {
     ///
     /// A secret cannot be read, or an account has no region.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
-        let mut accounts = BTreeMap::new();
-        for name in used_accounts(&config) {
-            let settings = config.aws(&name).unwrap_or_default();
-            accounts.insert(name.clone(), Account::load(&name, settings).await?);
-        }
+        let accounts = accounts(&config).await?;
         Ok(Self::with_accounts(config, accounts))
     }
 
@@ -99,7 +97,18 @@ impl Pipeline {
             inputs,
             outputs,
             stats,
+            reading: Reading::default(),
         }
+    }
+
+    /// Reads in another way than the service does.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        if reading.instead.is_some() {
+            self.dead_letters.discard();
+        }
+        self.reading = reading;
+        self
     }
 
     /// What the pipeline does, for whoever shows it.
@@ -133,6 +142,7 @@ impl Pipeline {
             inputs: input_stats,
             outputs: output_stats,
             stats,
+            reading,
         } = self;
         let inputs = config.kinesis.len() + config.cloudtrail.len();
         let (delivery, settler) = Delivery::new(gate.clone(), dead_letters.clone());
@@ -140,7 +150,14 @@ impl Pipeline {
         // One budget for everything that grows with data: half for what waits in a sink, half for what is read.
         let mut share = usize::MAX;
         let mut outlets = BTreeMap::new();
-        for (name, settings) in &config.output {
+        let instead = reading.instead.map(|(sink, driver)| {
+            background.spawn(drive(driver));
+            Outlet {
+                sink,
+                extra: Arc::default(),
+            }
+        });
+        for (name, settings) in config.output.iter().filter(|_| instead.is_none()) {
             let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
             share = share.min((budget / 2 / inputs.max(1)).max(MINIMUM_SHARE));
             let stats = output_stats
@@ -148,9 +165,7 @@ impl Pipeline {
                 .context("every output has its counters")?;
             let opened = output::open(settings, budget / 2, stats);
             let (sink, driver) = opened.with_context(|| format!("[output.{name}]"))?;
-            background.spawn(async {
-                driver.run().await;
-            });
+            background.spawn(drive(driver));
             let extra = output::members(&settings.fields)?.into();
             outlets.insert(name.as_str(), Outlet { sink, extra });
         }
@@ -166,6 +181,9 @@ impl Pipeline {
             _ => &none,
         };
         let delivery_to = |listed: &[String]| {
+            if let Some(instead) = &instead {
+                return delivery.to(vec![instead.clone()]);
+            }
             let listed = config.outputs_of(listed);
             delivery.to(listed
                 .filter_map(|name| outlets.get(name).cloned())
@@ -190,7 +208,11 @@ impl Pipeline {
             entities::first_names(&names).await;
         }
 
-        let sinks: Vec<Sink> = outlets.values().map(|outlet| outlet.sink.clone()).collect();
+        let sinks: Vec<Sink> = outlets
+            .values()
+            .chain(&instead)
+            .map(|outlet| outlet.sink.clone())
+            .collect();
         let patience = config.throttle.release_leases_after;
         let stats_of = |name: &String| {
             let stats = input_stats
@@ -215,6 +237,7 @@ impl Pipeline {
                 names: names.clone(),
                 stats: stats_of(name)?,
                 patience,
+                leases: instead.is_none(),
             };
             let (worker, run) = kinesis_input::run(parts, stopped(stopping.clone()))?;
             workers.push(worker);
@@ -223,7 +246,7 @@ impl Pipeline {
         if !patience.is_zero() {
             background.spawn(throttle::relieve(gate, sinks.clone(), workers, patience));
         }
-        for (name, input) in &config.cloudtrail {
+        for (name, input) in config.cloudtrail.iter().filter(|_| instead.is_none()) {
             let account = account(&accounts, &input.aws)?;
             let parts = trail_input::Parts {
                 name,
@@ -243,7 +266,14 @@ impl Pipeline {
             running,
             &sinks,
             stop,
-            shutdown,
+            async {
+                let failovers = config.kinesis.values().map(|input| input.lease.failover);
+                let failover = failovers.max().unwrap_or_default();
+                tokio::select! {
+                    () = shutdown => {}
+                    () = caught_up(Arc::clone(&stats), failover), if reading.until_caught_up => {}
+                }
+            },
             config.service.shutdown_grace,
         )
         .await;
@@ -304,9 +334,27 @@ async fn supervise(
     outcome
 }
 
+async fn drive(driver: Driver) {
+    driver.run().await;
+}
+
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // A sender that is gone means the same.
     let _ = stopping.wait_for(|&stopped| stopped).await;
+}
+
+/// The accounts that `config` uses, by the names of its credentials sets.
+///
+/// # Errors
+///
+/// A secret cannot be read, or an account has no region.
+pub(crate) async fn accounts(config: &Config) -> anyhow::Result<BTreeMap<String, Account>> {
+    let mut accounts = BTreeMap::new();
+    for name in used_accounts(config) {
+        let settings = config.aws(&name).unwrap_or_default();
+        accounts.insert(name.clone(), Account::load(&name, settings).await?);
+    }
+    Ok(accounts)
 }
 
 fn used_accounts(config: &Config) -> Vec<String> {

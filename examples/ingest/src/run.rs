@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use forebay_gelf::{Driver, Sink, SinkConfig, WriterConfig};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -18,6 +19,7 @@ use crate::{
     config::{Config, Sources},
     exit::Exit,
     pipeline::{Pipeline, Summary},
+    reading::Reading,
     stats::Stats,
 };
 
@@ -28,9 +30,16 @@ pub struct Options {
     pub config: Config,
     /// Where a reload reads it again.
     pub sources: Sources,
+    /// Read without leases, checkpoints and deletes, and print the messages.
+    pub dry_run: bool,
+    /// Stop when everything has been read.
+    pub until_caught_up: bool,
     /// Sets the log filter.
-    pub set_log: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub set_log: Arc<SetLog>,
 }
+
+/// Changes the log filter, or says why it cannot.
+pub type SetLog = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// Runs the pipeline until SIGTERM or SIGINT, drains it and tells what was done. A second signal ends the process at
 /// once. SIGHUP, or `POST /reload`, reads the configuration again: a good one replaces the pipeline after an orderly
@@ -43,6 +52,8 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let Options {
         mut config,
         sources,
+        dry_run,
+        until_caught_up,
         set_log,
     } = options;
     let mut signals = Signals::new()?;
@@ -69,7 +80,11 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
     }
     tasks.spawn(tell_systemd(Arc::clone(&shown)));
     let exit = loop {
-        let pipeline = Pipeline::new(config).await?;
+        let instead = dry_run.then(to_standard_output).transpose()?;
+        let pipeline = Pipeline::new(config).await?.with_reading(Reading {
+            instead,
+            until_caught_up,
+        });
         *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(pipeline.stats());
         match run_once(pipeline, &mut signals, &mut reloads, &sources).await? {
             Ended::Done(summary) => break told(&summary),
@@ -79,6 +94,13 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
     };
     notify(&[NotifyState::Stopping]);
     Ok(exit)
+}
+
+/// A sink that prints messages, one per line.
+fn to_standard_output() -> anyhow::Result<(Sink, Driver)> {
+    let writer = WriterConfig::new("standard output", tokio::io::stdout());
+    let opened = Sink::open(writer, SinkConfig::default(), Arc::new(()));
+    opened.map_err(anyhow::Error::from)
 }
 
 enum Ended {
