@@ -771,3 +771,52 @@ async fn each_exit_code_means_what_the_page_says() {
         assert_eq!(ended.code, Some(code), "{words:?}: {ended:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_settings_of_the_names_work_and_a_restart_knows_them_at_once() {
+    let aws = Aws::with_stream().await;
+    let (address, mut messages) = bed::receiver().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let ranges = json!({"prefixes": [{"ip_prefix": "10.0.0.2/32", "service": "S3", "region": "eu-west-1"}], "ipv6_prefixes": []});
+    std::fs::write(path("ranges.json"), ranges.to_string()).expect("written");
+    let more = format!(
+        "[entities]\nenabled = true\nfields = [\"src_addr\", \"dst_addr\"]\nextended = true\ntags = [\"role\", \"Name\"]\nload_balancers = false\nsnapshot_file = {:?}\nranges_file = {:?}\n",
+        path("names.json"),
+        path("ranges.json"),
+    );
+    let config = bed::config(folder.path(), &aws, address, &more);
+    aws.cloud.lock().expect("the model").ec2_in("123456789012", "eu-west-1").add_instance(Instance {
+        id: "i-1".into(),
+        private_address: Some("10.0.0.1".into()),
+        vpc: Some("vpc-1".into()),
+        tags: vec![("Name".into(), "web".into()), ("role".into(), "front".into())],
+        ..Instance::default()
+    });
+    for round in 1..=2 {
+        aws.put(round).await;
+        let ended = command(&config, &["run", "--until-caught-up"]).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let arrived = messages.next().await.expect("a message");
+        let message: Value = serde_json::from_slice(&arrived.json).expect("GELF");
+        let known = [
+            ("_src_addr_entity", "ec2:i-1"),
+            ("_src_addr_entity_description", "front"),
+            ("_src_addr_entity_aws_type", "EC2"),
+            ("_src_addr_entity_kind", "instance"),
+            ("_src_addr_entity_vpc", "vpc-1"),
+            ("_dst_addr_entity", "aws:S3"),
+            ("_dst_addr_entity_region", "eu-west-1"),
+        ];
+        for (field, value) in known {
+            assert_eq!(message[field], value, "{message}");
+        }
+        assert!(Path::new(&path("names.json")).exists());
+        // From now on only the snapshot file can know.
+        for operation in ["DescribeInstances", "DescribeNetworkInterfaces"] {
+            deny(&aws, Service::Ec2, operation);
+        }
+    }
+    let called = aws.cloud.lock().expect("the model").calls().iam_actions();
+    assert!(!called.iter().any(|action| action.starts_with("elasticloadbalancing")), "{called:?}");
+}
