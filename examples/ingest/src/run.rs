@@ -1,12 +1,12 @@
 //! `forebay run`: the pipeline until a signal, with its admin port.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use anyhow::Context;
+use forebay_gelf::{Driver, Sink, SinkConfig, WriterConfig};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -16,9 +16,10 @@ use tokio::{
 
 use crate::{
     admin::{self, Admin},
-    config::Config,
+    config::{Config, Sources},
     exit::Exit,
     pipeline::{Pipeline, Summary},
+    reading::Reading,
     stats::Stats,
 };
 
@@ -28,10 +29,17 @@ pub struct Options {
     /// The checked configuration.
     pub config: Config,
     /// Where a reload reads it again.
-    pub path: PathBuf,
+    pub sources: Sources,
+    /// Read without leases, checkpoints and deletes, and print the messages.
+    pub dry_run: bool,
+    /// Stop when everything has been read.
+    pub until_caught_up: bool,
     /// Sets the log filter.
-    pub set_log: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub set_log: Arc<SetLog>,
 }
+
+/// Changes the log filter, or says why it cannot.
+pub type SetLog = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// Runs the pipeline until SIGTERM or SIGINT, drains it and tells what was done. A second signal ends the process at
 /// once. SIGHUP, or `POST /reload`, reads the configuration again: a good one replaces the pipeline after an orderly
@@ -43,7 +51,9 @@ pub struct Options {
 pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let Options {
         mut config,
-        path,
+        sources,
+        dry_run,
+        until_caught_up,
         set_log,
     } = options;
     let mut signals = Signals::new()?;
@@ -70,9 +80,13 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
     }
     tasks.spawn(tell_systemd(Arc::clone(&shown)));
     let exit = loop {
-        let pipeline = Pipeline::new(config).await?;
+        let instead = dry_run.then(to_standard_output).transpose()?;
+        let pipeline = Pipeline::new(config).await?.with_reading(Reading {
+            instead,
+            until_caught_up,
+        });
         *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(pipeline.stats());
-        match run_once(pipeline, &mut signals, &mut reloads, &path).await? {
+        match run_once(pipeline, &mut signals, &mut reloads, &sources).await? {
             Ended::Done(summary) => break told(&summary),
             Ended::Forced => break Exit::Forced,
             Ended::Reload(next) => config = *next,
@@ -80,6 +94,13 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
     };
     notify(&[NotifyState::Stopping]);
     Ok(exit)
+}
+
+/// A sink that prints messages, one per line.
+fn to_standard_output() -> anyhow::Result<(Sink, Driver)> {
+    let writer = WriterConfig::new("standard output", tokio::io::stdout());
+    let opened = Sink::open(writer, SinkConfig::default(), Arc::new(()));
+    opened.map_err(anyhow::Error::from)
 }
 
 enum Ended {
@@ -93,7 +114,7 @@ async fn run_once(
     pipeline: Pipeline,
     signals: &mut Signals,
     reloads: &mut mpsc::Receiver<()>,
-    path: &PathBuf,
+    sources: &Sources,
 ) -> anyhow::Result<Ended> {
     let (stop, stopped) = oneshot::channel();
     let mut stop = Some(stop);
@@ -132,7 +153,7 @@ async fn run_once(
         if stop.is_none() {
             continue;
         }
-        match Config::load(path) {
+        match Config::load(sources) {
             Ok(config) => {
                 tracing::info!(
                     by = reload,

@@ -22,6 +22,7 @@ use crate::{
     config::CloudTrail,
     dead_letter::{Class, DeadLetter, DeadLetters},
     delivery::{Delivery, Origin},
+    entities::Names,
     pipeline::SharedName,
     settlement::{Acknowledge, Settlement},
     shape::{Shaper, is_blank},
@@ -40,6 +41,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) fields: &'a BTreeMap<String, String>,
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) names: Names,
     pub(crate) stats: Arc<InputStats>,
 }
 
@@ -73,12 +75,13 @@ pub(crate) fn run(
         host: input.source.clone(),
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
+        names: parts.names,
         stats: Arc::clone(&parts.stats),
         pace: Pace::new(input.max_messages_per_second),
         spare: Mutex::default(),
     };
     let observer = parts.stats;
-    let (name, queue): (SharedName, String) = (name.into(), input.queue.get_ref().clone());
+    let (name, queue): (SharedName, String) = (name.into(), input.queue.clone());
     Ok(async move {
         let queue = Queue::find(sqs, &queue)
             .await
@@ -125,6 +128,7 @@ struct Trail {
     host: Option<String>,
     delivery: Delivery,
     dead_letters: DeadLetters,
+    names: Names,
     stats: Arc<InputStats>,
     pace: Pace,
     /// Shapers with their buffers, as many as objects were ever read at once.
@@ -140,7 +144,7 @@ impl Processor for Trail {
             .pop();
         let (mut shaper, mut index) = spare.unwrap_or_else(|| {
             (
-                Shaper::new(&self.fields, self.host.as_deref()),
+                Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names),
                 EventIndex::default(),
             )
         });
@@ -160,6 +164,7 @@ impl Processor for Trail {
             );
             self.record(&mut shaper, &mut index, record, read_at, &mut collector);
         }
+        shaper.flush();
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
         if self.keep(&mut collector, &origin)
             && self

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Problem, units::Secret};
+use super::{Problem, Secret};
 
 /// The port for health, metrics and the status page. Without it nothing listens.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Address and port, such as `127.0.0.1:9090`; absent means that nothing listens.
+    #[schemars(with = "Option<String>")]
     pub listen: Option<SocketAddr>,
     /// Token that changes (`PUT /log-level`, `POST /reload`) must carry; absent means that only callers on this machine
     /// may make them.
@@ -21,7 +23,7 @@ impl Admin {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
         if self.token.is_some() && self.listen.is_none() {
             problems.push(
-                Problem::general("`token` of `[admin]` guards nothing")
+                Problem::at(["admin", "token"], "`token` of `[admin]` guards nothing")
                     .help("set `listen`, such as \"127.0.0.1:9090\""),
             );
         }

@@ -2,26 +2,24 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{
-    Problem,
-    units::{self, Secret},
-};
+use super::{Problem, Secret, units};
 
 /// When reading is held back. The rules are the Graylog server's own for inputs that allow throttling.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Throttle {
     /// The node's API, such as `https://graylog:9000/api`; absent means that no node is asked.
-    pub graylog_api: Option<Spanned<String>>,
+    pub graylog_api: Option<String>,
     /// Access token of a user who may read the journal; absent means that only the node's load-balancer status is asked.
     pub token: Option<Secret>,
     /// Certificate authorities of the API in PEM; absent means the platform's.
     pub ca_file: Option<PathBuf>,
     /// Time between two questions.
     #[serde(deserialize_with = "units::duration")]
+    #[schemars(with = "String")]
     pub poll: Duration,
     /// More unread journal entries than this hold reading back.
     pub max_entries: u64,
@@ -32,6 +30,7 @@ pub struct Throttle {
     /// Leases are given back when reading is held back, or an output takes nothing, for this long (the plugin's
     /// `kinesis_max_throttled_wait`); `0s` keeps them.
     #[serde(deserialize_with = "units::duration")]
+    #[schemars(with = "String")]
     pub release_leases_after: Duration,
     /// Most messages per second over all inputs; 0 is no limit.
     pub max_messages_per_second: u32,
@@ -55,8 +54,7 @@ impl Default for Throttle {
 
 impl Throttle {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
-        if let Some(api) = &self.graylog_api {
-            let text = api.get_ref();
+        if let Some(text) = &self.graylog_api {
             let host = text.strip_prefix("http://").map(|rest| {
                 let host = rest.split(['/', '?']).next().unwrap_or_default();
                 let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
@@ -64,38 +62,53 @@ impl Throttle {
             });
             match host {
                 Some(false) if self.token.is_some() => problems.push(
-                    Problem::at(api.span(), "`token` would travel in the clear").help(
-                        "use https, or leave `token` out: the load-balancer status needs none",
-                    ),
+                    Problem::at(
+                        ["throttle", "graylog_api"],
+                        "`token` would travel in the clear",
+                    )
+                    .help("use https, or leave `token` out: the load-balancer status needs none"),
                 ),
                 None if !text.starts_with("https://") => problems.push(
-                    Problem::at(api.span(), "`graylog_api` is no http or https address")
-                        .help("such as \"https://graylog:9000/api\""),
+                    Problem::at(
+                        ["throttle", "graylog_api"],
+                        "`graylog_api` is no http or https address",
+                    )
+                    .help("such as \"https://graylog:9000/api\""),
                 ),
                 _ => {}
             }
         } else if self.token.is_some() {
             problems.push(
-                Problem::general("`token` of `[throttle]` has nobody to show it to")
-                    .help("set `graylog_api` too"),
+                Problem::at(
+                    ["throttle", "token"],
+                    "`token` of `[throttle]` has nobody to show it to",
+                )
+                .help("set `graylog_api` too"),
             );
         }
         if self.poll < Duration::from_millis(100) {
             problems.push(
-                Problem::general("`poll` of `[throttle]` must be at least 100ms")
-                    .help("1s is the server's own"),
+                Problem::at(
+                    ["throttle", "poll"],
+                    "`poll` of `[throttle]` must be at least 100ms",
+                )
+                .help("1s is the server's own"),
             );
         }
         if !(0.0..=1.0).contains(&self.max_fill) {
             problems.push(
-                Problem::general("`max_fill` of `[throttle]` must be between 0 and 1")
-                    .help("0.9 is the server's own"),
+                Problem::at(
+                    ["throttle", "max_fill"],
+                    "`max_fill` of `[throttle]` must be between 0 and 1",
+                )
+                .help("0.9 is the server's own"),
             );
         }
         let after = self.release_leases_after;
         if !after.is_zero() && after < Duration::from_secs(1) {
             problems.push(
-                Problem::general(
+                Problem::at(
+                    ["throttle", "release_leases_after"],
                     "`release_leases_after` of `[throttle]` must be 0s or at least 1s",
                 )
                 .help("60s is the plugin's"),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use forebay_cloudtrail::{Event as TrailEvent, Field, Form, Name, ObjectRef, Value};
+use forebay_entity::Scope;
 use forebay_gelf::{EncodeError, Encoded, FieldName};
 
 use super::Shaper;
@@ -22,6 +23,7 @@ impl Shaper {
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
         let mut timed = false;
+        let mut source_address = None;
         self.flattener
             .flatten(event, |name, value| match (name, value) {
                 (Name::Timestamp, Value::Millis(millis)) => {
@@ -35,6 +37,9 @@ impl Shaper {
                     message.full_message_json_text(text.as_json().unwrap_or_default());
                 }
                 (Name::Field(field), value) => with_name(field, |name| {
+                    if let (Value::Text(text), "source_address") = (&value, field.as_str()) {
+                        source_address = text.as_json().and_then(|text| text.parse().ok());
+                    }
                     match value {
                         Value::Text(text) => {
                             message.json_text(name, text.as_json().unwrap_or_default())
@@ -49,6 +54,17 @@ impl Shaper {
             });
         if !timed {
             message.timestamp_millis(read_at);
+        }
+        if let (Some(address), Some((names, target))) = (source_address, &self.trail_names) {
+            let (text, tally) = (&mut self.text, &mut self.tally);
+            target.write(
+                &mut message,
+                &names.load(),
+                address,
+                &Scope::default(),
+                text,
+                tally,
+            );
         }
         if full_message {
             message.text(&FULL_MESSAGE_JSON, event.raw());

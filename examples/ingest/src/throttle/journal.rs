@@ -24,7 +24,7 @@ pub(crate) fn poll(
     let Some(api) = &settings.graylog_api else {
         return Ok(None);
     };
-    let node = Node::new(api.get_ref(), settings)?;
+    let node = Node::new(api, settings)?;
     let rules = Rules {
         max_entries: settings.max_entries,
         max_growth: settings.max_growth,

@@ -21,6 +21,8 @@ use tokio::{net::TcpListener, time::timeout};
 pub(crate) struct Aws {
     pub(crate) endpoint: String,
     pub(crate) sdk: SdkConfig,
+    /// The model behind it.
+    pub(crate) cloud: Arc<Mutex<Cloud>>,
 }
 
 impl Aws {
@@ -32,8 +34,9 @@ impl Aws {
         let clock = Arc::new(move || {
             1_795_000_000_000 + u64::try_from(started.elapsed().as_millis()).unwrap_or(0)
         });
+        let served = Arc::clone(&cloud);
         tokio::spawn(async move {
-            forebay_localaws::serve(listener, cloud, clock, std::future::pending()).await
+            forebay_localaws::serve(listener, served, clock, std::future::pending()).await
         });
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&endpoint)
@@ -47,7 +50,11 @@ impl Aws {
             .region(Region::new("eu-west-1"))
             .load()
             .await;
-        Self { endpoint, sdk }
+        Self {
+            endpoint,
+            sdk,
+            cloud,
+        }
     }
 
     /// An AWS with the stream `flow` of two shards.
@@ -193,6 +200,40 @@ impl Drop for Forebay {
     }
 }
 
+/// Runs `forebay` to its end. The command's own words come before `--config`.
+pub(crate) async fn command(config: &Path, words: &[&str]) -> Ended {
+    let (config, words) = (config.to_owned(), words.iter().map(ToString::to_string));
+    let words: Vec<String> = words.collect();
+    let run = tokio::task::spawn_blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_forebay"))
+            .args(words)
+            .arg("--config")
+            .arg(config)
+            .env("TEST_AWS_SECRET", "canary-7f3a91")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary runs")
+    });
+    let output = timeout(PATIENCE * 2, run)
+        .await
+        .expect("the command ends")
+        .expect("the command is waited for");
+    Ended {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
 pub(crate) async fn bytes_of(messages: &mut Messages, count: usize) -> Vec<u64> {
     let received = async {
         let mut numbers = Vec::new();
@@ -233,7 +274,7 @@ pub(crate) fn config(
 region = "eu-west-1"
 access_key = "AKIAEXAMPLE"
 secret_key = {{ env = "TEST_AWS_SECRET" }}
-endpoints = {{ kinesis = "{endpoint}", dynamodb = "{endpoint}" }}
+endpoints = {{ kinesis = "{endpoint}", dynamodb = "{endpoint}", sts = "{endpoint}", sqs = "{endpoint}", s3 = "{endpoint}", ec2 = "{endpoint}", elasticloadbalancing = "{endpoint}" }}
 [kinesis.flow]
 stream = "flow"
 decode = "flowlog"

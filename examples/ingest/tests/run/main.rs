@@ -1,6 +1,9 @@
 //! `forebay run` as a process: a configuration file, an AWS endpoint, a GELF receiver, signals, the admin port.
 
 mod bed;
+mod commands;
+mod documents;
+mod migrate;
 mod operate;
 
 use std::process::Command;
