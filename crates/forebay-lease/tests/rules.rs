@@ -20,6 +20,8 @@ struct Bed {
     rows: BTreeMap<LeaseKey, Lease>,
     shards: Vec<Shard>,
     mode: ClientVersion,
+    /// Time of day of a scan.
+    wall: i64,
     /// Updates go here instead of being answered.
     holds_updates: bool,
     updates: Vec<(CallId, Update)>,
@@ -44,6 +46,7 @@ impl Bed {
             rows: rows.into_iter().map(|row| (row.key.clone(), row)).collect(),
             shards: Vec::new(),
             mode: ClientVersion::Absent,
+            wall: 5,
             holds_updates: false,
             updates: Vec::new(),
             sent: Vec::new(),
@@ -80,7 +83,7 @@ impl Bed {
         match request {
             Request::Scan => Outcome::Scanned {
                 leases: self.rows.values().cloned().collect(),
-                asked_at: Timestamp(5),
+                asked_at: Timestamp(self.wall),
             },
             Request::Read { key } => Outcome::Row(self.rows.get(&key).cloned().map(Box::new)),
             Request::Create(lease) => match self.rows.get(&lease.key) {
@@ -210,6 +213,26 @@ fn a_lease_at_latest_that_java_created_is_pinned_when_it_is_taken() {
     row.checkpoint = Checkpoint::Latest;
     let mut bed = Bed::new(vec![row], StartPosition::Latest);
     bed.pump();
+    assert_eq!(bed.row().start_at, Some(Timestamp(5)));
+}
+
+/// What a Java owner stored nothing for it may have left unread since any time: the earliest one known is right.
+#[test]
+fn a_lease_at_latest_is_pinned_to_when_it_was_first_seen_not_to_when_its_owner_had_died() {
+    let mut row = lease(1);
+    row.checkpoint = Checkpoint::Latest;
+    row.owner = Some("java".parse().expect("id"));
+    let key = row.key.clone();
+    let mut bed = Bed::new(vec![row], StartPosition::Latest);
+    bed.pass(1000);
+    for renewal in 1..=5 {
+        bed.wall = 5 + renewal * 3000;
+        bed.rows.get_mut(&key).expect("the row").counter = LeaseCounter(renewal.unsigned_abs());
+        bed.pass(3000);
+    }
+    assert_eq!(bed.holds(), 0);
+    bed.pass(12_000);
+    assert_eq!(bed.holds(), 1);
     assert_eq!(bed.row().start_at, Some(Timestamp(5)));
 }
 
