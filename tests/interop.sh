@@ -26,7 +26,7 @@ fi
 # The same package selection as the demo's, so that the SDK is built once.
 cargo build --quiet --package ingest
 case $1 in
-    short) exec python3 tests/interop/drive.py --versions 1,2 --stories crash --limit 600 ;;
-    full) exec python3 tests/interop/drive.py --figures --write docs/interop.md --limit 5400 ;;
+    short) exec python3 tests/interop/drive.py --versions 1,2 --stories crash,latest --jobs 3 --limit 600 ;;
+    full) exec python3 tests/interop/drive.py --jobs 3 --figures --write docs/interop.md --limit 3600 ;;
     *) exec python3 tests/interop/drive.py "$@" ;;
 esac

@@ -3,6 +3,7 @@
 import re
 import time
 
+from aws import Refused
 from bed import wait
 from stories import NOISE, forebay_alone, java_alone, reshard, taken_over
 
@@ -70,9 +71,20 @@ def ours_killed(story):
 def joined(story):
     forebay = forebay_alone(story)
     java = story.java()
-    wait("the fleet's mode in the table", 60, lambda: "Migration3.0" in story.watch.others)
+    wait("the fleet's mode in a table", 60, lambda: has_mode(story))
     knows_mode(story, forebay, MODE_READ + NOISE)
     return forebay, java
+
+
+def has_mode(story):
+    """KCL 3.5 keeps it in the lease table, 3.0 to 3.4 in one of its own."""
+    if "Migration3.0" in story.watch.others:
+        return True
+    try:
+        key = {"key": {"S": "Migration3.0"}}
+        return "Item" in story.dynamodb.call("GetItem", TableName=f"{story.table}-CoordinatorState", Key=key)
+    except Refused:
+        return False
 
 
 def java_takes(story):

@@ -51,7 +51,9 @@ def main():
         bed = Bed(processes, Emulators(processes, folder), Loop(), folder, arguments.binary)
         results = run(bed, arguments)
         if arguments.figures:
-            figures = {VERSIONS[key]: compare(bed, VERSIONS[key]) for key in COMPARED}
+            with ThreadPoolExecutor(len(COMPARED)) as pool:
+                compared = pool.map(lambda key: (VERSIONS[key], compare(bed, VERSIONS[key])), COMPARED)
+                figures = dict(compared)
         bed.loop.end()
     finally:
         timer.cancel()

@@ -7,6 +7,21 @@ import subprocess
 from bed import DYNALITE, KINESIS_LOCAL, MINISTACK, REPOSITORY
 
 
+LIMITS = """## What to know when both share a table
+
+* A row at `LATEST` holds no position. A Java worker that takes it begins at that moment, so records that came since the
+  last owner stopped are lost; Java loses them among its own workers, too. Ours begins at the time that it stored in the
+  row (`forebayStartAt`) or, if Java made the row, at the time it first saw it. When Java is to take over from ours, let
+  every shard have a first checkpoint before, or start at `trim-horizon`.
+* KCL 1.x, and 2.x before 2.6, take a lease that ours has released only when it has expired, as if ours had died.
+* The KCL never releases its leases, whichever way it is stopped: ours takes them when they expire.
+* Beside KCL 3.x that has left its compatible mode, ours takes nothing. It reads the fleet's mode at start and every
+  minute, goes on with what it holds, and gives it up when it is stopped or killed. It cannot take a stream over from
+  such a fleet: stop the fleet and remove `Migration3.0` from its table, or start ours on a copy of the table.
+* Over TCP ours waits up to 5 s for proof that the receiver has read; these records come twice after a kill.
+""".splitlines()
+
+
 def write(path, results, figures, failover, seconds):
     java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()[0]
     commit = subprocess.run(
@@ -42,6 +57,7 @@ def write(path, results, figures, failover, seconds):
                 told = "; ".join(result.told).replace("|", "/").replace("\n", " ")
                 lines.append(f"| {result.scenario} | {'holds' if result.passed else '**fails**'} | {told} |")
         lines.append("")
+    lines += LIMITS
     if figures:
         lines += side_by_side(figures)
     path.write_text("\n".join(lines))

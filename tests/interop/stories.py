@@ -333,6 +333,8 @@ def migration(story):
     with story.scenario("graceful stop of Java"):
         forebay = join_forebay(story, java)
         stopped = java.stop()
+        if any("TimeoutException" in " ".join(more) for *_, more in java.events("stopped")):
+            story.told.append("the KCL's shutdown did not end within 20 s")
         # The KCL does not release its leases: they expire.
         taken_over(story, stopped, forebay_takes_dead(story), forebay)
     with story.scenario("migration Java -> ours -> Java"):

@@ -14,9 +14,11 @@ JAVA_MAY_SAY = [
     (r"Worker createClient: Received configuration for", "KCL 1.x, for any endpoint and region"),
     (r"createShardSyncStrategy: LeaderDecider cannot be customized", "KCL 1.x, at every start"),
     (r"with SHARD_END reason without creating leases", "KCL 1.x takes a lease of a shard that was read to its end"),
-    (r"LeaseCleanupManager - Unable to clean up lease .*wereChildShardsPresent=true", "its children are not begun yet"),
+    (r"Unable to clean up lease .*wereChildShardsPresent=true", "its children are not begun yet"),
     (r"Base64 warn: JAXB is unavailable", "SDK 1.x on Java 17"),
     (r"Did not find an operating range metadata provider", "KCL 3.x outside of EC2 and ECS"),
+    (r"Worker.run caught exception.*LeaderDecider uninitialized", "KCL 3.x while it stops"),
+    (r"Not able to assign all expiredOrUnAssignedLeases", "the leader of KCL 3.x before its workers have reported"),
     (r"Cannot get the shard for this ProcessTask", "a shard younger than the KCL's cached listing"),
 ]
 FOREBAY_MAY_SAY = [
@@ -115,7 +117,9 @@ class Java(Worker):
         """Lines of warning or worse that nothing explains."""
         level = re.compile(r"\b(WARN|WARNING|ERROR|SEVERE)\b")
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if level.search(line) and not explained(line, JAVA_MAY_SAY)]
+        # The exception, if there is one, is on the next line.
+        pairs = [line + " " + after for line, after in zip(lines, lines[1:] + [""]) if level.search(line)]
+        return [pair for pair in pairs if not explained(pair, JAVA_MAY_SAY)]
 
 
 class Forebay(Worker):
