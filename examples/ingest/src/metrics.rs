@@ -376,7 +376,7 @@ mod tests {
     fn names() -> BTreeSet<String> {
         let inputs = vec![InputStats::stream("flow"), InputStats::queue("trail")];
         let outputs = vec![OutputStats::new("graylog", "tcp", &[])];
-        let letters = DeadLetters::new(std::path::Path::new("unused"), 1);
+        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
         let stats = Stats::new("worker", inputs, outputs, letters, Gate::new(0));
         let families = families(&stats.snapshot());
         let name = |family: &Family| {

@@ -140,7 +140,7 @@ mod tests {
             "tls",
             &["graylog:12201".to_owned()],
         )];
-        let letters = DeadLetters::new(std::path::Path::new("unused"), 1);
+        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
         let stats = Stats::new("worker", inputs, outputs, letters, Gate::new(0));
         insta::assert_snapshot!(rows(&stats.snapshot()).join("\n"));
     }
