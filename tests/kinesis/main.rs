@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bed;
+mod fan_out;
 mod faults;
 mod reshard;
 mod resume;

@@ -13,6 +13,7 @@ mod key;
 mod limits;
 mod member;
 mod notice;
+mod order;
 mod outline;
 mod reader;
 mod record;
@@ -30,6 +31,7 @@ pub use error::{FileError, NoticeError, NoticeLimit, ReadError, RecordError, Rec
 pub use event::{Event, EventIndex, Member, Members};
 pub use file::FileDecoder;
 pub use flatten::{Flattened, Flattener, Name, Value, View};
+pub use inflate::{Inflater, Progress};
 pub use key::{CloudTrailKey, KeyKind, ObjectKey, ObjectKeyError};
 pub use limits::Limits;
 pub use notice::{Disposition, Form, Ignored, NothingReason, Notice, ObjectRef};

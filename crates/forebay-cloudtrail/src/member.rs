@@ -23,6 +23,8 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    pub(crate) const COUNT: usize = Self::TimeWindow as usize + 1;
+
     /// What the names of further members of this object begin with in the flattened view.
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
@@ -81,6 +83,11 @@ macro_rules! members {
             /// Its field in the flattened view.
             pub(crate) const fn field(self) -> &'static str {
                 match self { $($( Self::$known => $field, )*)* }
+            }
+
+            /// Its name as it stands in a record, with the quotes and the colon.
+            pub(crate) const fn written(self) -> &'static [u8] {
+                match self { $($( Self::$known => concat!("\"", $json, "\":").as_bytes(), )*)* }
             }
 
             /// How the flattened view shows it.

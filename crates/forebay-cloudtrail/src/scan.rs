@@ -5,8 +5,9 @@
 
 use crate::error::RecordFault;
 use crate::event::{EventIndex, Kind, MemberSpan};
-use crate::limits::{RECORD_DEPTH, RECORD_MEMBERS};
+use crate::limits::RECORD_DEPTH;
 use crate::member::{Known, Scope};
+use crate::order::Order;
 use crate::outline::is_blank;
 use crate::text::{Text, TextForm, hex4};
 
@@ -40,46 +41,41 @@ impl Scanner<'_> {
             self.at += 1;
             return Ok(());
         }
+        let mut before = Order::first(scope);
         loop {
-            let (key, key_end, escaped) = self.key()?;
-            let name = self.bytes.get(key..key_end).unwrap_or_default();
-            let known = if escaped {
-                find_escaped(scope, name)
-            } else {
-                Known::find(scope, name)
-            };
-            let start = self.at;
-            let listed = known.is_some() || scope != Scope::ResponseElements;
-            let place = index.members.len();
-            if listed {
-                if place >= RECORD_MEMBERS {
-                    return Err(RecordFault::TooManyMembers);
-                }
-                index.members.push(MemberSpan {
-                    key: narrow(key),
-                    key_end: narrow(key_end),
-                    value: narrow(start),
-                    value_end: 0,
-                    known,
-                    scope,
-                    kind: Kind::Null,
-                    key_escaped: escaped,
-                });
-            } else {
-                index.more_response_elements = true;
+            let (key, key_end, key_escaped, known) = self.member_name(scope, before, index)?;
+            if let Some(known) = known {
+                index.order.learn(before, known);
+                before = Order::after(known);
             }
-            let kind = match known.and_then(Known::opens) {
-                Some(inner) if self.peek()? == b'{' => {
-                    self.members(inner, depth + 1, index)?;
-                    Kind::Object
-                }
-                _ => self.value_at(depth)?,
+            let span = MemberSpan {
+                key: narrow(key),
+                key_end: narrow(key_end),
+                value: narrow(self.at),
+                value_end: 0,
+                known,
+                scope,
+                kind: Kind::Object,
+                key_escaped,
             };
-            if let Some(span) = index.members.get_mut(place).filter(|_| listed) {
-                span.value_end = narrow(self.at);
-                span.kind = kind;
-                if let Some(known) = known {
-                    index.note(known, place);
+            match known.and_then(Known::opens) {
+                Some(inner) if self.peek()? == b'{' => {
+                    // Before its members, so that the list keeps the order of the record.
+                    let place = index.push(span)?;
+                    self.members(inner, depth + 1, index)?;
+                    index.close(place, narrow(self.at));
+                }
+                _ => {
+                    let kind = self.value_at(depth)?;
+                    if known.is_some() || scope != Scope::ResponseElements {
+                        index.push(MemberSpan {
+                            value_end: narrow(self.at),
+                            kind,
+                            ..span
+                        })?;
+                    } else {
+                        index.more_response_elements = true;
+                    }
                 }
             }
             self.blanks();
@@ -95,6 +91,36 @@ impl Scanner<'_> {
                 _ => return Err(self.expected("`,` or `}`")),
             }
         }
+    }
+
+    /// The name of a member, the colon and the blanks behind it. Returns the name's bounds without quotes, whether it has escapes,
+    /// and which member it is. The name that is expected next costs one comparison.
+    #[inline]
+    fn member_name(
+        &mut self,
+        scope: Scope,
+        before: usize,
+        index: &EventIndex,
+    ) -> Result<(usize, usize, bool, Option<Known>), RecordFault> {
+        if let Some(known) = index.order.expected(before) {
+            let written = known.written();
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            if rest.starts_with(written) {
+                let key = self.at + 1;
+                self.at += written.len();
+                let key_end = self.at - 2;
+                self.blanks();
+                return Ok((key, key_end, false, Some(known)));
+            }
+        }
+        let (key, key_end, escaped) = self.key()?;
+        let name = self.bytes.get(key..key_end).unwrap_or_default();
+        let known = if escaped {
+            find_escaped(scope, name)
+        } else {
+            Known::find(scope, name)
+        };
+        Ok((key, key_end, escaped, known))
     }
 
     /// A key, the colon and the blanks behind it. Returns the key's bounds without quotes.
@@ -332,16 +358,8 @@ impl Scanner<'_> {
 /// Eight bytes at a time: strings of CloudTrail are mostly between 8 and 60 bytes, too short for a call to `memchr` each.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (LOW * b'"' as u64);
-        let slash = word ^ (LOW * b'\\' as u64);
-        // A byte is zero after the xor where it matched, and below 0x20 where it is a control character. Borrows only run
-        // upwards from a true hit, so the lowest hit is right. Bytes above 0x7F are no hits.
-        let hits = (quote.wrapping_sub(LOW) & !quote
-            | slash.wrapping_sub(LOW) & !slash
-            | word.wrapping_sub(LOW * 0x20) & !word)
-            & HIGH;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let hits = special_bytes(u64::from_le_bytes(*block));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
@@ -356,8 +374,16 @@ pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+/// High bits mark quotes, backslashes and control characters. A byte is zero after the xor where it matched, and below 0x20 where it
+/// is a control character. Borrows only run upwards from a true hit, so the lowest hit is right. Bytes above 0x7F are no hits.
+#[inline]
+const fn special_bytes(word: u64) -> u64 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let quote = (word ^ (LOW * b'"' as u64)).wrapping_sub(LOW);
+    let slash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
+    let control = word.wrapping_sub(LOW * 0x20);
+    (quote | slash | control) & !word & (LOW << 7)
+}
 
 /// A member name that is written with escapes, which nobody does but may.
 #[cold]

@@ -72,6 +72,8 @@ enum State {
     Top,
     /// Between the elements of a list.
     List { wrapped: bool },
+    /// At the beginning of an element that is likely to be complete with the next bytes.
+    Waiting { wrapped: bool, length: usize },
     /// At the beginning of an element that is not complete, or broken.
     Element(Element),
     /// At the beginning of a top-level object that is not complete, or behind the list of a wrapper.
@@ -180,7 +182,8 @@ impl RecordSplitter {
         self.window.skip(mem::take(&mut self.taken));
         loop {
             let next = match self.state {
-                State::List { wrapped } => self.between_elements(wrapped),
+                State::List { wrapped } => self.between_elements(wrapped, 0),
+                State::Waiting { wrapped, length } => self.between_elements(wrapped, length),
                 State::Start => self.at_start(),
                 State::Top => self.between_values(),
                 State::Element(element) => self.inside_element(element),
@@ -245,7 +248,8 @@ impl RecordSplitter {
     }
 
     /// The way of nearly all records: complete in the window, and read in one pass.
-    fn between_elements(&mut self, wrapped: bool) -> Next {
+    /// `seen` bytes of it were there before, and were not enough.
+    fn between_elements(&mut self, wrapped: bool, seen: usize) -> Next {
         let bytes = self.window.unread();
         let blank = bytes
             .iter()
@@ -255,8 +259,22 @@ impl RecordSplitter {
         let bytes = self.window.unread();
         match bytes.first() {
             None => Next::More,
+            Some(b'{') if bytes.len() < 2 * seen => {
+                self.element(Place::List { wrapped }, RecordFault::Truncated)
+            }
             Some(b'{') => match scan_record(capped(bytes, self.cap), &mut self.index) {
-                Ok(length) => self.record(0, length, length),
+                Ok(length) => {
+                    self.state = State::List { wrapped };
+                    self.record(0, length, length)
+                }
+                // Reading it once more is cheaper than following its outline, if there is much more of it then.
+                Err(RecordFault::Truncated) if bytes.len() < self.cap && !self.ended => {
+                    self.state = State::Waiting {
+                        wrapped,
+                        length: bytes.len(),
+                    };
+                    Next::More
+                }
                 Err(fault) => self.element(Place::List { wrapped }, fault),
             },
             Some(b']') => {

@@ -88,7 +88,7 @@ impl Sink {
         let shared = Arc::new(Shared {
             budget: Arc::new(Semaphore::new(capacity)),
             capacity,
-            status: Status::new(),
+            status: Status::new(transport.is_unverified()),
         });
         let inlet = Inlet::new(incoming, Arc::clone(&shared), observer);
         Ok((

@@ -56,6 +56,8 @@ pub enum Answer {
     Status(u16),
     /// A status and a `Retry-After` of so many seconds.
     RetryAfter(u16, u64),
+    /// A status, and the connection is closed behind it although nobody said so.
+    StatusAndClose(u16),
     /// Closes the connection without an answer.
     Drop,
     /// Waits so long before the next answer of the script is given.
@@ -74,6 +76,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The status it got; `None` if the connection was closed instead.
     pub status: Option<u16>,
+    /// Number of the connection it came over, from 1.
+    pub connection: u64,
 }
 
 impl HttpListener {
@@ -107,12 +111,14 @@ impl HttpListener {
     /// Answers for ever.
     pub async fn run(self) {
         let mut connections = JoinSet::new();
+        let mut number = 0;
         loop {
             tokio::select! {
                 accepted = self.tcp.accept() => {
                     if let Ok((stream, _)) = accepted {
+                        number += 1;
                         let (script, requests) = (Arc::clone(&self.script), self.requests.clone());
-                        connections.spawn(async move { drop(serve(stream, script, requests).await) });
+                        connections.spawn(async move { drop(serve(stream, number, script, requests).await) });
                     }
                 }
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -123,6 +129,7 @@ impl HttpListener {
 
 async fn serve(
     stream: TcpStream,
+    connection: u64,
     script: Arc<Mutex<VecDeque<Answer>>>,
     requests: mpsc::UnboundedSender<Request>,
 ) -> io::Result<()> {
@@ -136,6 +143,9 @@ async fn serve(
         loop {
             let mut header = String::new();
             stream.read_line(&mut header).await?;
+            if !header.ends_with('\n') {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             let Some((name, value)) = header.trim_end().split_once(':') else {
                 break;
             };
@@ -152,7 +162,9 @@ async fn serve(
             headers,
             body,
             status: None,
+            connection,
         };
+        let mut close = false;
         let answer = loop {
             let answer = script
                 .lock()
@@ -162,6 +174,10 @@ async fn serve(
                 Answer::Delay(wait) => tokio::time::sleep(wait).await,
                 Answer::Drop => break None,
                 Answer::Status(status) => break Some((status, String::new())),
+                Answer::StatusAndClose(status) => {
+                    close = true;
+                    break Some((status, String::new()));
+                }
                 Answer::RetryAfter(status, seconds) => {
                     break Some((status, format!("Retry-After: {seconds}\r\n")));
                 }
@@ -174,5 +190,8 @@ async fn serve(
         };
         let answer = format!("HTTP/1.1 {status} answer\r\nContent-Length: 0\r\n{header}\r\n");
         stream.get_mut().write_all(answer.as_bytes()).await?;
+        if close {
+            return Ok(());
+        }
     }
 }

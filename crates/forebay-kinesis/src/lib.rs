@@ -13,6 +13,7 @@ mod clock;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
 mod config;
+mod consumer;
 mod error;
 mod observer;
 mod pace;
@@ -22,6 +23,7 @@ mod pull;
 mod report;
 mod shard;
 mod stream;
+mod subscription;
 mod table;
 mod worker;
 
@@ -30,7 +32,7 @@ pub use batch::{Batch, LeaseToken, Record};
 pub use call::Call;
 #[cfg(feature = "cloudwatch")]
 pub use cloudwatch::CloudWatchMetrics;
-pub use config::{Config, InitialPosition};
+pub use config::{Config, InitialPosition, Retrieval};
 pub use error::{Error, ErrorKind};
 pub use observer::{Dropped, Gap, Observer};
 pub use processor::{Outcome, Processor, Stopping};

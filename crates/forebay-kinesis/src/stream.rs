@@ -142,6 +142,10 @@ impl KinesisStream {
         Arc::clone(&self.observer)
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn name(&self) -> &StreamName {
         &self.name
     }
@@ -212,8 +216,8 @@ impl KinesisStream {
             })
     }
 
-    /// How long the stream keeps records.
-    pub(crate) async fn retention(&self) -> Result<Option<Duration>, Error> {
+    /// The ARN of the stream, and how long it keeps records.
+    pub(crate) async fn describe(&self) -> Result<(Option<String>, Option<Duration>), Error> {
         let (arn, name) = self.name.address();
         let request = self
             .client
@@ -226,10 +230,12 @@ impl KinesisStream {
                 request.customize().config_override(once()).send(),
             )
             .await?;
-        let hours = answer
-            .stream_description_summary
-            .and_then(|summary| u64::try_from(summary.retention_period_hours).ok());
-        Ok(hours.map(|hours| Duration::from_secs(hours * 3_600)))
+        let Some(summary) = answer.stream_description_summary else {
+            return Ok((None, None));
+        };
+        let hours = u64::try_from(summary.retention_period_hours).ok();
+        let retention = hours.map(|hours| Duration::from_secs(hours * 3_600));
+        Ok((Some(summary.stream_arn), retention))
     }
 
     pub(crate) async fn iterator(
@@ -285,11 +291,11 @@ impl KinesisStream {
         .await
     }
 
-    fn refuse(&self, call: Call, why: &str) -> Error {
+    pub(crate) fn refuse(&self, call: Call, why: &str) -> Error {
         Error::of_call(ErrorKind::Corrupt, call, self.name.resource()).with_detail(why)
     }
 
-    async fn watched<O, E>(
+    pub(crate) async fn watched<O, E>(
         &self,
         call: Call,
         send: impl Future<
@@ -341,7 +347,7 @@ fn shard_of(shard: &RawShard) -> Option<Shard> {
 }
 
 /// No retries inside the SDK: the loop that made the call owns the pace.
-fn once() -> Overrides {
+pub(crate) fn once() -> Overrides {
     Overrides::new().retry_config(RetryConfig::disabled())
 }
 

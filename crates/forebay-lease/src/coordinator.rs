@@ -123,7 +123,7 @@ impl Coordinator {
                 key,
                 token,
                 children,
-            } => self.shard_ended(&key, token, children, now),
+            } => self.shard_ended(&key, token, children),
             Event::ShardGone { key, token } => {
                 if let Some(held) = self.held_as(&key, token) {
                     let from = held.row.checkpoint;
@@ -132,7 +132,7 @@ impl Coordinator {
                         from,
                         resumed: None,
                     });
-                    self.shard_ended(&key, token, Vec::new(), now);
+                    self.shard_ended(&key, token, Vec::new());
                 }
             }
             Event::Trimmed {
@@ -374,7 +374,7 @@ impl Coordinator {
         } else if self.is_really_empty(now) {
             self.sync_empty_table();
         }
-        self.regain(now);
+        self.regain();
         self.take_pass(now);
     }
 

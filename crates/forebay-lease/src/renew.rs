@@ -141,7 +141,7 @@ impl Coordinator {
             why: why.1,
         });
         if starts {
-            self.start_reading(&key, false);
+            self.start_reading(&key);
         }
     }
 

@@ -109,7 +109,7 @@ fn process(snapshot: &Snapshot) -> Vec<Family> {
     let throttle = &snapshot.throttle;
     vec![
         Family::gauge("build_info", "Always 1, labelled with the version.").each([()], |()| {
-            (vec![("version", snapshot.version.to_owned())], 1.0)
+            (vec![("version", snapshot.version.clone())], 1.0)
         }),
         Family::gauge("uptime_seconds", "Time since the pipeline began.")
             .each([()], |()| (vec![], snapshot.uptime_seconds)),
@@ -117,7 +117,7 @@ fn process(snapshot: &Snapshot) -> Vec<Family> {
             .each([()], |()| (vec![], count(u64::from(snapshot.ready)))),
         Family::counter("dead_letters", "Inputs kept as dead letters, by class.")
             .each(&snapshot.dead_letters, |(class, letters)| {
-                (vec![("class", (*class).to_owned())], count(*letters))
+                (vec![("class", class.clone())], count(*letters))
             }),
         Family::gauge("throttled", "1 while reading is held back.").each([()], |()| {
             (vec![], count(u64::from(throttle.reason.is_some())))
@@ -127,7 +127,7 @@ fn process(snapshot: &Snapshot) -> Vec<Family> {
             "Time that reading was held back, by reason.",
         )
         .each(&throttle.seconds, |(reason, seconds)| {
-            (vec![("reason", (*reason).to_owned())], *seconds)
+            (vec![("reason", reason.clone())], *seconds)
         }),
         Family::gauge(
             "graylog_journal_entries",
@@ -143,6 +143,17 @@ fn process(snapshot: &Snapshot) -> Vec<Family> {
             .each(&snapshot.entities, |entities| {
                 (vec![], count(entities.addresses))
             }),
+        Family::gauge("entity_conflicts", "Addresses that several entities have.")
+            .each(&snapshot.entities, |entities| {
+                (vec![], count(entities.conflicts))
+            }),
+        Family::counter("entity_lookups", "Lookups of addresses, by result.").each(
+            snapshot
+                .entities
+                .iter()
+                .flat_map(|entities| &entities.lookups),
+            |(result, n)| (vec![("result", result.clone())], count(*n)),
+        ),
         Family::gauge(
             "entity_table_age_seconds",
             "Time since the entity table was built.",
@@ -195,9 +206,11 @@ fn inputs(inputs: &[InputSnapshot]) -> Vec<Family> {
             |one| u64::from(one.parked),
         ),
         Family::counter("errors", "Errors of calls to AWS, by kind.").each(
-            inputs
-                .iter()
-                .flat_map(|one| one.errors.iter().map(move |(kind, n)| (one, *kind, *n))),
+            inputs.iter().flat_map(|one| {
+                one.errors
+                    .iter()
+                    .map(move |(kind, n)| (one, kind.as_str(), *n))
+            }),
             |(one, kind, errors)| (with(input(&one.name), "kind", kind), count(errors)),
         ),
     ]
@@ -245,16 +258,16 @@ fn streams(inputs: &[InputSnapshot]) -> Vec<Family> {
         each(Family::counter("kinesis_trimmed_gaps", "Times that records were gone before they were read."), |stream| stream.gaps),
         each(Family::counter("kinesis_throttled", "Calls that the service throttled."), |stream| stream.throttled),
         Family::counter("lease_changes", "Leases taken, stolen, lost, released and ended.").each(
-            streams.iter().flat_map(|(name, stream)| stream.lease_changes.iter().map(move |(result, n)| (*name, *result, *n))),
+            streams.iter().flat_map(|(name, stream)| stream.lease_changes.iter().map(move |(result, n)| (*name, result.as_str(), *n))),
             |(name, result, changes)| (with(input(name), "result", result), count(changes)),
         ),
         Family::counter("aws_requests", "Attempts of calls, by operation and result.").each(
             streams.iter().flat_map(|(name, stream)| stream.calls.iter().map(move |call| (*name, call))),
-            |(name, call)| (with(with(input(name), "operation", call.operation), "result", call.result), count(call.count)),
+            |(name, call)| (with(with(input(name), "operation", &call.operation), "result", &call.result), count(call.count)),
         ),
         Family::counter("aws_request_seconds", "Time spent waiting for calls, by operation and result.").each(
             streams.iter().flat_map(|(name, stream)| stream.calls.iter().map(move |call| (*name, call))),
-            |(name, call)| (with(with(input(name), "operation", call.operation), "result", call.result), call.seconds),
+            |(name, call)| (with(with(input(name), "operation", &call.operation), "result", &call.result), call.seconds),
         ),
     ]
 }
@@ -358,3 +371,71 @@ fn outputs(snapshot: &Snapshot) -> Vec<Family> {
 
 /// Shards of one input that get series of their own; beyond, the maximum over all tells.
 const SHARD_SERIES: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        dead_letter::DeadLetters,
+        stats::{InputStats, OutputStats},
+        throttle::Gate,
+    };
+
+    /// Every name that a scrape can contain.
+    fn names() -> BTreeSet<String> {
+        let inputs = vec![InputStats::stream("flow"), InputStats::queue("trail")];
+        let outputs = vec![OutputStats::new("graylog", "tcp", &[])];
+        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
+        let stats = Stats::new("worker", inputs, outputs, letters, Gate::new(0));
+        let families = families(&stats.snapshot());
+        let name = |family: &Family| {
+            let suffix = if family.counter { "_total" } else { "" };
+            format!("forebay_{}{suffix}", family.name)
+        };
+        let all: BTreeSet<_> = families.iter().map(name).collect();
+        assert_eq!(all.len(), families.len(), "each name once");
+        all
+    }
+
+    fn named_in(text: &str) -> BTreeSet<&str> {
+        let word = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        text.split(word)
+            .filter(|name| name.starts_with("forebay_") && *name != "forebay_")
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn dashboard_rules_and_documentation_name_only_what_exists() {
+        let names = names();
+        for (file, text) in [
+            ("grafana.json", include_str!("../deploy/grafana.json")),
+            (
+                "prometheus-rules.yml",
+                include_str!("../deploy/prometheus-rules.yml"),
+            ),
+            ("operations.md", include_str!("../docs/operations.md")),
+        ] {
+            let named = named_in(text);
+            assert!(!named.is_empty(), "{file}");
+            for name in named {
+                assert!(
+                    names.contains(name),
+                    "{file} names {name}, which does not exist"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_documented() {
+        let documented = named_in(include_str!("../docs/operations.md"));
+        for name in names() {
+            assert!(
+                documented.contains(name.as_str()),
+                "{name} is not in docs/operations.md"
+            );
+        }
+    }
+}

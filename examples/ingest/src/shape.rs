@@ -119,7 +119,9 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
-    use forebay_entity::{EntityDescription, Index, OnConflict, Origin, PartBuilder, Source, Table};
+    use forebay_entity::{
+        EntityDescription, Index, OnConflict, Origin, PartBuilder, Source, Table,
+    };
 
     use super::*;
     use crate::config::Entities;
@@ -134,22 +136,41 @@ mod tests {
             ..EntityDescription::default()
         });
         let index = Index::new([part.finish().unwrap()], OnConflict::ByInterface).unwrap();
-        for (fields, expected) in [(vec!["source_address".to_owned()], true), (vec!["src_addr".to_owned()], false)] {
-            let settings = Entities { fields, ..Entities::default() };
+        for (fields, expected) in [
+            (vec!["source_address".to_owned()], true),
+            (vec!["src_addr".to_owned()], false),
+        ] {
+            let settings = Entities {
+                fields,
+                ..Entities::default()
+            };
             let names = Names::new(Table::new(index_of(&index)), &settings);
             let mut shaper = Shaper::new(&BTreeMap::new(), None).with_names(&names);
             for address in ["192.0.2.7", "192.0.2.8", "ec2.amazonaws.com"] {
-                let record = format!(r#"{{"eventTime":"2026-11-26T08:00:00Z","eventSource":"s3","eventName":"Get","sourceIPAddress":"{address}"}}"#);
+                let record = format!(
+                    r#"{{"eventTime":"2026-11-26T08:00:00Z","eventSource":"s3","eventName":"Get","sourceIPAddress":"{address}"}}"#
+                );
                 let mut index = EventIndex::default();
                 let event = TrailEvent::parse(&record, &mut index).unwrap();
                 let message = shaper.trail(&event, false, 0).unwrap();
-                let named = message.as_str().contains(r#""_source_address_entity":"nat:nat-1""#);
-                assert_eq!(named, expected && address == "192.0.2.7", "{}", message.as_str());
+                let named = message
+                    .as_str()
+                    .contains(r#""_source_address_entity":"nat:nat-1""#);
+                assert_eq!(
+                    named,
+                    expected && address == "192.0.2.7",
+                    "{}",
+                    message.as_str()
+                );
             }
             shaper.flush();
             let counts = names.counts();
             let counted = [&counts.hit, &counts.miss].map(|count| count.load(Ordering::Relaxed));
-            assert_eq!(counted, if expected { [1, 1] } else { [0, 0] }, "a name of a service is no lookup");
+            assert_eq!(
+                counted,
+                if expected { [1, 1] } else { [0, 0] },
+                "a name of a service is no lookup"
+            );
         }
     }
 

@@ -17,7 +17,7 @@ use forebay_entity::Table;
 use forebay_gelf::{Grade, RefusalReason, Sink, State};
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetters, throttle::Gate};
+use crate::{dead_letter::DeadLetters, entities::LookupCounts, throttle::Gate};
 
 pub(crate) use input::InputStats;
 pub use snapshot::{
@@ -43,6 +43,7 @@ pub struct Stats {
 struct Entities {
     table: Table,
     refreshed: Arc<Mutex<Option<Instant>>>,
+    lookups: Arc<LookupCounts>,
 }
 
 impl Stats {
@@ -68,8 +69,17 @@ impl Stats {
     }
 
     /// Shows this entity table too; `refreshed` is when it was last built.
-    pub(crate) fn watch_entities(&self, table: Table, refreshed: Arc<Mutex<Option<Instant>>>) {
-        *lock(&self.entities) = Some(Entities { table, refreshed });
+    pub(crate) fn watch_entities(
+        &self,
+        table: Table,
+        refreshed: Arc<Mutex<Option<Instant>>>,
+        lookups: Arc<LookupCounts>,
+    ) {
+        *lock(&self.entities) = Some(Entities {
+            table,
+            refreshed,
+            lookups,
+        });
     }
 
     /// Takes a sample for rates and sparklines each [`SAMPLE`], for ever.
@@ -112,20 +122,23 @@ impl Stats {
             .collect();
         let entities = lock(&self.entities).as_ref().map(|entities| {
             let age = lock(&entities.refreshed).map(|at| (now - at).as_secs_f64());
+            let table = entities.table.load();
             EntityStats {
-                addresses: entities.table.load().len(),
+                addresses: table.len(),
+                conflicts: table.conflicts(),
+                lookups: entities.lookups.by_result(),
                 age_seconds: age,
             }
         });
         let mut snapshot = Snapshot {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             worker_id: self.worker_id.clone(),
             uptime_seconds: (now - self.started).as_secs_f64(),
             ready: false,
             reasons: Vec::new(),
             inputs,
             outputs,
-            dead_letters: self.dead_letters.counts(),
+            dead_letters: named(&self.dead_letters.counts()),
             dead_letter_error: self.dead_letters.failure(),
             entities,
             throttle: self.gate.stats(),
@@ -186,9 +199,9 @@ impl OutputStats {
             .map_or(Duration::ZERO, |health| health.stalled);
         OutputSnapshot {
             name: self.name.to_string(),
-            protocol: self.protocol,
+            protocol: self.protocol.to_owned(),
             addresses: self.addresses.clone(),
-            state,
+            state: state.to_owned(),
             reason,
             stalled_seconds: stalled.as_secs_f64(),
             queue_bytes: health.map_or(0, |health| health.in_flight),
@@ -242,6 +255,13 @@ impl forebay_gelf::Observer for OutputStats {
 
 /// Counts by name.
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
+
+fn named(counts: &Counts) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

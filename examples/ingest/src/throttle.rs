@@ -141,7 +141,10 @@ impl Gate {
                 .borrow()
                 .as_ref()
                 .map(|closed| closed.detail.clone()),
-            seconds,
+            seconds: seconds
+                .into_iter()
+                .map(|(name, seconds)| (name.to_owned(), seconds))
+                .collect(),
             journal_entries: times.journal.map(|(entries, _)| entries),
             journal_fill: times.journal.and_then(|(_, fill)| fill),
         }

@@ -102,6 +102,7 @@ fn allowed(bucket: &crate::config::Bucket) -> AllowedBucket {
         name: bucket.name.clone(),
         prefix: bucket.prefix.clone(),
         owner: bucket.owner.clone(),
+        ..AllowedBucket::default()
     }
 }
 

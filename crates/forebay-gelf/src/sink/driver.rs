@@ -1,5 +1,10 @@
 //! The future that does the work.
 
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
 use crate::sink::SinkConfig;
 use crate::sink::acceptance::Report;
 use crate::sink::inlet::Inlet;
@@ -39,18 +44,33 @@ impl Driver {
             config,
         } = self;
         let retry = Retry::new(&config);
-        // Each transport's future is boxed: together they would make a large future of every caller's.
-        match transport {
+        let unverified = transport.is_unverified();
+        // Boxed: together the transports would make a large future of every caller's.
+        let work: Pin<Box<dyn Future<Output = Report> + Send>> = match transport {
             Transport::Udp(udp) => {
                 let ids = Retry::new(&config);
-                Box::pin(lane::run(UdpLane::new(udp, ids), retry, inlet)).await
+                Box::pin(lane::run(UdpLane::new(udp, ids), retry, inlet))
             }
-            Transport::Tcp(tcp) => Box::pin(crate::sink::tcp::run(tcp, &config, inlet)).await,
+            Transport::Tcp(tcp) => Box::pin(crate::sink::tcp::run(tcp, &config, inlet)),
             #[cfg(feature = "http")]
-            Transport::Http(http) => Box::pin(crate::sink::http::run(http, &config, inlet)).await,
-            Transport::Writer(writer) => {
-                Box::pin(lane::run(WriterLane::new(writer), retry, inlet)).await
-            }
+            Transport::Http(http) => Box::pin(crate::sink::http::run(http, &config, inlet)),
+            Transport::Writer(writer) => Box::pin(lane::run(WriterLane::new(writer), retry, inlet)),
+        };
+        tokio::select! {
+            biased;
+            report = work => report,
+            never = warn_hourly(), if unverified => match never {},
         }
+    }
+}
+
+/// Reminds of settings that nobody should forget.
+async fn warn_hourly() -> Infallible {
+    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        hours.tick().await;
+        tracing::warn!(
+            "TLS certificates are not verified: anybody in between can read and change what is sent"
+        );
     }
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::sink::error::SinkError;
 use crate::sink::tcp::Balance;
-use crate::sink::tcp::connect::is_allowed;
+use crate::sink::tcp::connect::{is_allowed, look_up};
 use crate::sink::tls::TlsConfig;
 
 pub(crate) use self::driver::run;
@@ -39,7 +40,8 @@ pub struct HttpConfig {
     /// Longest body before compression. Default 65,536 bytes, Graylog's `max_chunk_size`; longer messages are
     /// refused without being sent.
     pub body_bytes: usize,
-    /// A proxy, `http://[user:password@]host:port`. The environment is not looked at.
+    /// A proxy, `http://[user:password@]host:port`; its password is sent to nobody else. The environment is not
+    /// looked at.
     pub proxy: Option<Box<str>>,
     /// Limit for lookup, connect and TLS handshake. Default 5 s.
     pub connect_timeout: Duration,
@@ -108,6 +110,7 @@ impl HttpConfig {
             // Graylog closes an idle connection after 60 s; be gone before.
             .pool_idle_timeout(Duration::from_secs(50))
             .http1_only()
+            .dns_resolver(Resolver)
             .tls_backend_preconfigured(self.tls.client_config()?);
         builder = match &self.proxy {
             None => builder.no_proxy(),
@@ -149,12 +152,26 @@ impl HttpConfig {
             ));
         }
         let loopback = address.map_or(host == "localhost", |address| address.is_loopback());
-        if url.scheme() == "http" && !self.headers.is_empty() && !loopback {
+        let readable = url.scheme() == "http" && (!loopback || self.proxy.is_some());
+        if readable && !self.headers.is_empty() {
             return Err(SinkError::config(
                 "`headers` would travel readable over http://; use https://",
             ));
         }
         Ok(url)
+    }
+}
+
+/// Looks up names as the other transports do.
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The client puts the port of the URL in the place of 0.
+            let addresses = look_up((name.as_str(), 0)).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
     }
 }
 

@@ -32,8 +32,8 @@ pub struct TcpConfig {
     pub send_buffer: usize,
     /// Age of the oldest unproven message at which a connection is closed for proof. Default 5 s.
     pub close_after: Duration,
-    /// How long the receiver may take to answer an orderly close; then everything unproven is sent again. Default
-    /// 30 s.
+    /// How long the receiver may take to answer an orderly close; then everything unproven is sent again, and
+    /// connections are closed after fewer bytes until it can. Default 30 s.
     pub close_wait: Duration,
     /// Limit for name lookup and connect, per address. Default 5 s.
     pub connect_timeout: Duration,

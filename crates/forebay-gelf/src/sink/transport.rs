@@ -30,6 +30,20 @@ impl Transport {
             Self::Writer(_) => Ok(()),
         }
     }
+
+    /// Whether certificates of receivers are taken unseen.
+    pub(crate) fn is_unverified(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tcp(config) => config
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.danger_accept_invalid_certs),
+            #[cfg(feature = "http")]
+            Self::Http(config) => config.tls.danger_accept_invalid_certs,
+            _ => false,
+        }
+    }
 }
 
 impl From<UdpConfig> for Transport {

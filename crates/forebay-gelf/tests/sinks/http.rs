@@ -21,7 +21,7 @@ async fn receiver(
     (config, requests)
 }
 
-fn inflate(request: &Request) -> Vec<u8> {
+pub(crate) fn inflate(request: &Request) -> Vec<u8> {
     let gzip = request
         .headers
         .iter()
@@ -56,6 +56,45 @@ async fn each_message_is_one_request_and_202_accepts_it() {
         numbers.sort_unstable();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
         assert!(requests.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn connections_are_kept_and_one_that_was_closed_is_replaced() {
+    let script = [
+        Answer::Status(202),
+        Answer::Status(202),
+        Answer::StatusAndClose(202),
+    ];
+    let (mut config, mut requests) = receiver(script).await;
+    config.concurrency = 1;
+    let (sink, _driver) = open(config, quick_sink());
+    for number in 0..5 {
+        let ticket = sink.send(batch(number..number + 1)).await.unwrap();
+        assert_eq!(settled(ticket).await.accepted(), 1);
+    }
+    let mut accepted = std::collections::BTreeMap::new();
+    while let Ok(request) = requests.try_recv() {
+        accepted
+            .entry(request.connection)
+            .or_insert_with(Vec::new)
+            .push(number_of(&inflate(&request)));
+    }
+    assert_eq!(accepted, [(1, vec![0, 1, 2]), (2, vec![3, 4])].into());
+}
+
+#[tokio::test]
+async fn several_messages_share_a_request_only_when_asked() {
+    for (bulk, expected) in [(false, 4), (true, 1)] {
+        let (mut config, mut requests) = receiver([]).await;
+        config.bulk = bulk;
+        let (sink, _driver) = open(config, quick_sink());
+        settled(sink.send(batch(0..4)).await.unwrap()).await;
+        let mut count = 0;
+        while requests.try_recv().is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, expected, "bulk = {bulk}");
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use forebay_lease::{
@@ -24,7 +24,7 @@ use crate::table::LeaseTable;
 use crate::worker::calls::{Called, Calls, timestamp};
 use crate::worker::park::Parking;
 use crate::worker::shards::Shards;
-use crate::worker::{Command, Summary, Worker};
+use crate::worker::{Command, Opened, Summary, Worker};
 
 /// Carries time, requests and records between the lease machine and the world. It decides nothing about leases.
 pub(crate) struct Driver<T, P> {
@@ -50,7 +50,10 @@ pub(crate) struct Driver<T, P> {
 impl<T: LeaseTable, P: Processor> Driver<T, P> {
     pub(crate) fn new(
         worker: Worker<T, P>,
-        retention: &Arc<OnceLock<Duration>>,
+        Opened {
+            retention,
+            consumer,
+        }: Opened,
     ) -> Result<Self, Error> {
         let now = Instant::now();
         let config = worker.config;
@@ -85,7 +88,8 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             progress: progress.clone(),
             reporter: Arc::clone(&reporter),
             handed_over: Arc::clone(&handed_over),
-            retention: Arc::clone(retention),
+            retention,
+            consumer,
         };
         Ok(Self {
             core,

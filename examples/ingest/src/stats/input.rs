@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use crate::repeats::Repeats;
 
-use super::{CallStats, Counts, InputSnapshot, QueueStats, SAMPLE, Shard, StreamStats, lock};
+use super::{
+    CallStats, Counts, InputSnapshot, QueueStats, SAMPLE, Shard, StreamStats, lock, named,
+};
 
 /// What one input did, and what its drivers last told. It is the observer of its drivers.
 #[derive(Debug)]
@@ -123,7 +125,10 @@ impl InputStats {
 
     fn failed(&self, kind: &'static str, text: &str) {
         *lock(&self.errors).entry(kind).or_default() += 1;
-        *lock(&self.last_error) = Some((Instant::now(), text.to_owned()));
+        // What is over by itself is counted; what waits for a person is shown.
+        if !matches!(kind, "throttled" | "retry" | "expired" | "fenced") {
+            *lock(&self.last_error) = Some((Instant::now(), text.to_owned()));
+        }
         if let Some(suppressed) = self.repeats.tell(text) {
             tracing::warn!(input = %self.name, suppressed, "{text}");
         }
@@ -169,7 +174,7 @@ impl InputStats {
             messages: self.messages.load(Ordering::Relaxed),
             bad: self.bad.load(Ordering::Relaxed),
             parked: self.parked.load(Ordering::Relaxed),
-            errors: lock(&self.errors).clone(),
+            errors: named(&lock(&self.errors)),
             last_error: error,
             messages_per_second: samples.messages_per_second,
             bytes_per_second: samples.bytes_per_second,
@@ -223,15 +228,15 @@ impl Stream {
             .calls
             .iter()
             .map(|(&(operation, failed), &(count, took))| CallStats {
-                operation,
-                result: if failed { "failed" } else { "ok" },
+                operation: operation.to_owned(),
+                result: if failed { "failed" } else { "ok" }.to_owned(),
                 count,
                 seconds: took.as_secs_f64(),
             });
         StreamStats {
             leases_held: self.shards.values().filter(|shard| shard.held).count(),
             lag_seconds: self.lag().map(|lag| lag.as_secs_f64()),
-            lease_changes: self.lease_changes.clone(),
+            lease_changes: named(&self.lease_changes),
             gaps: self.gaps,
             throttled: self.throttled,
             calls: calls.collect(),
@@ -505,5 +510,11 @@ mod tests {
         let snapshot = stats.snapshot(Instant::now());
         assert_eq!(snapshot.last_error, None);
         assert_eq!(snapshot.errors["denied"], 1);
+        forebay_s3::Observer::failed(&*stats, &forebay_s3::ErrorKind::Unavailable, "throttled");
+        assert_eq!(
+            stats.snapshot(Instant::now()).last_error,
+            None,
+            "it is over by itself"
+        );
     }
 }

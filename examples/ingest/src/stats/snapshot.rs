@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
-use super::Counts;
+use serde::{Deserialize, Serialize};
 
 /// Everything at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// Version of the program.
-    pub version: &'static str,
+    pub version: String,
     /// Lease owner name as configured.
     pub worker_id: String,
     /// Since the pipeline began.
@@ -25,7 +23,7 @@ pub struct Snapshot {
     /// Each output.
     pub outputs: Vec<OutputSnapshot>,
     /// Dead letters by class.
-    pub dead_letters: Counts,
+    pub dead_letters: BTreeMap<String, u64>,
     /// Why dead letters cannot be kept now.
     pub dead_letter_error: Option<String>,
     /// The entity table, if there is one.
@@ -35,7 +33,7 @@ pub struct Snapshot {
 }
 
 /// One input.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct InputSnapshot {
     /// Its name in the configuration.
@@ -51,7 +49,7 @@ pub struct InputSnapshot {
     /// Leases are given back because the output makes no progress.
     pub parked: bool,
     /// Errors by kind since the start.
-    pub errors: Counts,
+    pub errors: BTreeMap<String, u64>,
     /// The last error, unless it is over.
     pub last_error: Option<String>,
     /// Messages per second over the last sample.
@@ -67,7 +65,7 @@ pub struct InputSnapshot {
 }
 
 /// A stream and its leases.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct StreamStats {
     /// Leases held by this process.
@@ -75,7 +73,7 @@ pub struct StreamStats {
     /// Largest lag of the shards read here, as the service tells it.
     pub lag_seconds: Option<f64>,
     /// Leases taken, stolen, lost, released, ended.
-    pub lease_changes: Counts,
+    pub lease_changes: BTreeMap<String, u64>,
     /// Times that records were gone before they were read.
     pub gaps: u64,
     /// Calls that the service throttled.
@@ -87,13 +85,13 @@ pub struct StreamStats {
 }
 
 /// Calls of one operation with one result.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct CallStats {
     /// As IAM names it: `kinesis:GetRecords`.
-    pub operation: &'static str,
+    pub operation: String,
     /// `ok` or `failed`.
-    pub result: &'static str,
+    pub result: String,
     /// How many.
     pub count: u64,
     /// How long they took together.
@@ -101,7 +99,7 @@ pub struct CallStats {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Shard {
     /// Its id.
@@ -125,7 +123,7 @@ pub struct Shard {
 }
 
 /// A queue and its objects.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct QueueStats {
     /// Messages received.
@@ -149,17 +147,17 @@ pub struct QueueStats {
 }
 
 /// One output.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct OutputSnapshot {
     /// Its name in the configuration.
     pub name: String,
     /// How messages travel.
-    pub protocol: &'static str,
+    pub protocol: String,
     /// Its receivers.
     pub addresses: Vec<String>,
     /// `starting`, `up`, `down`, `misconfigured` or `closed`.
-    pub state: &'static str,
+    pub state: String,
     /// Why it is down.
     pub reason: Option<String>,
     /// For how long nothing was accepted although something waits.
@@ -181,23 +179,27 @@ pub struct OutputSnapshot {
 }
 
 /// The entity table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct EntityStats {
     /// Addresses that have a name.
     pub addresses: usize,
+    /// Addresses that several entities have.
+    pub conflicts: usize,
+    /// Lookups by result: `hit`, `chosen` (of several), `ambiguous` (several, none chosen), `miss`.
+    pub lookups: BTreeMap<String, u64>,
     /// Since the table was built.
     pub age_seconds: Option<f64>,
 }
 
 /// Whether reading is held back, and how often it was.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct ThrottleStats {
     /// Why reading waits now.
     pub reason: Option<String>,
     /// Seconds that reading waited since the start, by reason.
-    pub seconds: BTreeMap<&'static str, f64>,
+    pub seconds: BTreeMap<String, f64>,
     /// Entries in the journal of the Graylog node, if it is asked.
     pub journal_entries: Option<u64>,
     /// How full that journal is, 0 to 1.
@@ -230,7 +232,7 @@ impl Snapshot {
     pub(super) fn judge(&mut self) {
         let mut reasons = Vec::new();
         for output in &self.outputs {
-            match (output.state, &output.reason) {
+            match (output.state.as_str(), &output.reason) {
                 ("down" | "misconfigured", Some(reason)) => {
                     reasons.push(format!(
                         "output {} is {}: {reason}",

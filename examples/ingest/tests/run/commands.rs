@@ -786,13 +786,20 @@ async fn all_settings_of_the_names_work_and_a_restart_knows_them_at_once() {
         path("ranges.json"),
     );
     let config = bed::config(folder.path(), &aws, address, &more);
-    aws.cloud.lock().expect("the model").ec2_in("123456789012", "eu-west-1").add_instance(Instance {
-        id: "i-1".into(),
-        private_address: Some("10.0.0.1".into()),
-        vpc: Some("vpc-1".into()),
-        tags: vec![("Name".into(), "web".into()), ("role".into(), "front".into())],
-        ..Instance::default()
-    });
+    aws.cloud
+        .lock()
+        .expect("the model")
+        .ec2_in("123456789012", "eu-west-1")
+        .add_instance(Instance {
+            id: "i-1".into(),
+            private_address: Some("10.0.0.1".into()),
+            vpc: Some("vpc-1".into()),
+            tags: vec![
+                ("Name".into(), "web".into()),
+                ("role".into(), "front".into()),
+            ],
+            ..Instance::default()
+        });
     for round in 1..=2 {
         aws.put(round).await;
         let ended = command(&config, &["run", "--until-caught-up"]).await;
@@ -818,5 +825,10 @@ async fn all_settings_of_the_names_work_and_a_restart_knows_them_at_once() {
         }
     }
     let called = aws.cloud.lock().expect("the model").calls().iam_actions();
-    assert!(!called.iter().any(|action| action.starts_with("elasticloadbalancing")), "{called:?}");
+    assert!(
+        !called
+            .iter()
+            .any(|action| action.starts_with("elasticloadbalancing")),
+        "{called:?}"
+    );
 }

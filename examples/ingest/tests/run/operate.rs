@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -125,6 +126,19 @@ async fn the_admin_port_shows_health_metrics_shards_and_changes_the_log() {
     }
     assert_eq!(port.get("/etc/passwd").await.0, StatusCode::NOT_FOUND);
 
+    if let Some(seen) = browser(&port.url("/"), "status-page.png") {
+        for part in [
+            "data-input=\"flow\"",
+            "data-output=\"test\"",
+            "class=\"shard\"",
+            "this process 2",
+            ">ready<",
+        ] {
+            assert!(seen.contains(part), "{part} is not on the page: {seen}");
+        }
+        assert_eq!(seen.matches("class=\"shard\"").count(), 2, "{seen}");
+    }
+
     let put = |filter: &'static str| port.client.put(port.url("/log-level")).body(filter).send();
     assert_eq!(
         put("info,forebay_kinesis=debug")
@@ -227,6 +241,44 @@ async fn a_bad_reload_changes_nothing_and_a_good_one_loses_nothing() {
     );
     let (code, log) = forebay.terminate().await;
     assert_eq!(code, Some(0), "{log}");
+}
+
+/// What a headless Chromium shows of `url` after some seconds, as HTML; and a picture of it in `.artifacts`.
+fn browser(url: &str, picture: &str) -> Option<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.artifacts");
+    std::fs::create_dir_all(&folder).expect("the folder of artefacts");
+    let profile = tempfile::tempdir().expect("a temporary folder");
+    let run = |what: &str| {
+        Command::new("chromium")
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
+            .args(["--window-size=1100,900", "--virtual-time-budget=3000", what])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(url)
+            .output()
+    };
+    let Ok(page) = run("--dump-dom") else {
+        println!("skipped: the status page in a browser (no chromium)");
+        return None;
+    };
+    let picture = folder.join(picture);
+    let shot = run(&format!("--screenshot={}", picture.display())).expect("chromium starts again");
+    assert!(
+        shot.status.success(),
+        "{}",
+        String::from_utf8_lossy(&shot.stderr)
+    );
+    Some(String::from_utf8_lossy(&page.stdout).into_owned())
 }
 
 /// A Graylog node whose journal has as many entries as `entries` says.

@@ -1,6 +1,7 @@
 //! Several requests at a time; each batch is settled when all its messages are.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -14,7 +15,7 @@ use crate::sink::SinkConfig;
 use crate::sink::acceptance::{Grade, RefusalReason, Report};
 use crate::sink::health::State;
 use crate::sink::http::HttpConfig;
-use crate::sink::http::answer::{Outcome, advice, classify};
+use crate::sink::http::answer::{Outcome, classify};
 use crate::sink::inlet::{Arrival, Inlet, Parcel};
 use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
@@ -229,10 +230,9 @@ impl Http {
                 });
                 self.again.push_front(Job { to: middle, ..job });
             }
-            Outcome::Misconfigured(status) => {
-                let reason = format!("HTTP status {status}: {}", advice(status));
+            Outcome::Misconfigured { reason } => {
                 self.inlet.set_state(State::Misconfigured {
-                    reason: reason.clone().into(),
+                    reason: reason.clone(),
                 });
                 self.postpone(job, receiver, &reason, Some(self.config.misconfigured_wait));
             }
@@ -314,10 +314,17 @@ fn make_body(batch: &Batch, job: Job, bulk: bool, compressor: &mut Compressor) -
 
 /// One request and its complete answer.
 async fn exchange(request: reqwest::RequestBuilder) -> Outcome {
-    let failed = |error: reqwest::Error| Outcome::Transient {
+    let failed = |error: reqwest::Error| {
         // Without the URL: its query could hold a secret.
-        reason: describe(&error.without_url()).into(),
-        retry_after: None,
+        let (reason, misconfigured) = describe(&error.without_url());
+        if misconfigured {
+            Outcome::Misconfigured { reason }
+        } else {
+            Outcome::Transient {
+                reason,
+                retry_after: None,
+            }
+        }
     };
     let mut response = match request.send().await {
         Ok(response) => response,
@@ -345,17 +352,29 @@ async fn exchange(request: reqwest::RequestBuilder) -> Outcome {
     }
 }
 
-/// The error and its causes in one line.
-fn describe(error: &dyn std::error::Error) -> String {
+/// The error and its causes in one line, and whether only a person can help.
+fn describe(error: &dyn std::error::Error) -> (Box<str>, bool) {
     let mut text = error.to_string();
+    let mut misconfigured = false;
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
+        misconfigured |= is_invalid_data(error) || error.to_string() == TUNNEL_REFUSED;
         cause = error.source();
     }
-    text
+    (text.into(), misconfigured)
 }
 
+/// Whether it is rustls's way to say what it does not accept of a receiver. The client wraps it once more.
+fn is_invalid_data(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| {
+        error.kind() == io::ErrorKind::InvalidData
+            || error.get_ref().is_some_and(|inner| is_invalid_data(inner))
+    })
+}
+
+/// What the client says about status 407 in answer to CONNECT; it has no type for it.
+const TUNNEL_REFUSED: &str = "tunnel error: proxy authorization required";
 /// A receiver answers with an empty body; an error page has a few KiB.
 const LONGEST_ANSWER: usize = 64 * 1024;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) async fn run(
         connector,
         // Beyond this only a close can make room again. What is left of the budget keeps data flowing meanwhile.
         unproven_limit: sink.budget / 4 * 3,
+        unproven_most: sink.budget / 4 * 3,
         retry: Retry::new(sink),
         config,
         inlet,
@@ -51,7 +53,10 @@ struct Tcp {
     config: TcpConfig,
     connector: Connector,
     receivers: Receivers,
+    /// Unproven bytes at which a line is closed. Falls while receivers answer a close too late to have read so much,
+    /// and rises again.
     unproven_limit: usize,
+    unproven_most: usize,
     retry: Retry,
     inlet: Inlet,
     /// Batches to send, oldest first. The front one may be written in part, on the current line.
@@ -59,7 +64,7 @@ struct Tcp {
     link: Link,
     /// Former lines whose receiver has to answer the close.
     closing: Vec<Closing>,
-    closes: JoinSet<(u64, Result<(), Box<str>>)>,
+    closes: JoinSet<(u64, io::Result<()>)>,
     next_close: u64,
     ending: bool,
     deadline: Option<Instant>,
@@ -172,6 +177,7 @@ impl Tcp {
         let now = Instant::now();
         let start = line.written - line.head as u64;
         line.written += bytes as u64;
+        line.moved = now;
         bytes += line.head;
         line.head = 0;
         let mut end = start;
@@ -246,15 +252,15 @@ impl Tcp {
         }
     }
 
-    /// Whether a close is due but the receiver takes too little to reach the end of a batch.
+    /// Whether a close is due but the receiver takes nothing, so that the end of a batch is never reached.
     fn is_stuck(&self) -> bool {
         let Link::Up(line) = &self.link else {
             return false;
         };
+        let now = Instant::now();
         line.head > 0
-            && self
-                .rotation_due()
-                .is_some_and(|due| due + self.config.close_wait <= Instant::now())
+            && line.moved + self.config.close_wait <= now
+            && self.rotation_due().is_some_and(|due| due <= now)
     }
 
     /// Half-closes the current line and leaves it to be proven; new data will go to a fresh one.
@@ -285,7 +291,7 @@ impl Tcp {
     }
 
     /// A former line is proven, or failed.
-    fn closed(&mut self, id: u64, proof: Result<(), Box<str>>) {
+    fn closed(&mut self, id: u64, proof: io::Result<()>) {
         let Some(index) = self.closing.iter().position(|closing| closing.id == id) else {
             return;
         };
@@ -294,12 +300,23 @@ impl Tcp {
             Ok(()) => {
                 self.retry.reset();
                 self.receivers.works(closing.receiver);
+                let more = self.unproven_limit + self.unproven_limit / 8 + 1;
+                self.unproven_limit = more.min(self.unproven_most);
                 for sent in closing.sent {
                     self.inlet.settle(sent.parcel, Grade::Closed);
                 }
             }
             Err(_) if closing.sent.is_empty() => {}
-            Err(reason) => {
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    let bytes: usize = closing
+                        .sent
+                        .iter()
+                        .map(|sent| sent.parcel.batch.byte_len())
+                        .sum();
+                    self.unproven_limit = self.unproven_limit.min(bytes) / 2;
+                }
+                let reason = error.to_string();
                 let address = self.address(closing.receiver).to_owned();
                 tracing::debug!(%address, %reason, "close not answered, sending again");
                 if !matches!(self.link, Link::Up(_)) {
@@ -392,7 +409,7 @@ impl Tcp {
         let rotation = self.rotation_due().and_then(|due| match due > now {
             true => Some(due),
             // Due already: either the end of a batch is awaited, or a former line has to go first.
-            false if line.head > 0 => Some(due + self.config.close_wait),
+            false if line.head > 0 => Some(line.moved + self.config.close_wait),
             false => None,
         });
         [proof, rotation].into_iter().flatten().min()
