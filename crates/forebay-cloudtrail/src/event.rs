@@ -197,7 +197,14 @@ impl MemberSpan {
     }
 
     pub(crate) fn text<'a>(&self, raw: &'a str) -> Option<Text<'a>> {
-        self.kind.text(self.json(raw))
+        self.plain(raw).or_else(|| self.kind.text(self.json(raw)))
+    }
+
+    /// The text of a string without escapes.
+    #[inline]
+    pub(crate) fn plain<'a>(&self, raw: &'a str) -> Option<Text<'a>> {
+        let content = || slice(raw, self.value + 1, self.value_end - 1);
+        (self.kind == Kind::Plain).then(|| Text::new(content(), TextForm::Plain))
     }
 }
 

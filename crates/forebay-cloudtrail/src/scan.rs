@@ -14,27 +14,32 @@ use crate::text::{Text, TextForm, hex4};
 /// Reads the object that begins at `bytes[0]` and returns the offset behind its last brace. The members end up in `index`.
 pub(crate) fn scan_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize, RecordFault> {
     index.clear();
-    let mut scanner = Scanner { bytes, at: 0 };
-    if scanner.peek()? != b'{' {
-        return Err(RecordFault::NotAnObject);
+    match bytes.first() {
+        Some(b'{') => {}
+        Some(_) => return Err(RecordFault::NotAnObject),
+        None => return Err(RecordFault::Truncated),
     }
-    scanner.members(Scope::Record, 1, index)?;
-    Ok(scanner.at)
+    let mut scanner = Scanner {
+        bytes,
+        at: 0,
+        fault: RecordFault::Truncated,
+    };
+    match scanner.members(Scope::Record, 1, index) {
+        Ok(()) => Ok(scanner.at),
+        Err(Stop) => Err(scanner.fault),
+    }
 }
 
 struct Scanner<'b> {
     bytes: &'b [u8],
     at: usize,
+    /// Why it stopped.
+    fault: RecordFault,
 }
 
 impl Scanner<'_> {
     /// Reads an object whose members are listed. The opening brace is at the current position.
-    fn members(
-        &mut self,
-        scope: Scope,
-        depth: u32,
-        index: &mut EventIndex,
-    ) -> Result<(), RecordFault> {
+    fn members(&mut self, scope: Scope, depth: u32, index: &mut EventIndex) -> Result<(), Stop> {
         self.at += 1;
         self.blanks();
         if self.peek()? == b'}' {
@@ -45,7 +50,6 @@ impl Scanner<'_> {
         loop {
             let (key, key_end, key_escaped, known) = self.member_name(scope, before, index)?;
             if let Some(known) = known {
-                index.order.learn(before, known);
                 before = Order::after(known);
             }
             let span = MemberSpan {
@@ -58,21 +62,23 @@ impl Scanner<'_> {
                 kind: Kind::Object,
                 key_escaped,
             };
-            match known.and_then(Known::opens) {
+            match known.and_then(|known| known.details().opens) {
                 Some(inner) if self.peek()? == b'{' => {
                     // Before its members, so that the list keeps the order of the record.
-                    let place = index.push(span)?;
+                    let place = index.push(span).map_err(|fault| self.stop(fault))?;
                     self.members(inner, depth + 1, index)?;
                     index.close(place, narrow(self.at));
                 }
                 _ => {
                     let kind = self.value_at(depth)?;
                     if known.is_some() || scope != Scope::ResponseElements {
-                        index.push(MemberSpan {
-                            value_end: narrow(self.at),
-                            kind,
-                            ..span
-                        })?;
+                        index
+                            .push(MemberSpan {
+                                value_end: narrow(self.at),
+                                kind,
+                                ..span
+                            })
+                            .map_err(|fault| self.stop(fault))?;
                     } else {
                         index.more_response_elements = true;
                     }
@@ -100,10 +106,10 @@ impl Scanner<'_> {
         &mut self,
         scope: Scope,
         before: usize,
-        index: &EventIndex,
-    ) -> Result<(usize, usize, bool, Option<Known>), RecordFault> {
+        index: &mut EventIndex,
+    ) -> Result<(usize, usize, bool, Option<Known>), Stop> {
         if let Some(known) = index.order.expected(before) {
-            let written = known.written();
+            let written = known.details().written.as_bytes();
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             if rest.starts_with(written) {
                 let key = self.at + 1;
@@ -120,11 +126,14 @@ impl Scanner<'_> {
         } else {
             Known::find(scope, name)
         };
+        if let Some(known) = known {
+            index.order.learn(before, known);
+        }
         Ok((key, key_end, escaped, known))
     }
 
     /// A key, the colon and the blanks behind it. Returns the key's bounds without quotes.
-    fn key(&mut self) -> Result<(usize, usize, bool), RecordFault> {
+    fn key(&mut self) -> Result<(usize, usize, bool), Stop> {
         if self.peek()? != b'"' {
             return Err(self.expected("a member name"));
         }
@@ -141,7 +150,7 @@ impl Scanner<'_> {
     }
 
     /// Any value. `depth` brackets are open around it.
-    fn value_at(&mut self, depth: u32) -> Result<Kind, RecordFault> {
+    fn value_at(&mut self, depth: u32) -> Result<Kind, Stop> {
         match self.peek()? {
             b'"' => Ok(if self.string()? {
                 Kind::Escaped
@@ -155,7 +164,7 @@ impl Scanner<'_> {
     }
 
     /// An object or array of any shape, without recursion: one bit per open bracket says which it is.
-    fn nested(&mut self, depth: u32) -> Result<(), RecordFault> {
+    fn nested(&mut self, depth: u32) -> Result<(), Stop> {
         let room = RECORD_DEPTH.saturating_sub(depth);
         let mut objects: u64 = 0;
         let mut open: u32 = 0;
@@ -164,7 +173,7 @@ impl Scanner<'_> {
             let byte = self.peek()?;
             if byte == b'{' || byte == b'[' {
                 if open >= room {
-                    return Err(RecordFault::TooDeep { at: self.at });
+                    return Err(self.stop(RecordFault::TooDeep { at: self.at }));
                 }
                 let object = byte == b'{';
                 open += 1;
@@ -212,34 +221,37 @@ impl Scanner<'_> {
     }
 
     /// A string, from quote to quote. Says whether it has escapes.
-    #[inline]
-    fn string(&mut self) -> Result<bool, RecordFault> {
-        let mut at = self.at + 1;
-        let mut escaped = false;
+    #[inline(always)]
+    fn string(&mut self) -> Result<bool, Stop> {
+        let end = plain_run(self.bytes, self.at + 1);
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(false);
+        }
+        self.escaped_string(end).map(|()| true)
+    }
+
+    /// The rest of a string from the first byte on that is not plain.
+    #[inline(never)]
+    fn escaped_string(&mut self, mut at: usize) -> Result<(), Stop> {
         loop {
-            at = plain_run(self.bytes, at);
             match self.bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
-                    return Ok(escaped);
+                    return Ok(());
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    at = self.escape(at)?;
-                }
+                Some(b'\\') => at = self.escape(at)?,
                 Some(_) => {
-                    return Err(RecordFault::Syntax {
-                        at,
-                        expected: "an escape instead of a control character",
-                    });
+                    return Err(self.syntax(at, "an escape instead of a control character"));
                 }
-                None => return Err(RecordFault::Truncated),
+                None => return Err(self.stop(RecordFault::Truncated)),
             }
+            at = plain_run(self.bytes, at);
         }
     }
 
     /// Returns the offset behind the escape that begins at `at`.
-    fn escape(&self, at: usize) -> Result<usize, RecordFault> {
+    fn escape(&mut self, at: usize) -> Result<usize, Stop> {
         match self.bytes.get(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
             Some(b'u') => {
@@ -247,27 +259,21 @@ impl Scanner<'_> {
                     // Digits that are there must be digits, whatever follows.
                     let there = self.bytes.get(at + 2..).unwrap_or_default();
                     if there.iter().all(u8::is_ascii_hexdigit) {
-                        return Err(RecordFault::Truncated);
+                        return Err(self.stop(RecordFault::Truncated));
                     }
                 }
                 match hex4(self.bytes, at + 2) {
                     Some(_) => Ok(at + 6),
-                    None => Err(RecordFault::Syntax {
-                        at,
-                        expected: "four hexadecimal digits",
-                    }),
+                    None => Err(self.syntax(at, "four hexadecimal digits")),
                 }
             }
-            Some(_) => Err(RecordFault::Syntax {
-                at,
-                expected: "a JSON escape",
-            }),
-            None => Err(RecordFault::Truncated),
+            Some(_) => Err(self.syntax(at, "a JSON escape")),
+            None => Err(self.stop(RecordFault::Truncated)),
         }
     }
 
     /// A number or a literal.
-    fn scalar(&mut self) -> Result<Kind, RecordFault> {
+    fn scalar(&mut self) -> Result<Kind, Stop> {
         match self.peek()? {
             b't' => self.literal(b"true").map(|()| Kind::Bool),
             b'f' => self.literal(b"false").map(|()| Kind::Bool),
@@ -277,19 +283,19 @@ impl Scanner<'_> {
         }
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), RecordFault> {
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), Stop> {
         let there = self.bytes.get(self.at..).unwrap_or_default();
         if there.starts_with(word) {
             self.at += word.len();
             Ok(())
         } else if word.starts_with(there) {
-            Err(RecordFault::Truncated)
+            Err(self.stop(RecordFault::Truncated))
         } else {
             Err(self.expected("a value"))
         }
     }
 
-    fn number(&mut self) -> Result<(), RecordFault> {
+    fn number(&mut self) -> Result<(), Stop> {
         if self.peek()? == b'-' {
             self.at += 1;
         }
@@ -312,7 +318,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), RecordFault> {
+    fn digits(&mut self) -> Result<(), Stop> {
         if !self.peek()?.is_ascii_digit() {
             return Err(self.expected("a digit"));
         }
@@ -337,29 +343,42 @@ impl Scanner<'_> {
     }
 
     #[inline]
-    fn peek(&self) -> Result<u8, RecordFault> {
-        self.bytes
-            .get(self.at)
-            .copied()
-            .ok_or(RecordFault::Truncated)
+    fn peek(&mut self) -> Result<u8, Stop> {
+        match self.bytes.get(self.at) {
+            Some(byte) => Ok(*byte),
+            None => Err(self.stop(RecordFault::Truncated)),
+        }
     }
 
     #[cold]
-    const fn expected(&self, expected: &'static str) -> RecordFault {
-        RecordFault::Syntax {
-            at: self.at,
-            expected,
-        }
+    fn expected(&mut self, expected: &'static str) -> Stop {
+        self.syntax(self.at, expected)
+    }
+
+    #[cold]
+    fn syntax(&mut self, at: usize, expected: &'static str) -> Stop {
+        self.stop(RecordFault::Syntax { at, expected })
+    }
+
+    #[cold]
+    fn stop(&mut self, fault: RecordFault) -> Stop {
+        self.fault = fault;
+        Stop
     }
 }
+
+/// The record is broken; the scanner's `fault` says how. Without a size, so that every result fits a register.
+struct Stop;
 
 /// Offset of the first byte from `at` on that is a quote, a backslash or a control character; the length if there is none.
 ///
 /// Eight bytes at a time: strings of CloudTrail are mostly between 8 and 60 bytes, too short for a call to `memchr` each.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let hits = special_bytes(u64::from_le_bytes(*block));
+    let rest = bytes.get(at..).unwrap_or_default();
+    for block in rest.chunks_exact(8) {
+        let block = block.first_chunk().copied().unwrap_or_default();
+        let hits = special_bytes(u64::from_le_bytes(block));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }

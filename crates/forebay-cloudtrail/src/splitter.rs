@@ -47,6 +47,8 @@ use crate::window::Window;
 #[derive(Debug)]
 pub struct RecordSplitter {
     cap: usize,
+    /// Most records, bad ones included.
+    most: u64,
     window: Window,
     index: EventIndex,
     state: State,
@@ -96,11 +98,12 @@ enum Next {
 }
 
 impl RecordSplitter {
-    /// A splitter at the beginning of a file. Of the limits only [`Limits::record_bytes`] counts here.
+    /// A splitter at the beginning of a file. Of the limits only [`Limits::record_bytes`] and [`Limits::records`] count here.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             cap: limits.record_bytes.clamp(2, RECORD_BYTES_MAX),
+            most: limits.records,
             window: Window::default(),
             index: EventIndex::new(),
             state: State::Start,
@@ -194,7 +197,17 @@ impl RecordSplitter {
                 }
             };
             match next {
-                Next::Found(found) => return Some(found),
+                Next::Found(found) if self.records + self.bad_records <= self.most => {
+                    return Some(found);
+                }
+                Next::Found(_) => {
+                    self.refused = Some(FileError::Limit {
+                        what: "records",
+                        limit: self.most,
+                        at: self.window.offset(),
+                    });
+                    self.state = State::Cut;
+                }
                 Next::More => return None,
                 Next::Again => {}
             }

@@ -58,6 +58,15 @@ pub enum Answer {
     RetryAfter(u16, u64),
     /// A status, and the connection is closed behind it although nobody said so.
     StatusAndClose(u16),
+    /// A status and a body of so many bytes, of which the connection carries only some before it is closed.
+    Body {
+        /// The status.
+        status: u16,
+        /// What `Content-Length` says.
+        promised: usize,
+        /// What is sent.
+        sent: usize,
+    },
     /// Closes the connection without an answer.
     Drop,
     /// Waits so long before the next answer of the script is given.
@@ -164,7 +173,7 @@ async fn serve(
             status: None,
             connection,
         };
-        let mut close = false;
+        let (mut close, mut body) = (false, (0, 0));
         let answer = loop {
             let answer = script
                 .lock()
@@ -178,6 +187,15 @@ async fn serve(
                     close = true;
                     break Some((status, String::new()));
                 }
+                Answer::Body {
+                    status,
+                    promised,
+                    sent,
+                } => {
+                    body = (promised, sent);
+                    close = sent < promised;
+                    break Some((status, String::new()));
+                }
                 Answer::RetryAfter(status, seconds) => {
                     break Some((status, format!("Retry-After: {seconds}\r\n")));
                 }
@@ -188,7 +206,10 @@ async fn serve(
         let Some((status, header)) = answer else {
             return Ok(());
         };
-        let answer = format!("HTTP/1.1 {status} answer\r\nContent-Length: 0\r\n{header}\r\n");
+        let (promised, sent) = body;
+        let mut answer =
+            format!("HTTP/1.1 {status} answer\r\nContent-Length: {promised}\r\n{header}\r\n");
+        answer.push_str(&"x".repeat(sent));
         stream.get_mut().write_all(answer.as_bytes()).await?;
         if close {
             return Ok(());

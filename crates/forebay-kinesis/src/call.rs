@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn every_code_has_its_kind() {
         use ErrorKind::*;
-        for (call, code, status, expected) in [
+        let cases = [
             (
                 Call::GetRecords,
                 "ProvisionedThroughputExceededException",
@@ -412,8 +412,26 @@ mod tests {
                 400,
                 Fenced,
             ),
-        ] {
+            (Call::Scan, "ThrottledException", 400, Throttled),
+            (Call::Scan, "RequestThrottled", 400, Throttled),
+            (Call::Scan, "RequestThrottledException", 400, Throttled),
+            (Call::PutItem, "ServiceUnavailableException", 503, Unknown),
+            (Call::PutMetricData, "NotAuthorized", 400, Denied),
+            (Call::ListShards, "OptInRequired", 403, Denied),
+            (Call::GetItem, "IncompleteSignature", 400, Credentials),
+            (
+                Call::GetItem,
+                "MissingAuthenticationTokenException",
+                400,
+                Credentials,
+            ),
+        ];
+        for (call, code, status, expected) in cases {
             check(call, code, status, expected);
+        }
+        for (code, _) in CODES {
+            let tested = cases.iter().any(|(_, tested, _, _)| tested == code);
+            assert!(tested, "{code} has no case");
         }
     }
 

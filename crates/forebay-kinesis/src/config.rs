@@ -13,6 +13,9 @@ pub struct Config {
     /// How long a lease may go without renewal before peers take it. All workers of a table must agree.
     /// Default 10 s; 2 s to 5 min.
     pub failover_time: Duration,
+    /// How often the lease table is scanned for leases to take, at most every 2 × `failover_time`. A crash is noticed
+    /// within `failover_time` and this; each scan reads the whole table. Default 1.5 s; the KCL scans every 20 s.
+    pub watch_interval: Duration,
     /// The most leases this worker holds. Default: no limit.
     pub max_leases: Option<NonZeroUsize>,
     /// How the records of a shard are read. Default: [`Retrieval::Polling`].
@@ -48,6 +51,7 @@ impl Default for Config {
         Self {
             initial_position: InitialPosition::Latest,
             failover_time: Duration::from_secs(10),
+            watch_interval: Duration::from_millis(1_500),
             max_leases: None,
             retrieval: Retrieval::Polling,
             max_records: const { NonZeroU16::new(10_000).unwrap() },

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind};
 use crate::report::Reporter;
-use crate::stream::{KinesisStream, once};
+use crate::stream::KinesisStream;
 
 impl KinesisStream {
     /// The ARN of an ACTIVE consumer. One that is wanted by name is registered with the stream of this ARN if it is not
@@ -58,7 +58,7 @@ impl KinesisStream {
                 .set_stream_arn(stream.map(str::to_owned))
                 .consumer_name(wanted)
         };
-        let send = request.customize().config_override(once()).send();
+        let send = request.customize().config_override(self.once()).send();
         let answer = self.watched(Call::DescribeStreamConsumer, send).await?;
         let consumer = answer.consumer_description.ok_or_else(|| {
             self.refuse(
@@ -76,7 +76,7 @@ impl KinesisStream {
             .register_stream_consumer()
             .set_stream_arn(stream.map(str::to_owned))
             .consumer_name(name);
-        let send = request.customize().config_override(once()).send();
+        let send = request.customize().config_override(self.once()).send();
         let registered = self.watched(Call::RegisterStreamConsumer, send).await;
         match registered {
             Ok(_) => {

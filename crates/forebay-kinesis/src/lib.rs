@@ -15,6 +15,7 @@ mod cloudwatch;
 mod config;
 mod consumer;
 mod error;
+mod identity;
 mod observer;
 mod pace;
 mod processor;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
 use crate::observer::Observer;
 
 /// The name of a stream, with its ARN where the stream belongs to another account.
@@ -121,6 +122,7 @@ pub struct KinesisStream {
     client: Client,
     name: StreamName,
     observer: Arc<dyn Observer>,
+    identity: Identity,
 }
 
 impl KinesisStream {
@@ -130,6 +132,7 @@ impl KinesisStream {
             client,
             name,
             observer: Arc::new(()),
+            identity: Identity::default(),
         }
     }
 
@@ -170,7 +173,7 @@ impl KinesisStream {
             let page = self
                 .watched(
                     Call::ListShards,
-                    request.customize().config_override(once()).send(),
+                    request.customize().config_override(self.once()).send(),
                 )
                 .await?;
             for shard in page.shards.unwrap_or_default() {
@@ -227,7 +230,7 @@ impl KinesisStream {
         let answer = self
             .watched(
                 Call::DescribeStreamSummary,
-                request.customize().config_override(once()).send(),
+                request.customize().config_override(self.once()).send(),
             )
             .await?;
         let Some(summary) = answer.stream_description_summary else {
@@ -265,7 +268,7 @@ impl KinesisStream {
         let answer = self
             .watched(
                 Call::GetShardIterator,
-                request.customize().config_override(once()).send(),
+                request.customize().config_override(self.once()).send(),
             )
             .await?;
         answer
@@ -286,9 +289,18 @@ impl KinesisStream {
             .limit(i32::from(limit));
         self.watched(
             Call::GetRecords,
-            request.customize().config_override(once()).send(),
+            request.customize().config_override(self.once()).send(),
         )
         .await
+    }
+
+    /// No retries inside the SDK: the loop that made the call owns the pace.
+    pub(crate) fn once(&self) -> Overrides {
+        let mut overrides = Overrides::new().retry_config(RetryConfig::disabled());
+        if let Some(cache) = self.identity.cache() {
+            overrides.set_identity_cache(cache);
+        }
+        overrides
     }
 
     pub(crate) fn refuse(&self, call: Call, why: &str) -> Error {
@@ -317,6 +329,7 @@ impl KinesisStream {
     {
         let started = Instant::now();
         let result = attempt(call, self.name.resource(), send).await;
+        self.identity.watch(&result);
         self.observer.call(call, started.elapsed(), result.is_err());
         result
     }
@@ -344,11 +357,6 @@ fn shard_of(shard: &RawShard) -> Option<Shard> {
         first: numbers.starting_sequence_number.parse().ok()?,
         is_open: numbers.ending_sequence_number.is_none(),
     })
-}
-
-/// No retries inside the SDK: the loop that made the call owns the pace.
-pub(crate) fn once() -> Overrides {
-    Overrides::new().retry_config(RetryConfig::disabled())
 }
 
 const PAGES: usize = 1_000;

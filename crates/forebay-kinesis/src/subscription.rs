@@ -8,7 +8,7 @@ use forebay_lease::ShardId;
 use crate::call::{Call, typed};
 use crate::error::{Error, ErrorKind};
 use crate::shard::Answer;
-use crate::stream::{KinesisStream, Position, once};
+use crate::stream::{KinesisStream, Position};
 
 /// A running SubscribeToShard. Dropping it ends it: nothing of it is delivered afterwards.
 pub(crate) struct Subscription {
@@ -87,7 +87,7 @@ impl KinesisStream {
             .consumer_arn(consumer)
             .shard_id(shard.to_string())
             .starting_position(from);
-        let send = request.customize().config_override(once()).send();
+        let send = request.customize().config_override(self.once()).send();
         let output = self.watched(Call::SubscribeToShard, send).await?;
         Ok(Subscription {
             output,

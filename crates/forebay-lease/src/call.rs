@@ -140,7 +140,7 @@ impl Coordinator {
             }
             Purpose::Recreate { key } => self.recreated(&key, &outcome, now),
             Purpose::EmptyTable => self.listed_for_empty_table(outcome, now),
-            Purpose::Hole => self.listed_for_hole(outcome, now),
+            Purpose::Hole => self.listed_for_hole(outcome),
             Purpose::CreateMissing { key } => {
                 self.missing_created(&key, call.request, &outcome, now)
             }

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::action::{Request, Token};
+use crate::action::{LIST_ALL, Request, Token};
 use crate::call::Purpose;
 use crate::coordinator::Coordinator;
 use crate::event::Outcome;
 use crate::lease::{LeaseKey, ShardId};
 use crate::lineage::Phase;
-use crate::shard::ShardFilter;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cleanup {
     pub(crate) at: Instant,
 }
@@ -28,12 +27,7 @@ impl Coordinator {
         }
         self.cleanup.at = now + INTERVAL;
         if self.config.cleanup_ended && !self.candidates(now).is_empty() {
-            self.call(
-                Purpose::CleanList,
-                Request::ListShards {
-                    filter: ShardFilter::All,
-                },
-            );
+            self.call(Purpose::CleanList, LIST_ALL);
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Checkpoint;
 use crate::lease::{HashRange, Lease, ShardId, Timestamp};
-use crate::lineage::has_begun_child;
 use crate::shard::{Shard, StartPosition};
 
 /// The first hash key that no range covers.
@@ -27,27 +26,35 @@ pub(crate) fn new_lease(
     shard: &Shard,
     checkpoint: Checkpoint,
     start: StartPosition,
-    pinned: Timestamp,
+    pinned: Option<Timestamp>,
 ) -> Lease {
     let mut lease = Lease::new(shard.id.clone(), checkpoint);
     lease.parents.clone_from(&shard.parents);
     lease.hash_range = Some(shard.hash_range);
     lease.start_at = match start {
-        StartPosition::Latest => Some(pinned),
+        StartPosition::Latest => pinned,
         StartPosition::AtTimestamp(at) => Some(at),
         StartPosition::TrimHorizon => None,
     };
     lease
 }
 
-/// The time that LATEST means in a table with leases: when the fleet began, which every row of ours remembers; now if
+/// The time that LATEST means once there were leases: when the fleet `began`, which every row of ours remembers; now if
 /// nobody has read anything yet. `None` if it cannot be known.
-fn pinned_start(leases: &BTreeMap<ShardId, &Lease>, now: Timestamp) -> Option<Timestamp> {
-    let known = leases.values().filter_map(|lease| lease.start_at).min();
-    let is_certain = leases
+pub(crate) fn pinned_start(
+    leases: &BTreeMap<ShardId, &Lease>,
+    began: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let known = leases
         .values()
-        .all(|lease| lease.start_at.is_some() || lease.checkpoint == Checkpoint::Latest);
-    is_certain.then(|| known.map_or(now, |known| known.min(now)))
+        .map(|lease| lease.start_at)
+        .chain([began])
+        .flatten();
+    let is_pinned =
+        |lease: &&Lease| lease.start_at.is_some() || lease.checkpoint == Checkpoint::Latest;
+    let is_certain = leases.values().all(is_pinned) && (began.is_some() || !leases.is_empty());
+    is_certain.then(|| known.min().map_or(now, |known| known.min(now)))
 }
 
 /// The leases that a sync of a non-empty table creates, in the order of creation.
@@ -58,15 +65,15 @@ pub(crate) fn missing_leases(
     shards: &[Shard],
     leases: &BTreeMap<ShardId, &Lease>,
     start: StartPosition,
-    now: Timestamp,
+    pinned: Option<Timestamp>,
 ) -> Vec<Lease> {
-    let pinned = pinned_start(leases, now);
     let start = match start {
         StartPosition::Latest if pinned.is_none() => StartPosition::TrimHorizon,
         start => start,
     };
     let mut lineage = Lineage {
         listed: shards.iter().map(|shard| (&shard.id, shard)).collect(),
+        read: read_ancestors(shards, leases),
         leases,
         start: start.checkpoint(),
         visited: BTreeSet::new(),
@@ -79,13 +86,14 @@ pub(crate) fn missing_leases(
     create.sort_by(|(left, _), (right, _)| (left.first, &left.id).cmp(&(right.first, &right.id)));
     create
         .into_iter()
-        .map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, pinned.unwrap_or(now)))
+        .map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, pinned))
         .collect()
 }
 
 struct Lineage<'a> {
     listed: BTreeMap<&'a ShardId, &'a Shard>,
     leases: &'a BTreeMap<ShardId, &'a Lease>,
+    read: BTreeSet<ShardId>,
     start: Checkpoint,
     visited: BTreeSet<&'a ShardId>,
     create: Vec<(&'a Shard, Checkpoint)>,
@@ -107,7 +115,7 @@ impl<'a> Lineage<'a> {
                     checkpoint = Checkpoint::TrimHorizon;
                 }
                 Some(_) => waits = true,
-                None if has_begun_child(parent, self.leases.values().copied()) => {}
+                None if self.read.contains(parent) => {}
                 None => {
                     if let Some(listed) = self.listed.get(parent).copied() {
                         self.cover(listed);
@@ -120,6 +128,29 @@ impl<'a> Lineage<'a> {
             self.create.push((shard, checkpoint));
         }
     }
+}
+
+/// Shards that nobody has to read any more, with a lease or without: one of their descendants has begun, which had to
+/// wait for them, or was open when the fleet began.
+pub(crate) fn read_ancestors(
+    shards: &[Shard],
+    leases: &BTreeMap<ShardId, &Lease>,
+) -> BTreeSet<ShardId> {
+    let listed: BTreeMap<&ShardId, &Shard> =
+        shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let begun = leases
+        .values()
+        .filter(|lease| lease.checkpoint != Checkpoint::TrimHorizon);
+    let mut open: Vec<&ShardId> = begun.flat_map(|lease| &lease.parents).collect();
+    let mut read = BTreeSet::new();
+    while let Some(shard) = open.pop() {
+        if read.insert(shard.clone())
+            && let Some(listed) = listed.get(shard)
+        {
+            open.extend(&listed.parents);
+        }
+    }
+    read
 }
 
 #[cfg(test)]
@@ -148,7 +179,8 @@ mod tests {
 
     fn created(shards: &[Shard], rows: &[Lease], start: StartPosition) -> Vec<Lease> {
         let leases = rows.iter().map(|row| (row.shard(), row)).collect();
-        missing_leases(shards, &leases, start, Timestamp(9))
+        let pinned = pinned_start(&leases, None, Timestamp(9));
+        missing_leases(shards, &leases, start, pinned)
     }
 
     fn starts(leases: &[Lease]) -> Vec<(&str, Checkpoint)> {
@@ -222,12 +254,41 @@ mod tests {
     }
 
     #[test]
+    fn ancestors_of_what_was_open_when_the_fleet_began_are_not_read() {
+        let shards = [
+            shard(0, &[], false),
+            shard(1, &[0], false),
+            shard(2, &[0], false),
+            shard(3, &[1], true),
+            shard(4, &[2], true),
+        ];
+        let mut open = row(3, &[1], Checkpoint::Latest);
+        open.start_at = Some(Timestamp(3));
+        let leases = created(&shards, &[open], StartPosition::Latest);
+        // Shard 2 may have taken in records since; shard 0 was closed when its other grandchild was open.
+        assert_eq!(starts(&leases), [("02", Checkpoint::Latest)]);
+    }
+
+    #[test]
     fn a_first_start_at_latest_that_stopped_halfway_is_completed_at_latest() {
         let rows = [row(1, &[], Checkpoint::Latest)];
         let shards = [shard(1, &[], true), shard(2, &[], true)];
         let leases = created(&shards, &rows, StartPosition::Latest);
         assert_eq!(starts(&leases), [("02", Checkpoint::Latest)]);
         assert_eq!(leases[0].start_at, Some(Timestamp(9)));
+    }
+
+    #[test]
+    fn a_table_emptied_by_hand_is_filled_from_what_is_remembered() {
+        let none = BTreeMap::new();
+        let (began, now) = (Some(Timestamp(2)), Timestamp(9));
+        assert_eq!(pinned_start(&none, began, now), began);
+        assert_eq!(pinned_start(&none, None, now), None);
+        let leases = missing_leases(&[shard(1, &[], true)], &none, StartPosition::Latest, began);
+        assert_eq!(
+            (leases[0].checkpoint, leases[0].start_at),
+            (Checkpoint::Latest, began)
+        );
     }
 
     #[test]

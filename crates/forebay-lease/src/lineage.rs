@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use crate::action::{Action, Grant, Request, StopReason, Token};
+use crate::action::{Action, Grant, LIST_ALL, Request, StopReason, Token};
 use crate::call::Purpose;
 use crate::checkpoint::Checkpoint;
 use crate::coordinator::Coordinator;
 use crate::decision::Decision;
 use crate::event::Outcome;
+use crate::hole::read_ancestors;
 use crate::lease::{Lease, LeaseKey, ShardId};
-use crate::shard::{ChildShard, ShardFilter, StartPosition};
+use crate::shard::{ChildShard, StartPosition};
 
 /// Where a held lease stands in the life of its shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Waiting(Waiting),
     Reading,
@@ -48,7 +49,7 @@ impl Phase {
 }
 
 /// Parents are read until all are done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) poll_at: Instant,
     /// Answers still missing.
@@ -61,7 +62,7 @@ pub(crate) struct Waiting {
 }
 
 /// The end was read: children's leases first, then SHARD_END.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ending {
     children: Vec<ChildShard>,
     /// Answers still missing.
@@ -80,14 +81,6 @@ impl Ending {
     fn has_child(&self, shard: &ShardId) -> bool {
         self.children.iter().any(|child| child.id == *shard)
     }
-}
-
-/// Whether a shard without a lease was read to its end: one of its children has begun, which had to wait for that.
-pub(crate) fn has_begun_child<'a>(
-    parent: &ShardId,
-    mut rows: impl Iterator<Item = &'a Lease>,
-) -> bool {
-    rows.any(|row| !row.checkpoint.is_start() && row.parents.contains(parent))
 }
 
 impl Coordinator {
@@ -218,10 +211,6 @@ impl Coordinator {
             }
             return;
         }
-        let rows = || self.seen.values().map(|seen| &seen.row);
-        waiting
-            .missing
-            .retain(|parent| !has_begun_child(parent, rows()));
         // A child past its start was begun by somebody who knew. One at TRIM_HORIZON was not: a parent without a lease
         // is done only if the service does not list it either.
         if !waiting.missing.is_empty() && checkpoint == Checkpoint::TrimHorizon {
@@ -248,11 +237,15 @@ impl Coordinator {
             self.call_later(at, readable(key, token), LIST_ALL);
             return;
         }
+        let read = read_ancestors(&shards, &self.leases());
         let Some(held) = self.held.get_mut(key).filter(|held| held.token == token) else {
             return;
         };
         let missing: Vec<&ShardId> = match &held.phase {
-            Phase::Waiting(waiting) => waiting.missing.iter().collect(),
+            Phase::Waiting(waiting) => {
+                let is_unread = |shard: &&ShardId| !read.contains(*shard);
+                waiting.missing.iter().filter(is_unread).collect()
+            }
             Phase::Ending(ending) if ending.children.is_empty() => {
                 // The shard is gone, and with it the answer that would have named its children.
                 let own = held.row.shard();
@@ -449,7 +442,3 @@ fn readable(key: &LeaseKey, token: Token) -> Purpose {
         token,
     }
 }
-
-const LIST_ALL: Request = Request::ListShards {
-    filter: ShardFilter::All,
-};

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::action::Request;
+use crate::action::{LIST_ALL, Request};
 use crate::call::Purpose;
 use crate::coordinator::Coordinator;
 use crate::decision::Decision;
 use crate::event::Outcome;
-use crate::hole::{hole, missing_leases, new_lease};
+use crate::hole::{hole, missing_leases, new_lease, pinned_start};
 use crate::leader::is_leader;
-use crate::lease::{Lease, LeaseKey, ShardId};
-use crate::shard::{Shard, ShardFilter};
+use crate::lease::{Lease, LeaseKey, ShardId, Timestamp};
+use crate::shard::Shard;
 use crate::update::{Changes, Condition, Update};
 
 /// The state of audit and sync.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sync {
     pub(crate) audit_at: Instant,
     pub(crate) is_listing: bool,
@@ -25,6 +25,12 @@ pub(crate) struct Sync {
     queue: VecDeque<Lease>,
     creating: usize,
     leads: Option<bool>,
+    /// Whether the table ever had leases, to our knowledge.
+    pub(crate) had_leases: bool,
+    /// Since when scans show no lease.
+    pub(crate) empty_since: Option<Instant>,
+    /// When the fleet began, as the rows once told.
+    pub(crate) began: Option<Timestamp>,
 }
 
 impl Sync {
@@ -36,6 +42,9 @@ impl Sync {
             queue: VecDeque::new(),
             creating: 0,
             leads: None,
+            had_leases: false,
+            empty_since: None,
+            began: None,
         }
     }
 
@@ -51,18 +60,22 @@ impl Sync {
 }
 
 impl Coordinator {
-    pub(crate) fn sync_empty_table(&mut self) {
-        if self.forbidden().is_some() || self.sync.is_busy() {
+    /// The table has no leases: a first start, or somebody deleted them by hand. In the second case whoever holds one
+    /// writes it again with its position at the next renewal, and must not find a row that begins anew.
+    pub(crate) fn sync_empty_table(&mut self, now: Instant) {
+        let since = *self.sync.empty_since.get_or_insert(now);
+        let is_too_early = self.sync.had_leases && now < since + self.config.failover;
+        if is_too_early || self.forbidden().is_some() || self.sync.is_busy() {
             return;
         }
         self.sync.is_listing = true;
         self.report(Decision::Syncing);
-        self.call(
-            Purpose::EmptyTable,
-            Request::ListShards {
-                filter: self.start.filter(),
-            },
-        );
+        if self.sync.had_leases {
+            self.call(Purpose::Hole, LIST_ALL);
+        } else {
+            let filter = self.start.filter();
+            self.call(Purpose::EmptyTable, Request::ListShards { filter });
+        }
     }
 
     pub(crate) fn listed_for_empty_table(&mut self, outcome: Outcome, now: Instant) {
@@ -85,7 +98,7 @@ impl Coordinator {
             .map(|shard| {
                 (
                     shard,
-                    new_lease(shard, self.start.checkpoint(), self.start, asked_at),
+                    new_lease(shard, self.start.checkpoint(), self.start, Some(asked_at)),
                 )
             })
             .collect();
@@ -163,12 +176,7 @@ impl Coordinator {
                 .filter(|row| !row.checkpoint.is_shard_end())
         };
         if open().any(|row| row.hash_range.is_none()) {
-            self.call(
-                Purpose::FillRanges,
-                Request::ListShards {
-                    filter: ShardFilter::All,
-                },
-            );
+            self.call(Purpose::FillRanges, LIST_ALL);
             return;
         }
         let Some(at) = hole(open().filter_map(|row| row.hash_range)) else {
@@ -190,27 +198,25 @@ impl Coordinator {
             self.sync.hole = None;
             self.sync.is_listing = true;
             self.report(Decision::Syncing);
-            self.call(
-                Purpose::Hole,
-                Request::ListShards {
-                    filter: ShardFilter::All,
-                },
-            );
+            self.call(Purpose::Hole, LIST_ALL);
         }
     }
 
-    pub(crate) fn listed_for_hole(&mut self, outcome: Outcome, _now: Instant) {
+    pub(crate) fn listed_for_hole(&mut self, outcome: Outcome) {
         self.sync.is_listing = false;
         let Outcome::Shards { shards, asked_at } = outcome else {
             return;
         };
-        let leases: BTreeMap<ShardId, &Lease> = self
-            .seen
-            .values()
-            .map(|seen| (seen.row.shard(), &seen.row))
-            .collect();
-        self.sync.queue = missing_leases(&shards, &leases, self.start, asked_at).into();
+        let leases = self.leases();
+        let began = pinned_start(&leases, self.sync.began, asked_at);
+        self.sync.queue = missing_leases(&shards, &leases, self.start, began).into();
         self.create_missing();
+    }
+
+    /// The rows by shard, as last seen.
+    pub(crate) fn leases(&self) -> BTreeMap<ShardId, &Lease> {
+        let rows = self.seen.values().map(|seen| &seen.row);
+        rows.map(|row| (row.shard(), row)).collect()
     }
 
     /// Leases written by old versions lack their hash range; the audit needs it.

@@ -30,7 +30,6 @@ pub(crate) struct Shaper {
     /// Text that is put together before it is written.
     text: String,
     flattener: Flattener,
-    names: trail::NameCache,
     /// The table for records that bring no snapshot along, and the fields for `source_address`.
     trail_names: Option<(Names, NamedField)>,
     tally: Tally,
@@ -65,7 +64,6 @@ impl Shaper {
             host: host.filter(|host| !host.trim().is_empty()).map(Box::from),
             text: String::new(),
             flattener: Flattener::default(),
-            names: trail::NameCache::default(),
             trail_names: None,
             tally: Tally::default(),
         }

@@ -71,7 +71,10 @@ impl HttpConfig {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), SinkError> {
+    /// Checks the settings; gives the client of all requests and the receivers' addresses.
+    ///
+    /// Redirects are answers, not orders: a receiver must not send messages elsewhere.
+    pub(crate) fn client(&self) -> Result<(reqwest::Client, Vec<Url>), SinkError> {
         if self.urls.is_empty() {
             return Err(SinkError::config(
                 "`urls` is empty; name at least one receiver",
@@ -82,16 +85,11 @@ impl HttpConfig {
                 "`concurrency` and `body_bytes` must be above 0",
             ));
         }
-        self.parsed_urls()?;
-        self.client().map(drop)
-    }
-
-    pub(crate) fn parsed_urls(&self) -> Result<Vec<Url>, SinkError> {
-        self.urls.iter().map(|url| self.parse_url(url)).collect()
-    }
-
-    /// The client of all requests. Redirects are answers, not orders: a receiver must not send messages elsewhere.
-    pub(crate) fn client(&self) -> Result<reqwest::Client, SinkError> {
+        let urls = self
+            .urls
+            .iter()
+            .map(|url| self.parse_url(url))
+            .collect::<Result<_, _>>()?;
         let mut headers = reqwest::header::HeaderMap::new();
         for (name, value) in &self.headers {
             let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
@@ -120,9 +118,10 @@ impl HttpConfig {
                 builder.proxy(proxy)
             }
         };
-        builder
+        let client = builder
             .build()
-            .map_err(|error| SinkError::config(format!("HTTP client: {error}")))
+            .map_err(|error| SinkError::config(format!("HTTP client: {error}")))?;
+        Ok((client, urls))
     }
 
     fn parse_url(&self, text: &str) -> Result<Url, SinkError> {

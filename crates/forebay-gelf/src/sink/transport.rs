@@ -1,6 +1,5 @@
 //! Which way messages go.
 
-use crate::sink::error::SinkError;
 use crate::sink::tcp::TcpConfig;
 use crate::sink::udp::UdpConfig;
 use crate::sink::writer::WriterConfig;
@@ -21,16 +20,6 @@ pub enum Transport {
 }
 
 impl Transport {
-    pub(crate) fn check(&self) -> Result<(), SinkError> {
-        match self {
-            Self::Udp(config) => config.check(),
-            Self::Tcp(config) => config.check(),
-            #[cfg(feature = "http")]
-            Self::Http(config) => config.check(),
-            Self::Writer(_) => Ok(()),
-        }
-    }
-
     /// Whether certificates of receivers are taken unseen.
     pub(crate) fn is_unverified(&self) -> bool {
         match self {

@@ -168,7 +168,14 @@ async fn without_proof_the_same_death_loses_messages() {
         age: Duration::from_millis(20),
     };
     for round in [SMALL, AUTOTUNED] {
-        let (lost, _) = lost(round, proof).await;
-        assert!(lost > 0, "the test with proof shows nothing");
+        let mut most = 0;
+        // A busy machine may give the sender no turn while the receiver stalls; not every time.
+        for _ in 0..5 {
+            most = lost(round, proof).await.0;
+            if most > 0 {
+                break;
+            }
+        }
+        assert!(most > 0, "the test with proof shows nothing");
     }
 }

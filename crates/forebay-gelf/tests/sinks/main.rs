@@ -15,6 +15,7 @@ mod http;
 mod http_proxy;
 mod kill;
 mod ledger;
+mod observer;
 mod proxy;
 mod support;
 mod tcp;

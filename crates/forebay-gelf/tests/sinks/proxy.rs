@@ -42,6 +42,11 @@ enum Cut {
 /// A proxy to `target`; its n-th connection suffers the n-th fault, later ones none.
 pub(crate) async fn proxy(target: SocketAddr, faults: Vec<Fault>) -> SocketAddr {
     let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    if faults.iter().any(|fault| matches!(fault, Fault::Slow(_))) {
+        // A large buffer would be fast on behalf of the slow reader.
+        let options = socket2::SockRef::from(&listener);
+        options.set_recv_buffer_size(16 * 1024).unwrap();
+    }
     let address = listener.local_addr().unwrap();
     let mut faults = faults.into_iter();
     tokio::spawn(async move {

@@ -109,18 +109,18 @@ async fn a_well_receiver_sees_no_repeats() {
 #[tokio::test]
 async fn a_receiver_slower_than_its_patience_gets_less_at_a_time() {
     let (address, mut messages, _) = receiver().await;
-    // 28 KiB go out at once; at 8 KB/s their close would be answered after 3.5 s.
-    let address = proxy(address, vec![Fault::Slow(8); 1000]).await;
+    // 57 KB go out at once; at 40 KB/s their close would be answered after 1.4 s, and nobody waits more than 0.4 s.
+    let address = proxy(address, vec![Fault::Slow(40); 1000]).await;
     let (sink, _driver) = open(quick_tcp(address), quick_sink());
     let mut tickets = Vec::new();
-    for number in 0..30 {
+    for number in 0..60 {
         let numbers = number * 5..number * 5 + 5;
         tickets.push(sink.send(padded(numbers, 100)).await.unwrap());
     }
     for ticket in tickets {
         assert_eq!(settled(ticket).await.accepted(), 5);
     }
-    assert_eq!(collect(&mut messages, 0..150).await.len(), 150);
+    assert_eq!(collect(&mut messages, 0..300).await.len(), 300);
 }
 
 #[tokio::test]
@@ -132,11 +132,11 @@ async fn a_batch_that_takes_longer_than_the_patience_is_not_cut_off_while_it_mov
     tcp.close_wait = Duration::from_secs(1);
     let (sink, _driver) = open(tcp, quick_sink());
     let small = sink.send(batch(0..1)).await.unwrap();
-    // Close is due 50 ms later; these 3 MB need three seconds and more.
-    let large = sink.send(padded(1..101, 30_000)).await.unwrap();
+    // A close is due 50 ms later; these 1.5 MB need half a second more than the patience.
+    let large = sink.send(padded(1..51, 30_000)).await.unwrap();
     assert_eq!(settled(small).await.accepted(), 1);
-    assert_eq!(settled(large).await.accepted(), 100);
-    assert_eq!(collect(&mut messages, 0..101).await.len(), 101);
+    assert_eq!(settled(large).await.accepted(), 50);
+    assert_eq!(collect(&mut messages, 0..51).await.len(), 51);
 }
 
 #[tokio::test]

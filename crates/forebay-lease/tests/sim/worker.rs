@@ -208,11 +208,13 @@ impl World {
                 self.check_write(at, update);
                 self.spoil(update);
             }
-            Request::Create(lease) if self.defect == Some(Defect::HoleAtLatest) => {
-                if self.workers[at].syncing_until > self.now && lease.start_at.is_some() {
-                    lease.checkpoint = Checkpoint::Latest;
-                    lease.start_at = Some(Timestamp(self.now as i64));
-                }
+            Request::Create(lease)
+                if self.defect == Some(Defect::HoleAtLatest)
+                    && self.workers[at].syncing_until > self.now
+                    && lease.start_at.is_some() =>
+            {
+                lease.checkpoint = Checkpoint::Latest;
+                lease.start_at = Some(Timestamp(self.now as i64));
             }
             _ => {}
         }

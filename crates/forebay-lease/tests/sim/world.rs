@@ -111,6 +111,7 @@ impl World {
             pushed: 0,
         };
         world.table.put_foreign("a-foreign-item");
+        world.inv.has_java = setup.java > 0;
         for at in 0..setup.java {
             world.java.push(Java::new(&format!("java-{at}")));
             world.push(world.now + 500 + at as u64 * 700, Ev::JavaTake(at));

@@ -16,25 +16,17 @@ use crate::sink::acceptance::{Grade, RefusalReason, Report};
 use crate::sink::health::State;
 use crate::sink::http::HttpConfig;
 use crate::sink::http::answer::{Outcome, classify};
-use crate::sink::inlet::{Arrival, Inlet, Parcel};
+use crate::sink::inlet::{Inlet, Parcel};
 use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
 use crate::sink::tcp::receivers::Receivers;
 
-pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
-    let (client, urls) = match config
-        .client()
-        .and_then(|client| Ok((client, config.parsed_urls()?)))
-    {
-        Ok(parts) => parts,
-        Err(error) => {
-            // `Sink::open` has checked it; only the system's certificate store can have changed since.
-            inlet.set_state(State::Misconfigured {
-                reason: error.to_string().into(),
-            });
-            return inlet.end();
-        }
-    };
+pub(crate) async fn run(
+    (client, urls): (Client, Vec<Url>),
+    config: HttpConfig,
+    sink: SinkConfig,
+    inlet: Inlet,
+) -> Report {
     inlet.set_state(State::Ready);
     Http {
         receivers: Receivers::new(urls.len(), config.balance),
@@ -43,7 +35,7 @@ pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> 
         } else {
             Compression::None
         }),
-        retry: Retry::new(sink),
+        retry: Retry::new(&sink),
         config,
         client,
         urls,
@@ -52,8 +44,6 @@ pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> 
         again: VecDeque::new(),
         requests: JoinSet::new(),
         pause: None,
-        ending: false,
-        deadline: None,
     }
     .run()
     .await
@@ -73,8 +63,6 @@ struct Http {
     again: VecDeque<Job>,
     requests: JoinSet<(Job, usize, Outcome)>,
     pause: Option<Instant>,
-    ending: bool,
-    deadline: Option<Instant>,
 }
 
 struct Open {
@@ -94,12 +82,13 @@ struct Job {
 
 impl Http {
     async fn run(mut self) -> Report {
-        while !(self.ending && self.inlet.is_settled()) {
+        while !self.inlet.is_done() {
             self.fill();
+            let deadline = self.inlet.deadline();
             tokio::select! {
                 biased;
-                arrival = self.inlet.next() => self.arrive(arrival),
-                () = wait_for(self.deadline) => break,
+                parcel = self.inlet.next() => self.arrive(parcel),
+                () = wait_for(deadline) => break,
                 Some(done) = self.requests.join_next(), if !self.requests.is_empty() => {
                     if let Ok((job, receiver, outcome)) = done {
                         self.answered(job, receiver, outcome);
@@ -113,28 +102,15 @@ impl Http {
         self.inlet.end()
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Parcel(parcel) if parcel.batch.is_empty() => {
-                self.inlet.settle(parcel, Grade::Status)
-            }
-            Arrival::Parcel(parcel) => self.open.push_back(Open {
+    fn arrive(&mut self, parcel: Option<Parcel>) {
+        match parcel {
+            Some(parcel) if parcel.batch.is_empty() => self.inlet.settle(parcel, Grade::Status),
+            Some(parcel) => self.open.push_back(Open {
                 parcel,
                 next: 0,
                 settled: 0,
             }),
-            Arrival::Flush => {}
-            Arrival::Gone => self.ending = true,
-            Arrival::Close(deadline) => {
-                self.ending = true;
-                self.deadline = Some(deadline);
-                // What was handed over before the close is drained too.
-                while let Some(arrival) = self.inlet.try_next() {
-                    if matches!(arrival, Arrival::Parcel(_)) {
-                        self.arrive(arrival);
-                    }
-                }
-            }
+            None => {}
         }
     }
 

@@ -24,7 +24,8 @@ pub(crate) struct Failure {
 #[cfg(feature = "tls")]
 pub(crate) type Connector = Option<tokio_rustls::TlsConnector>;
 #[cfg(not(feature = "tls"))]
-pub(crate) type Connector = ();
+#[derive(Clone)]
+pub(crate) struct Connector;
 
 pub(crate) async fn connect(
     config: TcpConfig,
@@ -170,7 +171,7 @@ async fn secure(
 async fn secure(
     socket: TcpStream,
     _: &TcpConfig,
-    (): Connector,
+    _: Connector,
     _: &str,
     _: usize,
 ) -> Result<Stream, Failure> {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::sink::SinkConfig;
 use crate::sink::acceptance::{Grade, Report};
 use crate::sink::health::State;
-use crate::sink::inlet::{Arrival, Inlet, Parcel};
+use crate::sink::inlet::{Inlet, Parcel};
 use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
 use crate::sink::tcp::connect::{Connector, Failure, connect};
@@ -21,9 +21,9 @@ use crate::sink::tcp::receivers::Receivers;
 use crate::sink::tcp::{Proof, TcpConfig};
 
 pub(crate) async fn run(
-    config: TcpConfig,
     connector: Connector,
-    sink: &SinkConfig,
+    config: TcpConfig,
+    sink: SinkConfig,
     inlet: Inlet,
 ) -> Report {
     Tcp {
@@ -32,7 +32,7 @@ pub(crate) async fn run(
         // Beyond this only a close can make room again. What is left of the budget keeps data flowing meanwhile.
         unproven_limit: sink.budget / 4 * 3,
         unproven_most: sink.budget / 4 * 3,
-        retry: Retry::new(sink),
+        retry: Retry::new(&sink),
         config,
         inlet,
         waiting: VecDeque::new(),
@@ -42,8 +42,6 @@ pub(crate) async fn run(
         closing: Vec::new(),
         closes: JoinSet::new(),
         next_close: 0,
-        ending: false,
-        deadline: None,
     }
     .run()
     .await
@@ -66,8 +64,6 @@ struct Tcp {
     closing: Vec<Closing>,
     closes: JoinSet<(u64, io::Result<()>)>,
     next_close: u64,
-    ending: bool,
-    deadline: Option<Instant>,
 }
 
 /// The connection in use, or the way to it.
@@ -96,7 +92,7 @@ struct Closing {
 
 impl Tcp {
     async fn run(mut self) -> Report {
-        while !(self.ending && self.inlet.is_settled()) {
+        while !self.inlet.is_done() {
             self.settle_proven();
             if self.is_stuck() {
                 self.lose("the receiver took nothing in time".into());
@@ -107,10 +103,11 @@ impl Tcp {
             }
             let timer = self.next_timer();
             let draining_line = self.rotation_due().is_some_and(|due| due <= Instant::now());
+            let deadline = self.inlet.deadline();
             tokio::select! {
                 biased;
-                arrival = self.inlet.next() => self.arrive(arrival),
-                () = wait_for(self.deadline) => break,
+                parcel = self.inlet.next() => self.arrive(parcel),
+                () = wait_for(deadline) => break,
                 Some(Ok((id, proof))) = self.closes.join_next(), if !self.closes.is_empty() => self.closed(id, proof),
                 event = self.link.next(&self.waiting, draining_line) => self.handle(event),
                 () = wait_for(timer) => {}
@@ -119,26 +116,15 @@ impl Tcp {
         self.end().await
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        let mut next = Some(arrival);
-        while let Some(arrival) = next {
-            match arrival {
-                Arrival::Parcel(mut parcel) => {
-                    parcel.batch.frames(0);
-                    if parcel.batch.is_empty() {
-                        self.inlet.settle(parcel, Grade::Kernel);
-                    } else {
-                        self.waiting.push_back(parcel);
-                    }
-                }
-                Arrival::Flush => {}
-                Arrival::Gone => self.ending = true,
-                Arrival::Close(deadline) => {
-                    self.ending = true;
-                    self.deadline = Some(deadline);
-                }
-            }
-            next = self.inlet.try_next();
+    fn arrive(&mut self, parcel: Option<Parcel>) {
+        let Some(mut parcel) = parcel else {
+            return;
+        };
+        parcel.batch.frames(0);
+        if parcel.batch.is_empty() {
+            self.inlet.settle(parcel, Grade::Kernel);
+        } else {
+            self.waiting.push_back(parcel);
         }
     }
 
@@ -244,10 +230,12 @@ impl Tcp {
         let now = Instant::now();
         let drained = self.waiting.is_empty();
         match self.config.proof {
-            Proof::Receiver if drained && (self.ending || self.inlet.flush_wanted()) => Some(now),
+            Proof::Receiver if drained && (self.inlet.is_ending() || self.inlet.flush_wanted()) => {
+                Some(now)
+            }
             Proof::Receiver if line.unproven + line.head >= self.unproven_limit => Some(now),
             Proof::Receiver => Some(renewal.min(oldest.at + self.config.close_after)),
-            Proof::Kernel { .. } if drained && self.ending => Some(now),
+            Proof::Kernel { .. } if drained && self.inlet.is_ending() => Some(now),
             Proof::Kernel { .. } => Some(renewal),
         }
     }
