@@ -175,6 +175,21 @@ impl Config {
         for (name, settings) in &self.cloudtrail {
             input("cloudtrail", name, &settings.aws, &settings.outputs);
         }
+        for name in self
+            .cloudtrail
+            .keys()
+            .filter(|name| self.kinesis.contains_key(*name))
+        {
+            problems.push(
+                Problem::at(
+                    ["cloudtrail", name],
+                    format!("`[kinesis.{name}]` has the same name"),
+                )
+                .help(
+                    "counters, logs and dead letters know inputs by their names: give each its own",
+                ),
+            );
+        }
         for account in &self.entities.accounts {
             self.check_reference(["entities", "accounts"], account, &mut problems);
         }

@@ -182,6 +182,14 @@ pub async fn play(
     tracing::info!(complete, "everything was fed");
     // Dead letters have no receiver to wait for.
     wait_for_letters(&letters, broken).await;
+    // What a killed process had accepted and not deleted comes once more.
+    let emptied = async {
+        while queue_left(&account).await.unwrap_or(1) > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // Messages that stay show in the outcome.
+    let _ = tokio::time::timeout(PATIENCE, emptied).await;
     let summary = worker.stop().await?;
     tasks.shutdown().await;
 
@@ -272,7 +280,7 @@ flow_format = "{CUSTOM_FORMAT}"
 [[kinesis.demo.route]]
 log_group = "{FLOW_GROUP}"
 decode = "flowlog"
-[cloudtrail.demo]
+[cloudtrail.demo-trail]
 queue = "{QUEUE}"
 object_retry = "100ms"
 visibility = "30s"

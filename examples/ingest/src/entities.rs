@@ -42,6 +42,20 @@ pub(crate) struct LookupCounts {
     pub(crate) miss: AtomicU64,
 }
 
+impl LookupCounts {
+    /// The counts by the name of their result.
+    pub(crate) fn by_result(&self) -> BTreeMap<String, u64> {
+        [
+            ("hit", &self.hit),
+            ("chosen", &self.chosen),
+            ("ambiguous", &self.ambiguous),
+            ("miss", &self.miss),
+        ]
+        .map(|(result, count)| (result.to_owned(), count.load(Ordering::Relaxed)))
+        .into()
+    }
+}
+
 impl Names {
     pub(crate) fn new(table: Table, settings: &Entities) -> Self {
         Self {
@@ -210,7 +224,11 @@ pub(crate) fn start(
     }
     let refresher = refresher(config, accounts, names.table.clone())?;
     let refreshed = Arc::default();
-    stats.watch_entities(names.table.clone(), Arc::clone(&refreshed));
+    stats.watch_entities(
+        names.table.clone(),
+        Arc::clone(&refreshed),
+        Arc::clone(&names.counts),
+    );
     let observer = Tell {
         refreshed,
         repeats: crate::repeats::Repeats::default(),

@@ -178,6 +178,15 @@ fn files(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             }
         }
     }
+    let tokens = [
+        ("throttle", &config.throttle.token),
+        ("admin", &config.admin.token),
+    ];
+    secrets.extend(
+        tokens
+            .into_iter()
+            .filter_map(|(of, token)| Some((of.to_owned(), token.as_ref()?))),
+    );
     for (of, secret) in secrets {
         if let Err(error) = secret.read() {
             findings.tell(&of, Level::Fail, format!("{error:#}"))?;
