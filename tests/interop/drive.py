@@ -18,7 +18,7 @@ import stories
 from bed import REPOSITORY, Emulators, Processes, install
 from figures import compare
 from proxy import Loop
-from stories import VERSIONS, Story
+from stories import VERSIONS, Result, Story
 
 
 @dataclass
@@ -52,8 +52,12 @@ def main():
         results = run(bed, arguments)
         if arguments.figures:
             with ThreadPoolExecutor(len(COMPARED)) as pool:
-                compared = pool.map(lambda key: (VERSIONS[key], compare(bed, VERSIONS[key])), COMPARED)
-                figures = dict(compared)
+                running = {VERSIONS[key]: pool.submit(compare, bed, VERSIONS[key]) for key in COMPARED}
+            for version, future in running.items():
+                try:
+                    figures[version] = future.result()
+                except Exception as failure:  # noqa: BLE001 - told as a failed line
+                    results.append(Result(version.label, "figures", False, 0, [f"{type(failure).__name__}: {failure}"]))
         bed.loop.end()
     finally:
         timer.cancel()
