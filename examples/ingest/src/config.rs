@@ -4,6 +4,7 @@
 //! value that caused it. `forebay.toml` beside this crate is the commented example.
 
 mod problem;
+mod s3;
 mod units;
 
 use std::{
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use problem::{ConfigError, Problem};
+pub use s3::{Decode as ObjectDecode, Objects, OnObjectError, Poll, S3};
 pub use units::{ByteSize, Secret};
 
 /// A whole configuration file.
@@ -38,6 +40,9 @@ pub struct Config {
     /// SQS queues that carry CloudTrail notices.
     #[serde(default)]
     pub cloudtrail: BTreeMap<String, CloudTrail>,
+    /// Other logs in S3.
+    #[serde(default)]
+    pub s3: BTreeMap<String, S3>,
     /// Translation of addresses into AWS entities.
     #[serde(default)]
     pub entities: Entities,
@@ -400,6 +405,16 @@ impl Config {
         }
     }
 
+    /// All inputs that read objects: queues of CloudTrail notices among them.
+    pub(crate) fn objects(&self) -> Vec<(&str, S3)> {
+        let trails = self.cloudtrail.iter();
+        let trails = trails.map(|(name, input)| (name.as_str(), S3::from(input)));
+        let others = self.s3.iter();
+        trails
+            .chain(others.map(|(name, input)| (name.as_str(), input.clone())))
+            .collect()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.version != 1 {
@@ -407,10 +422,10 @@ impl Config {
                 Problem::general("`version` must be 1").help("this program reads layout 1 only"),
             );
         }
-        if self.kinesis.is_empty() && self.cloudtrail.is_empty() {
+        if self.kinesis.is_empty() && self.cloudtrail.is_empty() && self.s3.is_empty() {
             problems.push(
                 Problem::general("no input is configured")
-                    .help("add a table `[kinesis.NAME]` or `[cloudtrail.NAME]`"),
+                    .help("add a table `[kinesis.NAME]`, `[cloudtrail.NAME]` or `[s3.NAME]`"),
             );
         }
         match self.output.len() {
@@ -453,6 +468,18 @@ impl Config {
                     Problem::at(input.queue.span(), "`queue` is empty")
                         .help("give a queue name, URL or ARN"),
                 );
+            }
+        }
+        for (name, input) in &self.s3 {
+            self.check_aws(&input.aws, &format!("s3.{name}"), &mut problems);
+            if input.objects.is_empty() {
+                problems.push(
+                    Problem::general(format!("`objects` of `[s3.{name}]` is empty"))
+                        .help("list which objects to read: bucket, prefix and `decode`"),
+                );
+            }
+            for objects in &input.objects {
+                check_format(&objects.flow_format, &mut problems);
             }
         }
         for account in &self.entities.accounts {

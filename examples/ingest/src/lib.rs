@@ -17,6 +17,7 @@ pub mod exit;
 mod kinesis_input;
 mod log_reader;
 mod message_id;
+mod object_reader;
 mod observe;
 mod output;
 pub mod pipeline;

@@ -88,7 +88,7 @@ impl Pipeline {
             dead_letters,
         } = self;
         let (name, settings) = config.output().context("the configuration has no output")?;
-        let inputs = config.kinesis.len() + config.cloudtrail.len();
+        let inputs = config.kinesis.len() + config.objects().len();
         // One budget for everything that grows with data: half for what waits in the sink, half for what is read.
         let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
         let share = (budget / 2 / inputs.max(1)).max(MINIMUM_SHARE);
@@ -125,11 +125,13 @@ impl Pipeline {
             };
             running.spawn(kinesis_input::run(parts, stopped(stopping.clone()))?);
         }
-        for (name, input) in &config.cloudtrail {
+        for (name, input) in &config.objects() {
             let account = account(&accounts, &input.aws)?;
             let parts = trail_input::Parts {
                 name,
                 input,
+                grace: config.service.shutdown_grace,
+                entities: table.clone(),
                 account,
                 bytes: share,
                 fields: &settings.fields,
@@ -222,7 +224,7 @@ fn used_accounts(config: &Config) -> Vec<String> {
         .values()
         .map(|input| input.aws.clone())
         .collect();
-    names.extend(config.cloudtrail.values().map(|input| input.aws.clone()));
+    names.extend(config.objects().into_iter().map(|(_, input)| input.aws));
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().cloned());
     }
