@@ -1,12 +1,20 @@
 //! How much memory reading takes, counted on one thread. `FOREBAY_TIER=nightly` reads a gibibyte and ten thousand notices.
 #![expect(clippy::print_stdout, reason = "the peaks are figures")]
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;
 use forebay_s3::{
-    Batch, Error, Listed, ObjectBody, ObjectId, ObjectSource, Processor, Queue, Reader, Rejected,
+    AllowedBucket, Batch, Content, Error, Lines, Listed, ObjectBody, ObjectId, ObjectSource,
+    Poller, Polling, Positions, Processor, Queue, Reader, Rejected,
 };
 use tokio::sync::mpsc;
 
@@ -169,6 +177,105 @@ fn notices_leave_nothing_behind() {
         info.bytes_max < (4 << 20) + 1_024 * notices as u64,
         "{}",
         info.bytes_max
+    );
+}
+
+/// All of one object in one piece, as a download that never has to wait.
+struct Whole(Option<Bytes>);
+
+impl ObjectBody for Whole {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        Ok(self.0.take())
+    }
+}
+
+struct WholeSource(Bytes);
+
+impl ObjectSource for WholeSource {
+    type Body = Whole;
+
+    async fn open(&self, _object: &ObjectId, _owner: Option<&str>) -> Result<Whole, Error> {
+        Ok(Whole(Some(self.0.clone())))
+    }
+
+    async fn list(
+        &self,
+        _bucket: &str,
+        _prefix: &str,
+        after: Option<&str>,
+        _owner: Option<&str>,
+    ) -> Result<Vec<Listed>, Error> {
+        let once = after.is_none().then(|| Listed::new("x.log", 1, 0));
+        Ok(once.into_iter().collect())
+    }
+}
+
+/// Remembers how often another task had its turn when each batch came.
+#[derive(Clone, Default)]
+struct Turns {
+    turns: Arc<AtomicUsize>,
+    seen: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Processor for Turns {
+    async fn process(&self, batch: Batch) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(turns);
+        batch.acknowledger().accept(batch.len());
+    }
+
+    async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Error> {
+        panic!("nothing is bad here: {rejected:?}")
+    }
+}
+
+#[tokio::test]
+async fn inflating_and_splitting_let_other_tasks_have_their_turn() {
+    let mut text = Vec::new();
+    for number in 0..400_000 {
+        text.extend_from_slice(format!("line {number}\n").as_bytes());
+    }
+    let processor = Turns::default();
+    let turns = Arc::clone(&processor.turns);
+    tokio::spawn(async move {
+        loop {
+            turns.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut config = config();
+    config.allow.buckets = vec![AllowedBucket {
+        content: Content::Lines(Lines::default()),
+        ..AllowedBucket::default()
+    }];
+    let positions = Positions::in_memory().expect("memory");
+    let source = WholeSource(gzip(&text).into());
+    let settings = (config, Polling::default());
+    let poller = Poller::new(positions, source, processor.clone(), settings).expect("valid");
+    let all = async {
+        while processor
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+            < 20
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    poller.run(all).await;
+    let seen = processor
+        .seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    // Tasks that yield may come in either order, so that a turn belongs to two batches.
+    assert!(
+        seen.windows(3).all(|batches| batches[0] < batches[2]),
+        "three batches without a turn of the other task: {seen:?}"
     );
 }
 

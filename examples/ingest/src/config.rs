@@ -613,7 +613,7 @@ mod tests {
     #[test]
     fn the_commented_example_is_valid() {
         let config = Config::parse(include_str!("../forebay.toml")).expect("the example parses");
-        assert_eq!(config.kinesis.len() + config.cloudtrail.len(), 3);
+        assert_eq!(config.kinesis.len() + config.objects().len(), 4);
     }
 
     #[test]

@@ -201,6 +201,19 @@ async fn wait_for(mut done: impl FnMut() -> bool, most: Duration) -> bool {
     true
 }
 
+/// Waits until this many events have come. A minute without a new one is too long.
+async fn progress(receiver: &Receiver, goal: usize) {
+    loop {
+        let before = receiver.counts().0;
+        if before >= goal || wait_for(|| receiver.counts().0 >= goal, Duration::from_secs(10)).await
+        {
+            return;
+        }
+        let more = wait_for(|| receiver.counts().0 > before, Duration::from_secs(60)).await;
+        assert!(more, "no progress behind {before} of {goal}");
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "the run's line of figures")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_that_are_killed_lose_nothing() {
@@ -264,7 +277,8 @@ async fn three_processes_that_are_killed_lose_nothing() {
         tokio::time::sleep(Duration::from_millis(next(500))).await;
         running[victim] = Some(Forebay::start(&configs[victim]));
     }
-    let done = wait_for(|| aws.left() == 0, Duration::from_secs(120)).await;
+    progress(&receiver, notices).await;
+    let done = wait_for(|| aws.left() == 0, Duration::from_secs(60)).await;
     let (received, duplicates) = receiver.counts();
     println!(
         "produced {notices}, received {received}, lost {}, duplicates {duplicates}, kills {kills}, {} s",

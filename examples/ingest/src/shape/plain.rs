@@ -31,9 +31,7 @@ impl Shaper {
         line: &[u8],
     ) -> Result<Encoded<'_>, EncodeError> {
         self.log_text(event, |message| {
-            message.short_message_with(|text| {
-                text.push(line);
-            });
+            message.short_message(line);
         })
     }
 
