@@ -4,13 +4,14 @@
 #[path = "../../examples/ingest/src"]
 mod ingest {
     pub(crate) mod message_id;
+    pub(crate) mod names;
     pub(crate) mod shape;
 }
 mod shaping;
 mod subscription;
 
 // Where its files expect it.
-use ingest::{message_id, shape};
+use ingest::{message_id, names, shape};
 
 pub use shaping::Shaping;
 pub use subscription::Subscription;

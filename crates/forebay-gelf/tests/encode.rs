@@ -541,7 +541,8 @@ fn from_columns(context: &[u8], length: usize, spans: &[(usize, usize)], copies:
         }
         next += 1;
     }
-    message.finish().unwrap().as_str().to_owned()
+    let message = message.finish().expect("the message has a text");
+    message.as_str().to_owned()
 }
 
 proptest! {

@@ -160,6 +160,7 @@ impl State {
                     message.short_message_json_text(text.as_json().unwrap_or_default());
                 }
                 (Name::Field(name), Value::Text(text)) => {
+                    let name = name.as_str();
                     if !names.contains_key(name) {
                         names.insert(name.to_owned(), FieldName::repaired(name));
                     }

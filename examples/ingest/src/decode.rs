@@ -24,9 +24,9 @@ use crate::{
     collect::{Bad, Collect},
     config::{Config, Decode},
     dead_letter::Class,
-    entities::Names,
     exit::Exit,
     log_reader::{LogReader, RecordOrigin},
+    names::Names,
     route::{Route, Routes, flow_format},
     shape::{Event, Shaper, is_blank},
 };

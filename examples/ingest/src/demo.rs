@@ -104,13 +104,14 @@ pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
         "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n"
     )?;
     let shown = Mutex::new(Shown::default());
-    let outcome = play(options, &folder, move |kind, message| {
+    let played = play(options, &folder, move |kind, message| {
         shown
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .show(kind, message);
-    })
-    .await;
+    });
+    // The whole pipeline is inside: too large to be moved about.
+    let outcome = Box::pin(played).await;
     let removed = std::fs::remove_dir_all(&folder);
     let outcome = outcome?;
     removed.with_context(|| format!("{} cannot be removed", folder.display()))?;

@@ -147,11 +147,10 @@ impl Reading<'_> {
         for event in payload.events() {
             let position = Position(self.index);
             let id = self.id.map(|id| id.index(self.index));
-            self.index += 1;
             match event {
                 Ok(event) => {
                     let context = self.context(payload, &event, id, &mut origin);
-                    self.event(&context, route, &mut record, &event, &position, collect);
+                    self.event(&context, route, &mut record, &event, collect);
                 }
                 Err(error) => {
                     let raw = payload.raw_event(&error);
@@ -172,6 +171,7 @@ impl Reading<'_> {
                     }
                 }
             }
+            self.index += 1;
         }
     }
 
@@ -208,9 +208,9 @@ impl Reading<'_> {
         route: &Route,
         record: &mut Record<'p>,
         event: &LogEvent<'p>,
-        position: &Position,
         collect: &mut impl Collect,
     ) {
+        let position = Position(self.index);
         let text = event.message();
         if route.decode != Decode::Cloudwatch {
             let unescaped;
@@ -247,7 +247,7 @@ impl Reading<'_> {
                         Err(error) => {
                             collect.bad(Bad {
                                 class: Class::FlowLog,
-                                position,
+                                position: &position,
                                 reason: &error,
                                 payload: line,
                             });
@@ -258,7 +258,7 @@ impl Reading<'_> {
                 Err(error) if route.decode == Decode::Flowlog => {
                     collect.bad(Bad {
                         class: Class::FlowLog,
-                        position,
+                        position: &position,
                         reason: &error,
                         payload: line,
                     });
@@ -272,7 +272,7 @@ impl Reading<'_> {
             Err(error) if is_blank(&error) => {}
             Err(error) => collect.bad(Bad {
                 class: Class::Event,
-                position,
+                position: &position,
                 reason: &error,
                 payload: event.raw(),
             }),

@@ -10,8 +10,8 @@ use crate::{
     collect::{Bad, Collect, Collector},
     config::{self, S3},
     dead_letter::Class,
-    entities::Names,
     message_id::MessageId,
+    names::Names,
     route::{Route, flow_format},
     shape::{Event, FlowError, Origin, Shaper, is_blank},
 };
@@ -28,7 +28,7 @@ pub(crate) struct Contents {
 enum Content {
     CloudTrail,
     /// Flow logs: how to read a file without header line.
-    FlowLog(Route),
+    FlowLog(Box<Route>),
     Lines,
 }
 
@@ -41,7 +41,7 @@ impl Contents {
                 config::ObjectDecode::Lines => Content::Lines,
                 config::ObjectDecode::Flowlog => {
                     let format = flow_format(&objects.flow_format)?;
-                    Content::FlowLog(route(format, input.field_prefix, names))
+                    Content::FlowLog(Box::new(route(format, input.field_prefix, names)))
                 }
             })
         };

@@ -13,8 +13,8 @@ use forebay_cloudtrail::Flattener;
 use forebay_gelf::{EncodeError, Encoder, FieldBlock, FieldName};
 
 use crate::{
-    entities::{NamedField, Names, Tally},
     message_id::MessageId,
+    names::{NamedField, Names, Tally},
 };
 
 pub(crate) use flow::{FlowError, FlowPlan};
@@ -133,11 +133,10 @@ mod tests {
 
     use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
     use forebay_entity::{
-        EntityDescription, Index, OnConflict, Origin, PartBuilder, Source, Table,
+        EntityDescription, FieldSet, Index, OnConflict, Origin, PartBuilder, Source, Table,
     };
 
     use super::*;
-    use crate::config::Entities;
 
     #[test]
     fn the_source_address_of_a_trail_record_gets_its_name_when_that_is_asked_for() {
@@ -153,11 +152,7 @@ mod tests {
             (vec!["source_address".to_owned()], true),
             (vec!["src_addr".to_owned()], false),
         ] {
-            let settings = Entities {
-                fields,
-                ..Entities::default()
-            };
-            let names = Names::new(Table::new(index_of(&index)), &settings);
+            let names = Names::new(Table::new(index_of(&index)), &fields, FieldSet::Plugin);
             let mut shaper = Shaper::new(&BTreeMap::new(), None).with_names(&names);
             for address in ["192.0.2.7", "192.0.2.8", "ec2.amazonaws.com"] {
                 let record = format!(

@@ -17,7 +17,7 @@ use forebay_entity::Table;
 use forebay_gelf::{Grade, RefusalReason, Sink, State};
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetters, entities::LookupCounts, throttle::Gate};
+use crate::{dead_letter::DeadLetters, names::LookupCounts, throttle::Gate};
 
 pub(crate) use input::InputStats;
 pub use snapshot::{

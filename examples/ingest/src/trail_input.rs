@@ -23,7 +23,7 @@ use crate::{
     config::{ObjectDecode, Objects, OnObjectError, S3, Start},
     dead_letter::{Class, DeadLetter, DeadLetters},
     delivery::{Delivery, Origin},
-    entities::Names,
+    names::Names,
     object_reader::{Contents, ObjectReader},
     pipeline::SharedName,
     settlement::{Acknowledge, Settlement},

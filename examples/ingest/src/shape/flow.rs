@@ -9,7 +9,7 @@ use forebay_gelf::{
     TextWriter,
 };
 
-use crate::entities::{NamedField, Names, Tally};
+use crate::names::{NamedField, Names, Tally};
 
 use super::{
     AWS_SOURCE, Event, Shaper, event_fields,
@@ -315,7 +315,8 @@ impl Lookup<'_> {
             interface: text(Field::InterfaceId),
             account: text(Field::AccountId),
         };
-        target.write(message, self.names, address, &scope, self.text, self.tally);
+        let found = self.names.lookup(address, &scope);
+        target.write(message, &found, self.text, self.tally);
         Ok(())
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn stream(
     )?;
 
     let mut sample = Sample::default();
-    let routes = Routes::new(input, &crate::entities::Names::default())?;
+    let routes = Routes::new(input, &crate::names::Names::default())?;
     let mut reader = LogReader::new(
         Shaper::new(&Default::default(), None),
         routes.into(),
