@@ -104,13 +104,13 @@ pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
         "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n"
     )?;
     let shown = Mutex::new(Shown::default());
-    let outcome = play(options, &folder, move |kind, message| {
+    let playing = play(options, &folder, move |kind, message| {
         shown
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .show(kind, message);
-    })
-    .await;
+    });
+    let outcome = Box::pin(playing).await;
     let removed = std::fs::remove_dir_all(&folder);
     let outcome = outcome?;
     removed.with_context(|| format!("{} cannot be removed", folder.display()))?;

@@ -103,18 +103,17 @@ pub(crate) struct NamedField {
 }
 
 impl NamedField {
-    /// Looks `address` up and writes what is known. `text` is a buffer.
+    /// Looks `address` up and writes what is known.
     pub(crate) fn write(
         &self,
         message: &mut MessageWriter<'_>,
-        names: &Index,
         address: IpAddr,
         scope: &Scope<'_>,
-        text: &mut String,
-        tally: &mut Tally,
+        finder: &mut Finder<'_>,
     ) {
-        let found = names.lookup(address, scope);
-        tally.count(&found);
+        let text = &mut *finder.text;
+        let found = finder.names.lookup(address, scope);
+        finder.tally.count(&found);
         let Some(entity) = found.entity() else { return };
         for field in entity.fields(self.set) {
             if let Some((_, name)) = self
@@ -128,6 +127,14 @@ impl NamedField {
             }
         }
     }
+}
+
+/// What a lookup needs beside the address.
+pub(crate) struct Finder<'a> {
+    pub(crate) names: &'a Index,
+    /// A buffer.
+    pub(crate) text: &'a mut String,
+    pub(crate) tally: &'a mut Tally,
 }
 
 /// Counts lookups without touching what other tasks write, until it is flushed.

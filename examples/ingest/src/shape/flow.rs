@@ -6,7 +6,7 @@ use forebay_entity::{Index, Scope};
 use forebay_flowlog::{Column, Field, FieldError, Format, Record, ValueType};
 use forebay_gelf::{EncodeError, Encoded, FieldName, MessageWriter};
 
-use crate::entities::{NamedField, Names, Tally};
+use crate::entities::{Finder, NamedField, Names};
 
 use super::{AWS_SOURCE, Event, Shaper, event_fields, protocol::protocol_name};
 
@@ -183,9 +183,11 @@ impl Shaper {
         if !names.parts().is_empty() {
             let mut lookup = Lookup {
                 record,
-                names,
-                text: &mut self.text,
-                tally: &mut self.tally,
+                finder: Finder {
+                    names,
+                    text: &mut self.text,
+                    tally: &mut self.tally,
+                },
             };
             for (field, target) in &plan.lookups {
                 lookup.fields(&mut message, *field, target)?;
@@ -199,9 +201,7 @@ impl Shaper {
 /// Looks up addresses of one record and writes what is known.
 struct Lookup<'a> {
     record: &'a Record<'a>,
-    names: &'a Index,
-    text: &'a mut String,
-    tally: &'a mut Tally,
+    finder: Finder<'a>,
 }
 
 impl Lookup<'_> {
@@ -225,7 +225,7 @@ impl Lookup<'_> {
             interface: text(Field::InterfaceId),
             account: text(Field::AccountId),
         };
-        target.write(message, self.names, address, &scope, self.text, self.tally);
+        target.write(message, address, &scope, &mut self.finder);
         Ok(())
     }
 }

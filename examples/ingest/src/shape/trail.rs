@@ -6,6 +6,8 @@ use forebay_cloudtrail::{Event as TrailEvent, Field, Form, Name, ObjectRef, Valu
 use forebay_entity::Scope;
 use forebay_gelf::{EncodeError, Encoded, FieldName};
 
+use crate::entities::Finder;
+
 use super::Shaper;
 
 impl Shaper {
@@ -56,15 +58,12 @@ impl Shaper {
             message.timestamp_millis(read_at);
         }
         if let (Some(address), Some((names, target))) = (source_address, &self.trail_names) {
-            let (text, tally) = (&mut self.text, &mut self.tally);
-            target.write(
-                &mut message,
-                &names.load(),
-                address,
-                &Scope::default(),
-                text,
-                tally,
-            );
+            let mut finder = Finder {
+                names: &names.load(),
+                text: &mut self.text,
+                tally: &mut self.tally,
+            };
+            target.write(&mut message, address, &Scope::default(), &mut finder);
         }
         if full_message {
             message.text(&FULL_MESSAGE_JSON, event.raw());
