@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::config::Config;
 use crate::decision::{IdleReason, TakeReason};
-use crate::lease::{Lease, LeaseKey, WorkerId};
+use crate::lease::{Lease, LeaseKey, Timestamp, WorkerId};
 use crate::random::Random;
 
 /// What this worker knows of one row, and since when it has not changed on its own clock.
@@ -14,6 +14,8 @@ pub(crate) struct Seen {
     pub(crate) row: Lease,
     /// When this counter was first seen.
     pub(crate) since: Instant,
+    /// Time of day when the lease was first seen, whatever its counter. Never later than that.
+    pub(crate) known: Option<Timestamp>,
 }
 
 impl Seen {
@@ -180,6 +182,7 @@ mod tests {
                 Seen {
                     row,
                     since: now - Duration::from_secs(*age),
+                    known: None,
                 },
             );
         }

@@ -25,25 +25,23 @@ pub(crate) struct Taking {
 impl Coordinator {
     /// Notes a row of a scan.
     pub(crate) fn observe(&mut self, row: Lease, now: Instant) {
-        match self.seen.get_mut(&row.key) {
-            // A scan may lag: an older counter is an older copy. A row written anew is found by the consistent read
-            // that comes before each take.
-            Some(seen) if row.counter < seen.row.counter => {}
-            Some(seen) if row.counter == seen.row.counter => seen.row = row,
-            Some(seen) => *seen = Seen { row, since: now },
-            None => {
-                self.seen.insert(row.key.clone(), Seen { row, since: now });
-            }
+        // A scan may lag: an older counter is an older copy. A row written anew is found by the consistent read that
+        // comes before each take.
+        let is_older = |seen: &Seen| row.counter < seen.row.counter;
+        if !self.seen.get(&row.key).is_some_and(is_older) {
+            self.note(row, now);
         }
     }
 
     /// Notes a row of a consistent read: the truth at that time.
     pub(crate) fn note(&mut self, row: Lease, now: Instant) {
-        let since = match self.seen.get(&row.key) {
-            Some(seen) if seen.row.counter == row.counter => seen.since,
-            _ => now,
+        let (since, known) = match self.seen.get(&row.key) {
+            Some(seen) if seen.row.counter == row.counter => (seen.since, seen.known),
+            Some(seen) => (now, seen.known),
+            None => (now, self.wall),
         };
-        self.seen.insert(row.key.clone(), Seen { row, since });
+        self.seen
+            .insert(row.key.clone(), Seen { row, since, known });
     }
 
     /// The first time at which a lease of a peer runs out, if taking makes sense at all.
@@ -143,7 +141,8 @@ impl Coordinator {
     }
 
     fn send_take(&mut self, key: &LeaseKey) {
-        let wall = self.wall;
+        // An owner that stored nothing may have left unread whatever came since then, also while it was dead.
+        let known = self.seen.get(key).map_or(self.wall, |seen| seen.known);
         let me = self.me.clone();
         let Some(taking) = self.taking.get_mut(key) else {
             return;
@@ -162,7 +161,7 @@ impl Coordinator {
                 owner: Some(OwnerChange::Set(me)),
                 owner_switches: switches.then_some(SwitchesChange::Increment),
                 remove_checkpoint_owner: true,
-                start_at: wall.filter(|_| pins),
+                start_at: known.filter(|_| pins),
                 ..Changes::default()
             },
         };

@@ -20,6 +20,7 @@ mod kinesis_input;
 mod log_reader;
 mod message_id;
 mod metrics;
+mod object_reader;
 mod output;
 pub mod pipeline;
 pub mod reading;

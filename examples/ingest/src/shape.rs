@@ -35,16 +35,23 @@ pub(crate) struct Shaper {
     tally: Tally,
 }
 
-/// What a CloudWatch log event inherits from its payload and its record. Texts are contents of JSON strings, as they
-/// stand in the payload.
+/// Where CloudWatch log events came from: what all events of a payload share. Texts are contents of JSON strings, as they
+/// stand in the payload; empty ones give no field.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Event<'a> {
+pub(crate) struct Origin<'a> {
     pub(crate) log_group: &'a [u8],
     pub(crate) log_stream: &'a [u8],
     /// Account that owns the log group.
     pub(crate) owner: &'a [u8],
     /// Name of the Kinesis stream; empty outside Kinesis.
     pub(crate) stream: &'a str,
+}
+
+/// What a CloudWatch log event brings along beside its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event<'a> {
+    /// The fields of its [`Origin`].
+    pub(crate) origin: &'a FieldBlock,
     /// Milliseconds since 1970, as the producer of the event told it.
     pub(crate) timestamp: i64,
     pub(crate) id: Option<MessageId>,
@@ -82,6 +89,17 @@ impl Shaper {
     pub(crate) fn flush(&mut self) {
         self.tally.flush();
     }
+
+    /// Renders the fields of an origin, once for all its events.
+    pub(crate) fn origin(&mut self, origin: &Origin<'_>, block: &mut FieldBlock) {
+        self.encoder.render(block, |message| {
+            message
+                .json_text(&AWS_LOG_GROUP, origin.log_group)
+                .json_text(&AWS_LOG_STREAM, origin.log_stream)
+                .json_text(&AWS_OWNER, origin.owner)
+                .text(&AWS_KINESIS_STREAM, origin.stream);
+        });
+    }
 }
 
 /// A record that gives no message, because the receiver would drop it: the plugin drops blank events as well.
@@ -96,10 +114,7 @@ pub(crate) fn is_blank(error: &EncodeError) -> bool {
 fn event_fields(message: &mut forebay_gelf::MessageWriter<'_>, event: &Event<'_>) {
     message
         .timestamp_millis(event.timestamp)
-        .json_text(&AWS_LOG_GROUP, event.log_group)
-        .json_text(&AWS_LOG_STREAM, event.log_stream)
-        .json_text(&AWS_OWNER, event.owner)
-        .text(&AWS_KINESIS_STREAM, event.stream);
+        .fields(event.origin);
     if let Some(id) = event.id {
         message.text(&FOREBAY_ID, id.digits());
     }

@@ -16,6 +16,8 @@ pub(crate) struct Bed {
     pub(crate) rows: BTreeMap<LeaseKey, Lease>,
     pub(crate) shards: Vec<Shard>,
     pub(crate) mode: ClientVersion,
+    /// Time of day of a scan.
+    pub(crate) wall: i64,
     /// Updates go here instead of being answered.
     pub(crate) holds_updates: bool,
     pub(crate) updates: Vec<(CallId, Update)>,
@@ -44,6 +46,7 @@ impl Bed {
             rows: rows.into_iter().map(|row| (row.key.clone(), row)).collect(),
             shards: Vec::new(),
             mode: ClientVersion::Absent,
+            wall: 5,
             holds_updates: false,
             updates: Vec::new(),
             sent: Vec::new(),
@@ -80,7 +83,7 @@ impl Bed {
         match request {
             Request::Scan => Outcome::Scanned {
                 leases: self.rows.values().cloned().collect(),
-                asked_at: Timestamp(5),
+                asked_at: Timestamp(self.wall),
             },
             Request::Read { key } => Outcome::Row(self.rows.get(&key).cloned().map(Box::new)),
             Request::Create(lease) => match self.rows.get(&lease.key) {

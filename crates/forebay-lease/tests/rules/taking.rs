@@ -28,6 +28,26 @@ fn a_lease_at_latest_that_java_created_is_pinned_when_it_is_taken() {
     assert_eq!(bed.row().start_at, Some(Timestamp(5)));
 }
 
+/// What a Java owner stored nothing for it may have left unread since any time: the earliest one known is right.
+#[test]
+fn a_lease_at_latest_is_pinned_to_when_it_was_first_seen_not_to_when_its_owner_had_died() {
+    let mut row = lease(1);
+    row.checkpoint = Checkpoint::Latest;
+    row.owner = Some("java".parse().expect("id"));
+    let key = row.key.clone();
+    let mut bed = Bed::new(vec![row], StartPosition::Latest);
+    bed.pass(1000);
+    for renewal in 1..=5 {
+        bed.wall = 5 + renewal * 3000;
+        bed.rows.get_mut(&key).expect("the row").counter = LeaseCounter(renewal.unsigned_abs());
+        bed.pass(3000);
+    }
+    assert_eq!(bed.holds(), 0);
+    bed.pass(12_000);
+    assert_eq!(bed.holds(), 1);
+    assert_eq!(bed.row().start_at, Some(Timestamp(5)));
+}
+
 #[test]
 fn a_take_without_an_answer_is_confirmed_by_a_write_whose_time_is_known() {
     let mut bed = Bed::new(vec![lease(1)], StartPosition::TrimHorizon);

@@ -1,0 +1,85 @@
+"""Writes docs/interop.md from the results of a run."""
+
+import datetime
+import os
+import subprocess
+
+from bed import DYNALITE, KINESIS_LOCAL, MINISTACK, REPOSITORY
+
+
+LIMITS = """## What to know when both share a table
+
+* A row at `LATEST` holds no position. A Java worker that takes it begins at that moment, so records that came since the
+  last owner stopped are lost; Java loses them among its own workers, too. Ours begins at the time that it stored in the
+  row (`forebayStartAt`) or, if Java made the row, at the time it first saw it. When Java is to take over from ours, let
+  every shard have a first checkpoint before, or start at `trim-horizon`.
+* KCL 1.x, and 2.x before 2.6, take a lease that ours has released only when it has expired, as if ours had died.
+* The KCL never releases its leases, whichever way it is stopped: ours takes them when they expire.
+* Beside KCL 3.x that has left its compatible mode, ours takes nothing. It reads the fleet's mode at start and every
+  minute, goes on with what it holds, and gives it up when it is stopped or killed. It cannot take a stream over from
+  such a fleet: stop the fleet and remove `Migration3.0` from its table, or start ours on a copy of the table.
+* Over TCP ours waits up to 5 s for proof that the receiver has read; these records come twice after a kill.
+""".splitlines()
+
+
+def write(path, results, figures, failover, seconds):
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()[0]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True
+    ).stdout.strip()
+    day = datetime.date.today().isoformat()
+    lines = [
+        "# Beside the Java KCL",
+        "",
+        "Written by `tests/interop.sh full`. `forebay run` and workers on the real Java KCL share streams and lease",
+        "tables on emulators that neither side's authors wrote for this purpose; a driver puts numbered records, one in",
+        "four as a KPL aggregate of three, and compares what both sides processed.",
+        "",
+        f"Run of {day}, commit {commit}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes; {java}; kinesis-local {KINESIS_LOCAL}; ministack",
+        f"{MINISTACK} for the lease tables of KCL 2.x and 3.x, dynalite {DYNALITE} for those of 1.x.",
+        "",
+        "## Scenarios",
+        "",
+        f"Failover time {failover:g} s; the KCL's pass over the lease table comes every {2 * (failover + 0.025):g} s. Checked in every",
+        "scenario: each record put so far was processed; duplicates are bounded by what lies between two writes of the",
+        "old owner; no checkpoint was in the table before everything below it was processed; counters and checkpoints",
+        "only rose, shards at their end stayed there; each row kept an attribute that nobody knows, and parents,",
+        "children and hash ranges, and has only attributes of the names and types that the Java readers accept. In",
+        "steady phases no lease moved and each record was processed once, by the owner. At the end of each story no",
+        "child was read before its parents were done, and neither side's log held an unexplained warning.",
+        "",
+    ]
+    versions = list(dict.fromkeys(result.version for result in results))
+    for version in versions:
+        lines += [f"### KCL {version}", "", "| Scenario | Result | Seen |", "|---|---|---|"]
+        for result in results:
+            if result.version == version:
+                told = "; ".join(result.told).replace("|", "/").replace("\n", " ")
+                lines.append(f"| {result.scenario} | {'holds' if result.passed else '**fails**'} | {told} |")
+        lines.append("")
+    lines += LIMITS
+    if figures:
+        lines += side_by_side(figures)
+    path.write_text("\n".join(lines))
+
+
+def side_by_side(figures):
+    lines = [
+        "## Side by side",
+        "",
+        "Default settings of both (failover time 10 s, a read every second, the JVM's own choice of heap and collector),",
+        "four shards, 12 records a second. Both kinds run at the same time, each on a stream and table of its own.",
+        "Calls are counted at a proxy. `forebay` is the debug build, its output GELF over HTTP.",
+        "",
+        "| | " + " | ".join(f"KCL {version.label} | forebay" for version in figures) + " |",
+        "|---|" + "---:|" * (2 * len(figures)),
+    ]
+    names = list(next(iter(figures.values()))["java"])
+    for name in names:
+        cells = [number(kinds[kind].get(name)) for kinds in figures.values() for kind in ("java", "forebay")]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines + [""]
+
+
+def number(value):
+    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.1f}"
