@@ -13,7 +13,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
@@ -23,7 +23,7 @@ use forebay_s3::{
     AllowedBucket, Batch, Config, Error, MemorySource, ObjectId, Observer, Poller, Polling,
     Positions, Processor, Rejected,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = file()?;

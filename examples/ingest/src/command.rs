@@ -1,9 +1,5 @@
 //! The command line: arguments, and which code answers them.
 
-#[expect(
-    clippy::large_futures,
-    reason = "the SDK's own futures have 20 KB, and a check runs each of them once"
-)]
 mod check;
 mod config;
 #[cfg(feature = "entities")]
