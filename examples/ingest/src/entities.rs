@@ -187,37 +187,3 @@ pub(crate) fn start(
     );
     Ok(names_of(config, &Table::default()))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_field_of_an_entity_has_a_name() {
-        let mut part = forebay_entity::PartBuilder::new(
-            forebay_entity::Origin::new("123456789012", "eu-west-1"),
-            forebay_entity::Source::Manual,
-        );
-        let address = [IpAddr::from([10, 0, 0, 1])];
-        part.entity(&forebay_entity::EntityDescription {
-            kind: forebay_entity::Kind::FileSystem,
-            id: "fs-1",
-            name: "home",
-            detail: "fsmt-1",
-            vpc: "vpc-1",
-            subnet: "subnet-1",
-            interface: "eni-1",
-            addresses: &address,
-            ..Default::default()
-        });
-        let index = Index::new([part.finish().unwrap()], forebay_entity::OnConflict::Skip).unwrap();
-        let found = index.lookup(address[0], &Scope::default());
-        let suffixes: Vec<&str> = found
-            .entity()
-            .unwrap()
-            .fields(FieldSet::Extended)
-            .map(|field| field.suffix)
-            .collect();
-        assert_eq!(suffixes, SUFFIXES);
-    }
-}
