@@ -53,7 +53,10 @@ pub(super) async fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
         Level::Ok,
         format!(
             "{}, {}",
-            plural(config.kinesis.len() + config.cloudtrail.len(), "input"),
+            plural(
+                config.kinesis.len() + config.cloudtrail.len() + config.s3.len(),
+                "input"
+            ),
             plural(config.output.len(), "output")
         ),
     )?;
@@ -251,11 +254,24 @@ async fn live(
         Box::pin(stream::stream(name, input, &account, findings)).await?;
         Box::pin(table::table(name, input, &account, findings)).await?;
     }
-    for (name, input) in config.cloudtrail.iter().filter(|(name, _)| wanted(name)) {
-        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
+    let trails = config.cloudtrail.iter().map(|(name, input)| {
+        let regions = (&input.sqs_region, &input.s3_region);
+        (name, &input.aws, input.queue.as_str(), regions)
+    });
+    let objects = config.s3.iter().filter_map(|(name, input)| {
+        let regions = (&input.sqs_region, &input.s3_region);
+        Some((name, &input.aws, input.queue.as_deref()?, regions))
+    });
+    for (name, aws, queue, regions) in trails.chain(objects).filter(|(name, ..)| wanted(name)) {
+        let Some(account) = Box::pin(account(config, aws, name, findings)).await? else {
             continue;
         };
-        Box::pin(queue::queue(name, input, &account, receive, findings)).await?;
+        let noticed = queue::Noticed {
+            queue,
+            sqs_region: regions.0.as_deref(),
+            s3_region: regions.1.as_deref(),
+        };
+        Box::pin(queue::queue(name, &noticed, &account, receive, findings)).await?;
     }
     #[cfg(feature = "entities")]
     if config.entities.enabled {
