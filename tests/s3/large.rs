@@ -1,5 +1,4 @@
 //! How much memory reading takes, counted on one thread. `FOREBAY_TIER=nightly` reads a gibibyte and ten thousand notices.
-#![expect(clippy::print_stdout, reason = "the peaks are figures")]
 
 use std::{
     collections::VecDeque,
@@ -150,7 +149,7 @@ fn an_object_of_any_size_is_read_within_the_byte_budget() {
     let (records, bytes, info) = read(1, blocks);
     println!(
         "{} MiB inflated, {records} records: peak {} KiB of heap with a budget of {} KiB",
-        blocks * BLOCK >> 20,
+        (blocks * BLOCK) >> 20,
         info.bytes_max >> 10,
         BUDGET >> 10
     );

@@ -12,8 +12,9 @@ fn notice_of(key: &str) -> String {
 }
 
 fn lines(prefix: &str) -> AllowedBucket {
-    let mut lines = Lines::default();
-    lines.is_header = Some(|line| line.starts_with(b"version "));
+    let lines = Lines {
+        is_header: Some(|line| line.starts_with(b"version ")),
+    };
     AllowedBucket {
         name: BUCKET.into(),
         prefix: prefix.into(),

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use flate2::read::GzDecoder;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 
 /// An AWS on a loopback port, whose clock runs faster so that the visibility timeout of a killed process ends soon.
@@ -96,7 +97,7 @@ impl Receiver {
             };
             let event = message["_event_id"]
                 .as_str()
-                .or(message["short_message"].as_str());
+                .or_else(|| message["short_message"].as_str());
             *self
                 .events
                 .lock()
@@ -214,7 +215,6 @@ async fn progress(receiver: &Receiver, goal: usize) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the run's line of figures")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_that_are_killed_lose_nothing() {
     let nightly = matches!(
