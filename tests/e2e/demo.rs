@@ -78,7 +78,12 @@ async fn each_broken_input_is_one_dead_letter_with_its_reason() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_act_is_got_over_without_a_loss() {
-    let acts = vec![Act::BadRecords, Act::Reshard, Act::Throttle, Act::KillWorker];
+    let acts = vec![
+        Act::BadRecords,
+        Act::Reshard,
+        Act::Throttle,
+        Act::KillWorker,
+    ];
     let outcome = run_with(5, false, acts).await;
     assert!(outcome.is_clean(), "{outcome}");
     assert_eq!(outcome.broken, 14, "{outcome}");

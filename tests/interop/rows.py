@@ -164,11 +164,15 @@ class Watch:
             self.changes.append((now, key, owner(before), owner(row)))
             if counters[1] == counters[0] and "checkpointOwner" not in row:
                 self.faults.append(f"{key}: a new owner with the old counter")
-        switches = [int(one["ownerSwitchesSinceCheckpoint"]["N"]) for one in (before, row)]
-        moved = None not in (owner(before), owner(row)) and owner(before) != owner(row)
-        if before["checkpoint"] == row["checkpoint"] and switches[1] - switches[0] < moved and switches[1] != 0:
-            self.faults.append(f"{key}: {switches[1]} owner switches after {switches[0]}, owner changed: {moved}")
         earlier = (before["checkpoint"]["S"], int(before["checkpointSubSequenceNumber"]["N"]))
+        # A stored checkpoint and a prepared one start the count anew.
+        if earlier == checkpoint and "pendingCheckpoint" not in row:
+            switches = [int(one["ownerSwitchesSinceCheckpoint"]["N"]) for one in (before, row)]
+            # The start of a handoff names the next owner already, and counts nothing.
+            moved = None not in (owner(before), owner(row)) and owner(before) != owner(row)
+            moved = moved and "checkpointOwner" not in before.keys() | row.keys()
+            if switches[1] - switches[0] < moved:
+                self.faults.append(f"{key}: {switches[1]} owner switches after {switches[0]}, owner changed: {moved}")
         if earlier != checkpoint:
             self.history.append((now, key, *checkpoint))
             if position(*checkpoint) < position(*earlier):

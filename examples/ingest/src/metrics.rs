@@ -143,6 +143,17 @@ fn process(snapshot: &Snapshot) -> Vec<Family> {
             .each(&snapshot.entities, |entities| {
                 (vec![], count(entities.addresses))
             }),
+        Family::gauge("entity_conflicts", "Addresses that several entities have.")
+            .each(&snapshot.entities, |entities| {
+                (vec![], count(entities.conflicts))
+            }),
+        Family::counter("entity_lookups", "Lookups of addresses, by result.").each(
+            snapshot
+                .entities
+                .iter()
+                .flat_map(|entities| &entities.lookups),
+            |(result, n)| (vec![("result", result.clone())], count(*n)),
+        ),
         Family::gauge(
             "entity_table_age_seconds",
             "Time since the entity table was built.",
