@@ -152,8 +152,8 @@ impl Scanner<'_> {
     ) -> Result<(usize, usize, bool, Option<Known>), Stop> {
         if let Some(known) = index.order.expected(before) {
             let written = known.details().written.as_bytes();
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            if begins_with(rest, written) {
+            let there = self.bytes.get(self.at..self.at + written.len());
+            if there.is_some_and(|there| is_name(there, written)) {
                 let key = self.at + 1;
                 self.at += written.len();
                 let key_end = self.at - 2;
@@ -430,9 +430,14 @@ struct Stop;
 pub(crate) fn plain_run(bytes: &[u8], at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((block, tail)) = rest.split_first_chunk::<8>() {
-        let hits = special_bytes(u64::from_le_bytes(*block));
-        if hits != 0 {
-            return bytes.len() - rest.len() + (hits.trailing_zeros() / 8) as usize;
+        let word = u64::from_le_bytes(*block);
+        let marks = special_bytes(word);
+        if marks != 0 {
+            // Bytes above 0x7F are marked too, but are no hits.
+            let hits = marks & !word;
+            if hits != 0 {
+                return bytes.len() - rest.len() + (hits.trailing_zeros() / 8) as usize;
+            }
         }
         rest = tail;
     }
@@ -443,22 +448,19 @@ pub(crate) fn plain_run(bytes: &[u8], at: usize) -> usize {
 
 /// High bits mark quotes, backslashes and control characters. With its second bit turned over a quote becomes 0x20 and control
 /// characters stay below, everything else is above; a backslash is zero after its xor. Borrows only run upwards from a true hit, so
-/// the lowest hit is right. Bytes above 0x7F are no hits.
+/// the lowest hit is right. Bytes above 0x7F may be marked or not.
 #[inline]
 const fn special_bytes(word: u64) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     let quote_or_control = (word ^ (LOW * 2)).wrapping_sub(LOW * 0x21);
     let slash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
-    (quote_or_control | slash) & !word & (LOW << 7)
+    (quote_or_control | slash) & (LOW << 7)
 }
 
-/// Whether `bytes` begin with `name`. Names have 4 to 32 bytes with their quotes and colon: two blocks that overlap cover each length
-/// without a call.
+/// Whether `bytes`, which are as long, are `name`. Names have 4 to 32 bytes with their quotes and colon: two blocks that overlap cover
+/// each length without a call.
 #[inline(always)]
-fn begins_with(bytes: &[u8], name: &[u8]) -> bool {
-    let Some(bytes) = bytes.get(..name.len()) else {
-        return false;
-    };
+fn is_name(bytes: &[u8], name: &[u8]) -> bool {
     match name.len() {
         16..=32 => both_ends::<16>(bytes) == both_ends(name),
         8..=15 => both_ends::<8>(bytes) == both_ends(name),
