@@ -436,7 +436,7 @@ const fn dirty_bytes(word: u64) -> u64 {
 }
 
 /// Written so that the compiler makes one vector compare of it.
-#[inline]
+#[inline(always)]
 fn is_dirty_block(block: &[u8; 16]) -> bool {
     let mut dirty = 0;
     for byte in block {
