@@ -417,34 +417,38 @@ pub(crate) const fn is_clean(byte: u8) -> bool {
 
 #[inline(always)]
 const fn is_dirty(byte: u8) -> bool {
-    // As a signed number everything outside ASCII lies below the space too.
-    ((byte as i8) < 0x20) | (byte == b'"') | (byte == b'\\')
+    // Turning the second bit over makes a quote 0x20, and everything else that is clean lies above. As a signed number
+    // everything outside ASCII lies below.
+    ((byte ^ 2) as i8 <= 0x20) | (byte == b'\\')
 }
 
 /// High bits mark `"`, `\` and control characters. Exact up to the first mark, which is the only one used.
 const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
-    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    let control = word.wrapping_sub(ONES * 0x20);
-    (quote | backslash | control) & !word & (ONES << 7)
+    ascii_marks(word) & !word & (ONES << 7)
 }
 
 /// As `special_bytes`, and bytes outside ASCII.
 const fn dirty_bytes(word: u64) -> u64 {
-    special_bytes(word) | word & 0x8080_8080_8080_8080
+    (ascii_marks(word) | word) & (ONES << 7)
+}
+
+/// High bits mark `"`, `\` and control characters, and maybe bytes outside ASCII. See `is_dirty` for the second bit.
+#[inline(always)]
+const fn ascii_marks(word: u64) -> u64 {
+    let quote_or_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    quote_or_control | backslash
 }
 
 /// Written so that the compiler makes one vector compare of it.
 #[inline(always)]
 fn is_dirty_block(block: &[u8; 16]) -> bool {
-    let mut dirty = 0;
-    for byte in block {
-        dirty |=
-            u8::from((*byte as i8) < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
-    }
-    dirty != 0
+    block
+        .iter()
+        .fold(0, |dirty, byte| dirty | u8::from(is_dirty(*byte)))
+        != 0
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 const HEX: [u8; 16] = *b"0123456789abcdef";
