@@ -4,7 +4,7 @@ use crate::error::{RecordError, RecordFault};
 use crate::limits::RECORD_MEMBERS;
 use crate::member::{Known, Scope};
 use crate::order::Order;
-use crate::scan::scan_record;
+use crate::scan::{Resume, scan_record};
 use crate::text::{Text, TextForm};
 use crate::time::parse_millis;
 
@@ -104,8 +104,12 @@ pub struct EventIndex {
     pub(crate) members: Vec<MemberSpan>,
     /// One more than the place of a known member in `members`; 0 means absent.
     places: [u16; Known::ALL.len()],
+    /// A known member is listed twice.
+    repeated: bool,
     /// `responseElements` has members that are not listed.
     pub(crate) more_response_elements: bool,
+    /// The last member of the record that was begun; `None` if there is none.
+    pub(crate) resume: Option<Resume>,
     pub(crate) order: Order,
 }
 
@@ -116,7 +120,9 @@ impl EventIndex {
         Self {
             members: Vec::new(),
             places: [0; Known::ALL.len()],
+            repeated: false,
             more_response_elements: false,
+            resume: None,
             order: Order::new(),
         }
     }
@@ -124,7 +130,9 @@ impl EventIndex {
     pub(crate) fn clear(&mut self) {
         self.members.clear();
         self.places = [0; Known::ALL.len()];
+        self.repeated = false;
         self.more_response_elements = false;
+        self.resume = None;
     }
 
     /// Lists a member and returns its place. A known one replaces an earlier one of its name.
@@ -137,6 +145,7 @@ impl EventIndex {
         if let Some(known) = span.known
             && let Some(slot) = self.places.get_mut(known as usize)
         {
+            self.repeated |= *slot != 0;
             *slot = place as u16 + 1;
         }
         self.members.push(span);
@@ -157,9 +166,8 @@ impl EventIndex {
 
     /// Whether the member at `place` is the one that counts for its name.
     pub(crate) fn counts(&self, known: Known, place: usize) -> bool {
-        self.places
-            .get(known as usize)
-            .is_some_and(|&noted| usize::from(noted) == place + 1)
+        let noted = || self.places.get(known as usize);
+        !self.repeated || noted().is_some_and(|&noted| usize::from(noted) == place + 1)
     }
 }
 

@@ -78,6 +78,7 @@ impl Flattener {
             name: &mut self.name,
             value: &mut self.value,
             complete: self.view == View::Complete,
+            time: event.millis(Known::EventTime),
             event: *event,
             visit: &mut visit,
         }
@@ -142,6 +143,8 @@ struct Work<'w, 'a, F> {
     name: &'w mut String,
     value: &'w mut String,
     complete: bool,
+    /// `eventTime`, if it can be read.
+    time: Option<i64>,
     event: Event<'a>,
     visit: &'w mut F,
 }
@@ -159,7 +162,7 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             Name::Source,
             Value::Text(Text::new(SOURCE, TextForm::Plain)),
         );
-        if let Some(millis) = event.timestamp_millis() {
+        if let Some(millis) = self.time.or_else(|| event.timestamp_millis()) {
             (self.visit)(Name::Timestamp, Value::Millis(millis));
         }
         (self.visit)(Name::Field(AWS_SOURCE), Value::Bool(true));
@@ -242,7 +245,7 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             Shown::Request if object => self.bracket(Name::FullMessage, text, ('[', ']')),
             Shown::Bracket if object => self.bracket(Name::Field(field), text, ('{', '}')),
             Shown::Response if object && !self.event.index().more_response_elements => {}
-            Shown::Time if self.event.millis(Known::EventTime).is_some() => {}
+            Shown::Time if self.time.is_some() => {}
             _ if !is_shown => {}
             Shown::Flag => match flag(text) {
                 Some(flag) => (self.visit)(Name::Field(field), Value::Bool(flag)),

@@ -19,15 +19,41 @@ pub(crate) fn scan_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize,
         Some(_) => return Err(RecordFault::NotAnObject),
         None => return Err(RecordFault::Truncated),
     }
+    resume_record(bytes, index)
+}
+
+/// Goes on with an object of which there was too little when `index` read it last: its last member is read again.
+pub(crate) fn resume_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize, RecordFault> {
     let mut scanner = Scanner {
         bytes,
         at: 0,
         fault: RecordFault::Truncated,
     };
-    match scanner.members(Scope::Record, 1, index) {
+    let done = match index.resume {
+        Some(resume) => {
+            // The places of the members that are dropped are noted again when they are read again.
+            index.members.truncate(resume.members);
+            scanner.at = resume.at;
+            // The text may have ended among them.
+            scanner.blanks();
+            scanner.members_from(Scope::Record, 1, resume.before, index)
+        }
+        None => scanner.members(Scope::Record, 1, index),
+    };
+    match done {
         Ok(()) => Ok(scanner.at),
         Err(Stop) => Err(scanner.fault),
     }
+}
+
+/// Where a member of the record begins, to read on from there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resume {
+    at: usize,
+    /// Its place for [`Order`].
+    before: usize,
+    /// Number of members that are listed before it.
+    members: usize,
 }
 
 struct Scanner<'b> {
@@ -41,13 +67,29 @@ impl Scanner<'_> {
     /// Reads an object whose members are listed. The opening brace is at the current position.
     fn members(&mut self, scope: Scope, depth: u32, index: &mut EventIndex) -> Result<(), Stop> {
         self.at += 1;
-        self.blanks();
-        if self.peek()? == b'}' {
+        if self.token()? == b'}' {
             self.at += 1;
             return Ok(());
         }
-        let mut before = Order::first(scope);
+        self.members_from(scope, depth, Order::first(scope), index)
+    }
+
+    /// The same from the beginning of a member on, which stands behind `before`.
+    fn members_from(
+        &mut self,
+        scope: Scope,
+        depth: u32,
+        mut before: usize,
+        index: &mut EventIndex,
+    ) -> Result<(), Stop> {
         loop {
+            if scope == Scope::Record {
+                index.resume = Some(Resume {
+                    at: self.at,
+                    before,
+                    members: index.members.len(),
+                });
+            }
             let (key, key_end, key_escaped, known) = self.member_name(scope, before, index)?;
             if let Some(known) = known {
                 before = Order::after(known);
@@ -62,15 +104,16 @@ impl Scanner<'_> {
                 kind: Kind::Object,
                 key_escaped,
             };
+            let first = self.peek()?;
             match known.and_then(|known| known.details().opens) {
-                Some(inner) if self.peek()? == b'{' => {
+                Some(inner) if first == b'{' => {
                     // Before its members, so that the list keeps the order of the record.
                     let place = index.push(span).map_err(|fault| self.stop(fault))?;
                     self.members(inner, depth + 1, index)?;
                     index.close(place, narrow(self.at));
                 }
                 _ => {
-                    let kind = self.value_at(depth)?;
+                    let kind = self.value_at(first, depth)?;
                     if known.is_some() || scope != Scope::ResponseElements {
                         index
                             .push(MemberSpan {
@@ -84,8 +127,7 @@ impl Scanner<'_> {
                     }
                 }
             }
-            self.blanks();
-            match self.peek()? {
+            match self.token()? {
                 b',' => {
                     self.at += 1;
                     self.blanks();
@@ -110,8 +152,8 @@ impl Scanner<'_> {
     ) -> Result<(usize, usize, bool, Option<Known>), Stop> {
         if let Some(known) = index.order.expected(before) {
             let written = known.details().written.as_bytes();
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            if rest.starts_with(written) {
+            let there = self.bytes.get(self.at..self.at + written.len());
+            if there.is_some_and(|there| is_name(there, written)) {
                 let key = self.at + 1;
                 self.at += written.len();
                 let key_end = self.at - 2;
@@ -140,8 +182,7 @@ impl Scanner<'_> {
         let start = self.at + 1;
         let escaped = self.string()?;
         let end = self.at - 1;
-        self.blanks();
-        if self.peek()? != b':' {
+        if self.token()? != b':' {
             return Err(self.expected("`:`"));
         }
         self.at += 1;
@@ -149,9 +190,10 @@ impl Scanner<'_> {
         Ok((start, end, escaped))
     }
 
-    /// Any value. `depth` brackets are open around it.
-    fn value_at(&mut self, depth: u32) -> Result<Kind, Stop> {
-        match self.peek()? {
+    /// Any value, whose first byte is `first`. `depth` brackets are open around it.
+    #[inline(always)]
+    fn value_at(&mut self, first: u8, depth: u32) -> Result<Kind, Stop> {
+        match first {
             b'"' => Ok(if self.string()? {
                 Kind::Escaped
             } else {
@@ -179,8 +221,7 @@ impl Scanner<'_> {
                 open += 1;
                 objects = (objects << 1) | u64::from(object);
                 self.at += 1;
-                self.blanks();
-                let next = self.peek()?;
+                let next = self.token()?;
                 if next != if object { b'}' } else { b']' } {
                     if object {
                         self.key()?;
@@ -194,9 +235,8 @@ impl Scanner<'_> {
             }
             // A value ended, or a bracket closes at once.
             loop {
-                self.blanks();
                 let object = objects & 1 == 1;
-                match (self.peek()?, object) {
+                match (self.token()?, object) {
                     (b',', _) => {
                         self.at += 1;
                         self.blanks();
@@ -328,6 +368,18 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// The next byte that is not blank.
+    #[inline]
+    fn token(&mut self) -> Result<u8, Stop> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte > b' ' => Ok(*byte),
+            _ => {
+                self.skip_blanks();
+                self.peek()
+            }
+        }
+    }
+
     #[inline]
     fn blanks(&mut self) {
         // Log files are written without blanks: one comparison settles it.
@@ -336,6 +388,7 @@ impl Scanner<'_> {
         }
     }
 
+    #[inline(never)]
     fn skip_blanks(&mut self) {
         while self.bytes.get(self.at).is_some_and(|byte| is_blank(*byte)) {
             self.at += 1;
@@ -374,34 +427,51 @@ struct Stop;
 ///
 /// Eight bytes at a time: strings of CloudTrail are mostly between 8 and 60 bytes, too short for a call to `memchr` each.
 #[inline]
-pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    for block in rest.chunks_exact(8) {
-        let block = block.first_chunk().copied().unwrap_or_default();
-        let hits = special_bytes(u64::from_le_bytes(block));
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
+pub(crate) fn plain_run(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((block, tail)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*block);
+        let marks = special_bytes(word);
+        if marks != 0 {
+            // Bytes above 0x7F are marked too, but are no hits.
+            let hits = marks & !word;
+            if hits != 0 {
+                return bytes.len() - rest.len() + (hits.trailing_zeros() / 8) as usize;
+            }
         }
-        at += 8;
+        rest = tail;
     }
-    while bytes
-        .get(at)
-        .is_some_and(|&byte| byte != b'"' && byte != b'\\' && byte >= 0x20)
-    {
-        at += 1;
-    }
-    at
+    let plain = |byte: &u8| *byte != b'"' && *byte != b'\\' && *byte >= 0x20;
+    let run = rest.iter().take_while(|byte| plain(byte)).count();
+    at.max(bytes.len() - rest.len()) + run
 }
 
-/// High bits mark quotes, backslashes and control characters. A byte is zero after the xor where it matched, and below 0x20 where it
-/// is a control character. Borrows only run upwards from a true hit, so the lowest hit is right. Bytes above 0x7F are no hits.
+/// High bits mark quotes, backslashes and control characters. With its second bit turned over a quote becomes 0x20 and control
+/// characters stay below, everything else is above; a backslash is zero after its xor. Borrows only run upwards from a true hit, so
+/// the lowest hit is right. Bytes above 0x7F may be marked or not.
 #[inline]
 const fn special_bytes(word: u64) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;
-    let quote = (word ^ (LOW * b'"' as u64)).wrapping_sub(LOW);
+    let quote_or_control = (word ^ (LOW * 2)).wrapping_sub(LOW * 0x21);
     let slash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
-    let control = word.wrapping_sub(LOW * 0x20);
-    (quote | slash | control) & !word & (LOW << 7)
+    (quote_or_control | slash) & (LOW << 7)
+}
+
+/// Whether `bytes`, which are as long, are `name`. Names have 4 to 32 bytes with their quotes and colon: two blocks that overlap cover
+/// each length without a call.
+#[inline(always)]
+fn is_name(bytes: &[u8], name: &[u8]) -> bool {
+    match name.len() {
+        16..=32 => both_ends::<16>(bytes) == both_ends(name),
+        8..=15 => both_ends::<8>(bytes) == both_ends(name),
+        4..=7 => both_ends::<4>(bytes) == both_ends(name),
+        _ => bytes == name,
+    }
+}
+
+#[inline(always)]
+fn both_ends<const N: usize>(text: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
+    (text.first_chunk(), text.last_chunk())
 }
 
 /// A member name that is written with escapes, which nobody does but may.
@@ -416,7 +486,7 @@ fn find_escaped(scope: Scope, name: &[u8]) -> Option<Known> {
 
 /// Positions fit: records are at most 256 MiB.
 fn narrow(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
+    position as u32
 }
 
 #[cfg(test)]
@@ -491,6 +561,44 @@ mod tests {
             check(&format!("{{\"a\":{}", "[".repeat(100_000))),
             Err(RecordFault::TooDeep { .. })
         ));
+    }
+
+    #[test]
+    fn an_object_that_was_cut_anywhere_is_read_on() {
+        let text = concat!(
+            r#"{ "eventVersion" : "1.\u0031", "userIdentity":{"type":"Role","type":"A","x":[1, {"a":2}]},"#,
+            "\n\t",
+            r#""responseElements":{"status":"ok","other":1}, "unknown":-1.5e3,"eventVersion":"1.2" ,"readOnly":true }"#,
+        );
+        let mut whole = EventIndex::new();
+        assert_eq!(scan_record(text.as_bytes(), &mut whole), Ok(text.len()));
+        for cut in 1..text.len() {
+            for second in [cut, (cut + text.len()) / 2] {
+                let mut index = EventIndex::new();
+                let cut_short = Err(RecordFault::Truncated);
+                assert_eq!(scan_record(&text.as_bytes()[..cut], &mut index), cut_short);
+                assert_eq!(
+                    resume_record(&text.as_bytes()[..second], &mut index),
+                    cut_short
+                );
+                assert_eq!(resume_record(text.as_bytes(), &mut index), Ok(text.len()));
+                assert_eq!(listed(&index), listed(&whole), "{cut} {second}");
+            }
+        }
+    }
+
+    /// All that a reader of the index sees.
+    fn listed(index: &EventIndex) -> String {
+        let places = Known::ALL
+            .iter()
+            .filter_map(|known| index.find(*known))
+            .map(|span| span.value);
+        format!(
+            "{:?} {:?} {}",
+            index.members,
+            places.collect::<Vec<_>>(),
+            index.more_response_elements
+        )
     }
 
     #[test]

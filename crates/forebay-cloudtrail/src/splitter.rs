@@ -12,7 +12,7 @@ use crate::event::{Event, EventIndex};
 use crate::limits::{Limits, RECORD_BYTES_MAX};
 use crate::outline::is_blank;
 use crate::record::{BadRecord, FileKind, Record, Summary};
-use crate::scan::scan_record;
+use crate::scan::{resume_record, scan_record};
 use crate::window::Window;
 
 /// Splits the (inflated) text of a log file into its records.
@@ -270,17 +270,22 @@ impl RecordSplitter {
             .count();
         self.window.skip(blank);
         let bytes = self.window.unread();
+        let scan = if seen == 0 {
+            scan_record
+        } else {
+            resume_record
+        };
         match bytes.first() {
             None => Next::More,
             Some(b'{') if bytes.len() < 2 * seen => {
                 self.element(Place::List { wrapped }, RecordFault::Truncated)
             }
-            Some(b'{') => match scan_record(capped(bytes, self.cap), &mut self.index) {
+            Some(b'{') => match scan(capped(bytes, self.cap), &mut self.index) {
                 Ok(length) => {
                     self.state = State::List { wrapped };
                     self.record(0, length, length)
                 }
-                // Reading it once more is cheaper than following its outline, if there is much more of it then.
+                // Reading on is cheaper than following its outline, if there is much more of it then.
                 Err(RecordFault::Truncated) if bytes.len() < self.cap && !self.ended => {
                     self.state = State::Waiting {
                         wrapped,

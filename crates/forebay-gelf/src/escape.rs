@@ -1,5 +1,6 @@
 //! Text into JSON string content, and the scan that decides whether there is anything to do.
 
+use crate::encode::Escaped;
 use crate::scratch::Scratch;
 
 /// Copies `source` to the front of `target` and tells whether it may stand in a JSON string as it is: printable
@@ -98,6 +99,9 @@ pub(crate) struct Written {
 ///
 /// Invalid UTF-8 becomes U+FFFD and is counted; `"`, `\` and control characters are escaped, which is no repair.
 pub(crate) fn escape(target: &mut Scratch, source: &[u8], limit: usize) -> Written {
+    if source.len() <= limit && put_ascii(target, source, Escaped::No) {
+        return Written::default();
+    }
     let mut room = limit;
     let mut written = Written::default();
     let mut consumed = 0;
@@ -125,6 +129,9 @@ pub(crate) fn escape(target: &mut Scratch, source: &[u8], limit: usize) -> Writt
 
 /// Writes `source`, which should be the content of a JSON string already, and repairs what is not.
 pub(crate) fn escape_json_text(target: &mut Scratch, source: &[u8], limit: usize) -> Written {
+    if source.len() <= limit && put_ascii(target, source, Escaped::Already) {
+        return Written::default();
+    }
     let mut room = limit;
     let mut written = Written::default();
     let mut consumed = 0;
@@ -181,6 +188,84 @@ pub(crate) fn escape_json_text(target: &mut Scratch, source: &[u8], limit: usize
     }
     written.cut = source.len() - consumed;
     written
+}
+
+/// Writes `source` in one pass if it is ASCII and needs escapes of two bytes only, as nearly all text does. Nothing is
+/// written after `false`.
+fn put_ascii(target: &mut Scratch, source: &[u8], escaped: Escaped) -> bool {
+    let start = target.at();
+    // Escaping doubles a text at most: piece by piece, so that little room is taken for that.
+    let piece = match escaped {
+        Escaped::No => 512,
+        Escaped::Already => source.len().max(1),
+    };
+    for piece in source.chunks(piece) {
+        let at = target.at();
+        let most = match escaped {
+            Escaped::No => 2 * piece.len(),
+            Escaped::Already => piece.len(),
+        };
+        let Some(length) = copy_ascii(target.room(at, most + 8), piece, escaped) else {
+            target.seek(start);
+            return false;
+        };
+        target.seek(at + length);
+    }
+    true
+}
+
+/// Copies eight bytes at a time, up to the next escape. Returns how much was written; `None` if other means are needed.
+#[inline(always)]
+fn copy_ascii(target: &mut [u8], source: &[u8], escaped: Escaped) -> Option<usize> {
+    let mut written = 0;
+    let mut rest = source;
+    loop {
+        let (word, length) = match rest.first_chunk::<8>() {
+            Some(block) => (*block, 8),
+            None if rest.is_empty() => return Some(written),
+            None => {
+                let mut block = [b' '; 8];
+                block[..rest.len()].copy_from_slice(rest);
+                (block, rest.len())
+            }
+        };
+        let target = target.get_mut(written..)?;
+        *target.first_chunk_mut()? = word;
+        let dirty = dirty_bytes(u64::from_le_bytes(word));
+        if dirty == 0 {
+            written += length;
+            rest = &rest[length..];
+            continue;
+        }
+        let clean = dirty.trailing_zeros() as usize / 8;
+        let (used, escape) = match escaped {
+            Escaped::No => (1, short_escape(word[clean])?),
+            Escaped::Already => match rest.get(clean..clean + 2)? {
+                [
+                    b'\\',
+                    escape @ (b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't'),
+                ] => (2, *escape),
+                _ => return None,
+            },
+        };
+        *target.get_mut(clean..)?.first_chunk_mut()? = [b'\\', escape];
+        written += clean + 2;
+        rest = &rest[clean + used..];
+    }
+}
+
+/// What stands behind the backslash for a byte that has an escape of two bytes.
+#[inline(always)]
+const fn short_escape(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        0x08 => Some(b'b'),
+        0x0c => Some(b'f'),
+        _ => None,
+    }
 }
 
 /// Whether JSON string content is blank to a receiver: nothing but whitespace and control characters.
@@ -290,17 +375,11 @@ fn escape_valid(target: &mut Scratch, source: &[u8]) {
         let Some(&special) = rest.get(end) else {
             return;
         };
-        match special {
-            b'"' => target.put(b"\\\""),
-            b'\\' => target.put(b"\\\\"),
-            b'\n' => target.put(b"\\n"),
-            b'\r' => target.put(b"\\r"),
-            b'\t' => target.put(b"\\t"),
-            0x08 => target.put(b"\\b"),
-            0x0c => target.put(b"\\f"),
-            control => {
+        match short_escape(special) {
+            Some(escape) => target.put(&[b'\\', escape]),
+            None => {
                 let digit = |nibble: u8| HEX[usize::from(nibble & 0x0f)];
-                target.put(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control)]);
+                target.put(&[b'\\', b'u', b'0', b'0', digit(special >> 4), digit(special)]);
             }
         }
         rest = &rest[end + 1..];
@@ -338,34 +417,38 @@ pub(crate) const fn is_clean(byte: u8) -> bool {
 
 #[inline(always)]
 const fn is_dirty(byte: u8) -> bool {
-    // As a signed number everything outside ASCII lies below the space too.
-    ((byte as i8) < 0x20) | (byte == b'"') | (byte == b'\\')
+    // Turning the second bit over makes a quote 0x20, and everything else that is clean lies above. As a signed number
+    // everything outside ASCII lies below.
+    ((byte ^ 2) as i8 <= 0x20) | (byte == b'\\')
 }
 
 /// High bits mark `"`, `\` and control characters. Exact up to the first mark, which is the only one used.
 const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
-    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    let control = word.wrapping_sub(ONES * 0x20);
-    (quote | backslash | control) & !word & (ONES << 7)
+    ascii_marks(word) & !word & (ONES << 7)
 }
 
 /// As `special_bytes`, and bytes outside ASCII.
 const fn dirty_bytes(word: u64) -> u64 {
-    special_bytes(word) | word & 0x8080_8080_8080_8080
+    (ascii_marks(word) | word) & (ONES << 7)
+}
+
+/// High bits mark `"`, `\` and control characters, and maybe bytes outside ASCII. See `is_dirty` for the second bit.
+#[inline(always)]
+const fn ascii_marks(word: u64) -> u64 {
+    let quote_or_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    quote_or_control | backslash
 }
 
 /// Written so that the compiler makes one vector compare of it.
-#[inline]
+#[inline(always)]
 fn is_dirty_block(block: &[u8; 16]) -> bool {
-    let mut dirty = 0;
-    for byte in block {
-        dirty |=
-            u8::from((*byte as i8) < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
-    }
-    dirty != 0
+    block
+        .iter()
+        .fold(0, |dirty, byte| dirty | u8::from(is_dirty(*byte)))
+        != 0
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 const HEX: [u8; 16] = *b"0123456789abcdef";

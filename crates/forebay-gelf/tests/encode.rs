@@ -3,7 +3,7 @@
 
 use forebay_gelf::{
     Batch, EncodeError, EncodeLimits, Encoder, FieldBlock, FieldName, Level, Line, Literal,
-    Message, PartField, Piece, Stored, Value, receive, shorten,
+    Message, PartField, Piece, Repairs, Stored, Value, receive, shorten,
 };
 use proptest::prelude::*;
 
@@ -381,6 +381,32 @@ fn field() -> impl Strategy<Value = Field> {
 
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|character| character <= ' ')
+}
+
+/// Text is written in blocks of 8 bytes and pieces of 512.
+#[test]
+fn escapes_are_right_at_every_place_of_a_block_and_of_a_piece() {
+    let mut encoder = Encoder::default();
+    for length in (0..20).chain(500..530) {
+        for end in ["", "b", "\u{1}", "é", "0123456789"] {
+            let text = format!(
+                "{}{}\"\\\n\r\t\u{8}\u{c}{end}",
+                "a".repeat(length),
+                "\"".repeat(length)
+            );
+            let quoted = serde_json::to_string(&text).unwrap();
+            let mut message = encoder.begin("h");
+            message
+                .short_message("m")
+                .text(&TEXT, &text)
+                .full_message_json_text(&quoted[1..quoted.len() - 1]);
+            let json = message.finish().unwrap();
+            assert_eq!(json.repairs(), Repairs::default());
+            let json = parse(json.as_bytes());
+            assert_eq!(json["_text"], text.as_str());
+            assert_eq!(json["full_message"], text.as_str());
+        }
+    }
 }
 
 proptest! {
