@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the contract suites on independent emulators, one at a time, on loopback, and stops each by its process id.
+# Runs the contract suites, the suite of lease tables and the Kinesis worker on independent emulators, one at a time, on
+# loopback, and stops each by its process id.
 #
-#   tests/emulators.sh [kinesis-local|ministack|moto ...]     default: all three
+#   tests/emulators.sh [kinesis-local|ministack|dynalite|moto ...]     default: all four
 #
 # Installs pinned versions into ${FOREBAY_TOOLS:-$HOME/.cache/forebay-tools}. Without npm or python3 the emulator is
 # skipped with a printed line. Exit code 1 if a suite differs from tests/contract/known_differences.txt.
@@ -57,6 +58,31 @@ run_suites() {
   fi
 }
 
+# run_worker NAME PORT SERVICE...: the tests of the worker that take an emulator.
+run_worker() {
+  local name=$1 port=$2 environment=()
+  shift 2
+  for service in "$@"; do
+    environment+=("FOREBAY_CONTRACT_$service=http://127.0.0.1:$port")
+  done
+  if ! env "${environment[@]}" \
+    cargo test --quiet --workspace --test kinesis -- --nocapture --test-threads=1 an_emulator; then
+    echo "emulators: the worker fails on $name" >&2
+    failed=1
+  fi
+}
+
+# node_package NAME VERSION FILE: installs an npm package unless its file is there; fails without npm.
+node_package() {
+  if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+    echo "skipped: $1 needs npm and node"
+    return 1
+  fi
+  if [ ! -f "$tools/$1-$2/node_modules/$1/$3" ]; then
+    npm install --silent --no-audit --no-fund --prefix "$tools/$1-$2" "$1@$2"
+  fi
+}
+
 # venv NAME REQUIREMENT: a virtual environment that holds exactly this requirement.
 venv() {
   local folder="$tools/$1"
@@ -70,14 +96,8 @@ venv() {
 
 kinesis_local() {
   local version=0.6.2 folder port tls
-  if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-    echo "skipped: kinesis-local needs npm and node"
-    return 0
-  fi
+  node_package kinesis-local $version main.js || return 0
   folder="$tools/kinesis-local-$version"
-  if [ ! -f "$folder/node_modules/kinesis-local/main.js" ]; then
-    npm install --silent --no-audit --no-fund --prefix "$folder" "kinesis-local@$version"
-  fi
   port=$(free_port)
   tls=$(free_port)
   KINESIS_MOCK_CERT_PATH="$folder/node_modules/kinesis-local/server.json" KINESIS_MOCK_PLAIN_PORT=$port \
@@ -86,6 +106,7 @@ kinesis_local() {
   pid=$!
   wait_ready kinesis-local "$port"
   run_suites kinesis-local "$port" KINESIS
+  run_worker kinesis-local "$port" KINESIS
   stop
 }
 
@@ -97,6 +118,20 @@ ministack() {
   pid=$!
   wait_ready ministack "$port"
   run_suites ministack "$port" DYNAMODB SQS S3 CLOUDWATCH
+  run_worker ministack "$port" DYNAMODB
+  stop
+}
+
+# A second opinion on lease tables: it is stricter than the others, and its tables are CREATING for a while.
+dynalite() {
+  local version=4.0.0 port
+  node_package dynalite $version cli.js || return 0
+  port=$(free_port)
+  node "$tools/dynalite-$version/node_modules/dynalite/cli.js" --host 127.0.0.1 --port "$port" --createTableMs 100 \
+    >"$logs/dynalite" 2>&1 &
+  pid=$!
+  wait_ready dynalite "$port"
+  run_worker dynalite "$port" DYNAMODB
   stop
 }
 
@@ -117,12 +152,13 @@ if ! command -v python3 >/dev/null; then
 fi
 mkdir -p "$tools"
 if [ $# -eq 0 ]; then
-  set -- kinesis-local ministack moto
+  set -- kinesis-local ministack dynalite moto
 fi
 for name in "$@"; do
   case $name in
     kinesis-local) kinesis_local ;;
     ministack) ministack ;;
+    dynalite) dynalite ;;
     moto) moto ;;
     *)
       echo "emulators: unknown name $name" >&2

@@ -1,53 +1,88 @@
-#!/bin/sh
-# Sends to GELF receivers that we did not write, and checks what they understood.
+#!/usr/bin/env bash
+# Sends over every transport to GELF receivers that we did not write, and compares what they understood.
 #
-# graygelf (npm) has a UDP server with gzip, zlib and chunks of its own. Everything is installed into a temporary folder
-# that is removed at the end. Skips with a line when npm or the registry is missing.
-set -eu
-repository=$(cd "$(dirname "$0")/.." && pwd)
+#   graygelf (npm)         UDP: plain, gzip, zlib, chunks
+#   go-gelf (Go module)    UDP: the same, by the makers of Graylog
+#   kinesyslog (PyPI)      TCP, and TLS by OpenSSL
+#   Node's own server      HTTP and HTTPS: no GELF receiver for it exists in these registries
+#
+# Pinned versions are installed into ${FOREBAY_TOOLS:-$HOME/.cache/forebay-tools}. A receiver whose tool or registry is
+# missing is skipped with a printed line.
+set -euo pipefail
 
-if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-    echo "skipped: npm and node are not here"
-    exit 0
-fi
-folder=$(mktemp -d)
-server=
-cleanup() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    rm -rf "$folder"
+cd "$(dirname "$0")/.."
+programs=$PWD/tests/receivers
+identity=("$PWD/crates/forebay-gelf/tests/testdata/tls/sha256.pem" "$PWD/crates/forebay-gelf/tests/testdata/tls/leaf.key")
+tools=${FOREBAY_TOOLS:-$HOME/.cache/forebay-tools}/gelf-receivers
+work=$(mktemp -d)
+mkdir -p "$tools"
+pids=()
+receivers=
+
+stop() {
+  for pid in "${pids[@]}"; do
+    kill "$pid" 2>/dev/null || true
+  done
+  rm -rf "$work"
 }
-trap cleanup EXIT INT TERM
+trap stop EXIT
 
-if ! npm install --prefix "$folder" --no-save --no-audit --no-fund --ignore-scripts graygelf@2.0.0 >"$folder/npm.log" 2>&1; then
-    echo "skipped: npm cannot install graygelf: $(tail -1 "$folder/npm.log")"
-    exit 0
+# install NAME COMMAND...: once; a failure is told and makes the receiver a skipped one.
+install() {
+  local name=$1
+  shift
+  [ ! -e "$tools/$name.done" ] || return 0
+  if ! command -v "$1" >/dev/null; then
+    echo "skipped: $name ($1 is not here)"
+    return 1
+  fi
+  if ! "$@" >"$work/$name.install" 2>&1; then
+    echo "skipped: $name cannot be installed: $(tail -1 "$work/$name.install")"
+    return 1
+  fi
+  touch "$tools/$name.done"
+}
+
+# start NAME SCHEME COMMAND...: the command gets the file of what it saw and the file for its port before the rest.
+start() {
+  local name=$1 scheme=$2 program=("$3" "$4") seen=$work/$1-$2.seen port=$work/$1-$2.port
+  shift 4
+  [ -n "${program[1]}" ] || program=("${program[0]}")
+  touch "$seen"
+  "${program[@]}" "$seen" "$port" "$@" >"$work/$name-$scheme.log" 2>&1 &
+  pids+=($!)
+  for _ in $(seq 150); do
+    if [ -s "$port" ]; then
+      receivers+="$name $scheme 127.0.0.1:$(cat "$port") $seen"$'\n'
+      return 0
+    fi
+    sleep 0.2
+  done
+  echo "$name did not start:" >&2
+  tail -5 "$work/$name-$scheme.log" >&2
+  return 1
+}
+
+if install graygelf npm install --prefix "$tools" --no-save --no-audit --no-fund --ignore-scripts graygelf@2.0.0; then
+  export NODE_PATH=$tools/node_modules
+  start graygelf udp node "$programs/graygelf.js"
+fi
+if install go-gelf go -C "$programs/go_gelf" build -mod=readonly -o "$tools/go-gelf" .; then
+  start go-gelf udp "$tools/go-gelf" ""
+fi
+if install kinesyslog python3 -m pip install --quiet --no-deps --target "$tools/python" kinesyslog==2.0.1; then
+  export PYTHONPATH=$tools/python
+  start kinesyslog tcp python3 "$programs/kinesyslog_tcp.py"
+  start kinesyslog tls python3 "$programs/kinesyslog_tcp.py" "${identity[@]}"
+fi
+if command -v node >/dev/null; then
+  start node http node "$programs/node_http.js"
+  start node https node "$programs/node_http.js" "${identity[@]}"
 fi
 
-cat >"$folder/serve.js" <<'JS'
-const fs = require('fs')
-const server = require('graygelf/server')()
-const seen = fs.openSync(process.argv[2], 'a')
-server.on('message', (message) => fs.writeSync(seen, JSON.stringify(message) + '\n'))
-server.on('error', (error) => fs.writeSync(seen, JSON.stringify({ error: String(error) }) + '\n'))
-// graygelf takes port 0 for "the default one", so a free port is looked for first.
-const probe = require('dgram').createSocket('udp4')
-probe.bind(0, '127.0.0.1', () => {
-  const port = probe.address().port
-  probe.close(() => {
-    server.listen(port, '127.0.0.1')
-    server._udp.on('listening', () => fs.writeFileSync(process.argv[3], String(port)))
-  })
-})
-JS
-(cd "$folder" && exec node serve.js seen port) &
-server=$!
-tries=0
-while [ ! -s "$folder/port" ]; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 100 ] || { echo "graygelf did not start"; exit 1; }
-    sleep 0.1
-done
-
-cd "$repository"
-FOREBAY_GELF_RECEIVER="udp://127.0.0.1:$(cat "$folder/port")" FOREBAY_GELF_SEEN="$folder/seen" \
-    cargo test -q -p forebay-gelf --all-features --test real_receiver -- --nocapture
+if [ -z "$receivers" ]; then
+  echo "skipped: no receiver could be started"
+  exit 0
+fi
+FOREBAY_GELF_RECEIVERS=$receivers \
+  cargo test --quiet --package forebay-gelf --all-features --test real_receiver -- --nocapture

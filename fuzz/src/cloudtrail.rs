@@ -1,10 +1,15 @@
 //! Targets of `forebay-cloudtrail`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use forebay_cloudtrail::{FileDecoder, Flattener, Limits, Notice, Value, View};
+use forebay_cloudtrail::{
+    Event, EventIndex, Field, FileDecoder, FileReader, Flattener, Limits, Name, Notice, Record,
+    Value, View,
+};
+use serde::de::IgnoredAny;
 
 /// Target `cloudtrail_notice`: a notice keeps its own limits, and every key that it gives is one.
 pub fn notice(data: &[u8]) {
@@ -23,42 +28,47 @@ pub fn notice(data: &[u8]) {
     let _ = Notice::from_lambda_event(data);
 }
 
-/// Target `cloudtrail_file`: how a file is cut into pieces makes no difference, and what is flattened is valid JSON text.
+/// Target `cloudtrail_file`: how a file is cut into pieces makes no difference, records are what serde_json takes for JSON, and what is
+/// flattened is text that may stand in JSON.
 pub fn file(data: &[u8]) {
     let mut limits = Limits::default();
     limits.record_bytes = 4096;
     limits.inflated_bytes = 1 << 20;
-    let whole = decode(data, data.len().max(1), &limits);
+    limits.records = 1000;
+    let whole = decode(data, data.len().max(1), &limits, check_record);
     let size = 1 + data.first().map_or(0, |byte| usize::from(*byte) % 31);
-    assert_eq!(decode(data, size, &limits), whole);
+    assert_eq!(decode(data, size, &limits, |_| ()), whole);
+    assert_eq!(read(data, limits), whole);
 }
 
-/// Records, bad records, and a checksum of what was flattened.
-fn decode(data: &[u8], size: usize, limits: &Limits) -> (u64, u64, bool) {
+/// What a complete file holds: good records with a hash of all of them, and bad records. Where a file breaks off, how much came before
+/// depends on the pieces.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Outcome {
+    good: u64,
+    bad: u64,
+    hash: u64,
+}
+
+/// Feeds a decoder in pieces.
+fn decode(data: &[u8], size: usize, limits: &Limits, check: fn(&Record<'_>)) -> Option<Outcome> {
     let mut decoder = FileDecoder::new(limits.clone());
-    let mut flattener = Flattener::new(View::Complete);
-    let mut good = 0;
-    let mut bad = 0;
+    let mut outcome = Outcome::default();
+    let mut hasher = DefaultHasher::new();
+    let mut failed = false;
     let mut take = |decoder: &mut FileDecoder| {
         while let Some(item) = decoder.next_record() {
             match item {
                 Ok(record) => {
-                    good += 1;
-                    flattener.flatten(&record.event(), |_, value| {
-                        if let Value::Text(text) = value {
-                            let json = format!(
-                                "\"{}\"",
-                                text.as_json().expect("content of a JSON string")
-                            );
-                            serde_json::from_str::<String>(&json).expect("valid content");
-                        }
-                    });
+                    outcome.good += 1;
+                    record.text().hash(&mut hasher);
+                    flatten(&record.event(), &mut hasher);
+                    check(&record);
                 }
-                Err(_) => bad += 1,
+                Err(_) => outcome.bad += 1,
             }
         }
     };
-    let mut failed = false;
     'pieces: for piece in data.chunks(size) {
         let mut rest = piece;
         while !rest.is_empty() {
@@ -75,14 +85,74 @@ fn decode(data: &[u8], size: usize, limits: &Limits) -> (u64, u64, bool) {
     }
     decoder.end();
     take(&mut decoder);
+    outcome.hash = hasher.finish();
     let complete = decoder.finish().is_ok();
     assert!(!(failed && complete));
-    // Where a file breaks off, how much came before depends on the pieces.
-    if complete {
-        (good, bad, true)
-    } else {
-        (0, 0, false)
+    complete.then_some(outcome)
+}
+
+/// The same through a reader.
+fn read(data: &[u8], limits: Limits) -> Option<Outcome> {
+    let mut reader = FileReader::with_limits(data, limits);
+    let mut outcome = Outcome::default();
+    let mut hasher = DefaultHasher::new();
+    while let Some(item) = reader.next_record() {
+        match item {
+            Ok(record) => {
+                outcome.good += 1;
+                record.text().hash(&mut hasher);
+                flatten(&record.event(), &mut hasher);
+            }
+            Err(error) if error.is_fatal() => return None,
+            Err(_) => outcome.bad += 1,
+        }
     }
+    outcome.hash = hasher.finish();
+    reader.summary().map(|_| outcome)
+}
+
+/// A record is JSON, also to somebody else; what its index learned from the records before changes nothing; and fields are what an
+/// encoder may rely on.
+fn check_record(record: &Record<'_>) {
+    serde_json::from_str::<IgnoredAny>(record.text()).expect("JSON");
+    let mut index = EventIndex::new();
+    let alone = Event::parse(record.text(), &mut index).expect("the same record");
+    let (mut first, mut second) = (DefaultHasher::new(), DefaultHasher::new());
+    flatten(&alone, &mut first);
+    flatten(&record.event(), &mut second);
+    assert_eq!(first.finish(), second.finish());
+    Flattener::new(View::Complete).flatten(&alone, |name, value| {
+        if let Name::Field(field) = name {
+            let name = field.as_str();
+            assert!((1..=128).contains(&name.len()), "{name}");
+            if let Some(position) = field.known() {
+                assert_eq!(Field::KNOWN.get(position), Some(&name));
+            }
+        }
+        match value {
+            Value::Text(text) => {
+                let content = text.as_json().expect("content of a JSON string");
+                serde_json::from_str::<String>(&format!("\"{content}\"")).expect("valid content");
+            }
+            Value::Structure(json) => {
+                serde_json::from_str::<IgnoredAny>(json).expect("JSON");
+            }
+            _ => {}
+        }
+    });
+}
+
+fn flatten(event: &Event<'_>, hasher: &mut DefaultHasher) {
+    Flattener::new(View::Complete).flatten(event, |name, value| {
+        name.as_str().hash(hasher);
+        match value {
+            Value::Text(text) => text.as_json().hash(hasher),
+            Value::Structure(json) => json.hash(hasher),
+            Value::Bool(flag) => flag.hash(hasher),
+            Value::Millis(millis) => millis.hash(hasher),
+            _ => {}
+        }
+    });
 }
 
 /// Inputs to start from.

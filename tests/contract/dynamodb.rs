@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeAction, AttributeDefinition, AttributeValue, AttributeValueUpdate, BillingMode,
-    ComparisonOperator, ExpectedAttributeValue, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-    Projection, ProjectionType, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    ScalarAttributeType, TableStatus,
+    ComparisonOperator, CreateGlobalSecondaryIndexAction, ExpectedAttributeValue,
+    GlobalSecondaryIndex, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType,
+    Projection, ProjectionType, ProvisionedThroughput, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableStatus,
 };
 
 use crate::endpoint::{CaseResult, Check, Endpoint, case, ensure, refused};
@@ -48,6 +49,11 @@ pub async fn dynamodb_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
         case(
             "dynamodb/a-sparse-index-answers-queries",
             index_query(&client),
+        )
+        .await,
+        case(
+            "dynamodb/an-index-is-added-to-a-table-later",
+            later_index(&client),
         )
         .await,
         case("dynamodb/one-of-sixteen-writers-wins", races(&client)).await,
@@ -488,6 +494,89 @@ async fn index_query(client: &Client) -> Check {
     ensure(projected, || {
         format!("more than keys: {:?}", answer.items())
     })
+}
+
+/// As KCL 3.x does with tables of its forerunners.
+async fn later_index(client: &Client) -> Check {
+    let table = "contract-index";
+    let created = client
+        .create_table()
+        .table_name(table)
+        .attribute_definitions(definition("leaseKey")?)
+        .key_schema(key_element("leaseKey", KeyType::Hash)?)
+        .billing_mode(BillingMode::Provisioned)
+        .provisioned_throughput(
+            ProvisionedThroughput::builder()
+                .read_capacity_units(10)
+                .write_capacity_units(10)
+                .build()?,
+        )
+        .send()
+        .await?;
+    let capacity = created
+        .table_description()
+        .and_then(|table| table.provisioned_throughput()?.read_capacity_units());
+    ensure(capacity == Some(10), || format!("{created:?}"))?;
+    index_status(client, table, None).await?;
+    client
+        .put_item()
+        .table_name(table)
+        .item("leaseKey", s("before"))
+        .item("leaseOwner", s("me"))
+        .send()
+        .await?;
+    let index = CreateGlobalSecondaryIndexAction::builder()
+        .index_name(INDEX)
+        .key_schema(key_element("leaseOwner", KeyType::Hash)?)
+        .key_schema(key_element("leaseKey", KeyType::Range)?)
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
+        .provisioned_throughput(
+            ProvisionedThroughput::builder()
+                .read_capacity_units(10)
+                .write_capacity_units(10)
+                .build()?,
+        )
+        .build()?;
+    client
+        .update_table()
+        .table_name(table)
+        .attribute_definitions(definition("leaseKey")?)
+        .attribute_definitions(definition("leaseOwner")?)
+        .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(index).build())
+        .send()
+        .await?;
+    index_status(client, table, Some(IndexStatus::Active)).await?;
+    let found = client
+        .query()
+        .table_name(table)
+        .index_name(INDEX)
+        .key_condition_expression("leaseOwner = :me")
+        .expression_attribute_values(":me", s("me"))
+        .send()
+        .await?;
+    ensure(found.items().len() == 1, || {
+        format!("{:?} instead of the item from before", found.items())
+    })
+}
+
+/// Waits for an ACTIVE table whose index is as wanted.
+async fn index_status(client: &Client, table: &str, wanted: Option<IndexStatus>) -> Check {
+    for _ in 0..100 {
+        let answer = client.describe_table().table_name(table).send().await?;
+        let table = answer.table().ok_or("no table")?;
+        let index = table.global_secondary_indexes().first();
+        if table.table_status() == Some(&TableStatus::Active)
+            && index.and_then(|index| index.index_status()) == wanted.as_ref()
+        {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(format!("the index does not become {wanted:?} in ten seconds").into())
 }
 
 async fn races(client: &Client) -> Check {

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use ingest::demo::{Options, Outcome, play};
+use ingest::demo::{Act, Options, Outcome, play};
 use serde_json::Value;
 
 async fn run(faults: bool) -> Outcome {
+    run_with(2, faults, Vec::new()).await
+}
+
+async fn run_with(seconds: u64, faults: bool, acts: Vec<Act>) -> Outcome {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let options = Options {
-        feed: Duration::from_secs(2),
+        feed: Duration::from_secs(seconds),
         faults,
+        acts,
     };
     play(&options, folder.path(), |_, _| {})
         .await
@@ -69,4 +74,16 @@ async fn each_broken_input_is_one_dead_letter_with_its_reason() {
         assert!(!text(letter, "origin").is_empty(), "{letter}");
         assert!(!text(letter, "input").is_empty(), "{letter}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_act_is_got_over_without_a_loss() {
+    let acts = vec![Act::BadRecords, Act::Reshard, Act::Throttle, Act::KillWorker];
+    let outcome = run_with(5, false, acts).await;
+    assert!(outcome.is_clean(), "{outcome}");
+    assert_eq!(outcome.broken, 14, "{outcome}");
+    assert!(
+        outcome.leases_advanced >= 3,
+        "the children of the split shard are checkpointed: {outcome}"
+    );
 }

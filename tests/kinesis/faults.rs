@@ -9,10 +9,10 @@ use crate::bed::{Bed, Running, Sink, config};
 
 /// What the observer was told of errors.
 #[derive(Clone, Default)]
-struct Errors(std::sync::Arc<std::sync::Mutex<Vec<(ErrorKind, String)>>>);
+pub(crate) struct Errors(std::sync::Arc<std::sync::Mutex<Vec<(ErrorKind, String)>>>);
 
 impl Errors {
-    fn all(&self) -> Vec<(ErrorKind, String)> {
+    pub(crate) fn all(&self) -> Vec<(ErrorKind, String)> {
         self.0.lock().expect("not poisoned").clone()
     }
 }

@@ -21,7 +21,7 @@ fn open_shards(bed: &Bed) -> Vec<(u128, u128, String)> {
     shards
 }
 
-fn split(bed: &Bed, at: usize) {
+pub(crate) fn split(bed: &Bed, at: usize) {
     let (start, end, id) = open_shards(bed)[at].clone();
     bed.aws
         .with(|cloud, now| {
@@ -32,7 +32,7 @@ fn split(bed: &Bed, at: usize) {
         .expect("a split");
 }
 
-fn merge(bed: &Bed, at: usize) {
+pub(crate) fn merge(bed: &Bed, at: usize) {
     let shards = open_shards(bed);
     bed.aws
         .with(|cloud, now| {
@@ -44,7 +44,7 @@ fn merge(bed: &Bed, at: usize) {
 }
 
 /// Every delivery of a shard's parents lies before the first of the shard.
-fn assert_parents_before_children(bed: &Bed, sink: &Sink) {
+pub(crate) fn assert_parents_before_children(bed: &Bed, sink: &Sink) {
     let parents: BTreeMap<String, Vec<String>> = bed
         .aws
         .with(|cloud, now| cloud.kinesis().shards(STREAM, now))

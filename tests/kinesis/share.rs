@@ -182,3 +182,73 @@ async fn after_a_crash_a_peer_takes_over_within_twelve_seconds() {
     assert!(sink.started().len() > before, "a shard changed hands");
     two.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_third_worker_gets_its_share_and_two_carry_on_when_one_dies() {
+    let bed = Bed::new(6);
+    let sink = Sink::default();
+    let one = bed.start("one", &sink).await;
+    let two = bed.start("two", &sink).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let three = bed.start("three", &sink).await;
+    let mut next = 0;
+    let mut put = |bed: &Bed| {
+        bed.put_numbers(next..next + 60);
+        next += 60;
+    };
+    put(&bed);
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    sink.clear();
+    put(&bed);
+    sink.wait_for(60).await;
+    let shares = |sink: &Sink| -> Vec<usize> {
+        let delivered = sink.delivered();
+        ["one", "two", "three"]
+            .map(|worker| {
+                let mine = delivered.iter().filter(|d| d.worker == worker);
+                mine.map(|d| &d.shard).collect::<BTreeSet<_>>().len()
+            })
+            .to_vec()
+    };
+    assert_eq!(shares(&sink), [2, 2, 2]);
+    two.crash().await;
+    put(&bed);
+    sink.wait_until("what the dead worker should have read", |sink| {
+        sink.counts().len() == 120
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    sink.clear();
+    put(&bed);
+    sink.wait_for(60).await;
+    assert_eq!(shares(&sink), [3, 0, 3]);
+    one.stop().await;
+    three.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_can_be_pulled_from_a_stream() {
+    use futures_util::StreamExt;
+
+    let bed = Bed::new(2);
+    bed.put_numbers(0..20);
+    let (processor, mut batches) = forebay_kinesis::pull();
+    let worker = bed.worker("one", processor, config()).await;
+    let running = crate::bed::Running::spawn(worker);
+    let mut texts = BTreeSet::new();
+    while texts.len() < 20 {
+        let batch = StreamExt::next(&mut batches)
+            .await
+            .expect("the worker runs");
+        for record in batch.records() {
+            texts.insert(String::from_utf8_lossy(&record.data).into_owned());
+        }
+        batch.accept_all();
+    }
+    let summary = running.stop().await;
+    assert_eq!((summary.records, summary.unaccepted), (20, 0));
+    assert!(
+        batches.next().await.is_none(),
+        "the stream ends with the worker"
+    );
+}

@@ -1,6 +1,8 @@
 //! A reader on the embedded AWS, under paused time.
 
 use std::{
+    collections::BTreeMap,
+    future::Future,
     io::Write,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -9,10 +11,10 @@ use std::{
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use flate2::{Compression, write::GzEncoder};
-use forebay_localaws::{Cloud, LocalAws, QueueAttributes, Settings};
+use forebay_localaws::{Cloud, Fault, FaultRule, LocalAws, QueueAttributes, Service, Settings};
 use forebay_s3::{
-    Acknowledger, AllowList, Batch, Config, Error, Processor, Queue, Reader, Rejected, S3Source,
-    Summary,
+    Acknowledger, AllowList, Batch, Config, Error, ErrorKind, ObjectId, Observer, Polled, Poller,
+    Polling, Positions, Processor, Queue, Reader, Rejected, S3Source, Summary,
 };
 use serde_json::json;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -27,10 +29,10 @@ pub(crate) struct Bed {
     sdk: SdkConfig,
 }
 
-/// A running reader.
-pub(crate) struct Running {
+/// A running reader or poller.
+pub(crate) struct Running<T = Summary> {
     stop: Option<oneshot::Sender<()>>,
-    pub(crate) task: JoinHandle<Summary>,
+    pub(crate) task: JoinHandle<T>,
 }
 
 impl Bed {
@@ -65,9 +67,27 @@ impl Bed {
     }
 
     pub(crate) fn object(&self, name: &str, content: impl Into<Vec<u8>>) {
+        self.put(&Self::key(name), content);
+    }
+
+    pub(crate) fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         let content: Vec<u8> = content.into();
         self.aws
-            .with(|cloud, now| cloud.s3().put(BUCKET, &Self::key(name), content, now));
+            .with(|cloud, now| cloud.s3().put(BUCKET, key, content, now));
+    }
+
+    /// Makes calls of `operation` fail.
+    pub(crate) fn fault(&self, fault: Fault, service: Service, operation: &str, times: u64) {
+        let rule = FaultRule::new(fault)
+            .service(service)
+            .operation(operation)
+            .times(times);
+        self.aws.with(|cloud, _| cloud.faults().push(rule));
+    }
+
+    pub(crate) fn calls(&self, service: Service, operation: &str) -> u64 {
+        self.aws
+            .with(|cloud, _| cloud.calls().count(service, operation))
     }
 
     /// CloudTrail's own notice of these objects, as SNS wraps it.
@@ -85,33 +105,93 @@ impl Bed {
             .expect("the queue exists");
     }
 
+    pub(crate) async fn send_fifo(&self, queue: &str, body: &str, group: &str) {
+        let sqs = aws_sdk_sqs::Client::new(&self.sdk);
+        let queue = self.aws.with(|cloud, _| cloud.sqs().url(queue));
+        let message = sqs
+            .send_message()
+            .queue_url(queue)
+            .message_body(body)
+            .message_group_id(group);
+        message.send().await.expect("the message is sent");
+    }
+
     /// Messages in the queue, hidden ones included.
     pub(crate) fn left(&self) -> usize {
         self.aws.with(|cloud, _| cloud.sqs().bodies(QUEUE).len())
     }
 
     pub(crate) async fn run(&self, config: Config, processor: Take) -> Running {
+        self.observed(QUEUE, config, processor, Counts::default())
+            .await
+    }
+
+    pub(crate) async fn observed(
+        &self,
+        queue: &str,
+        config: Config,
+        processor: Take,
+        counts: Counts,
+    ) -> Running {
         let sqs = aws_sdk_sqs::Client::new(&self.sdk);
-        let s3 = aws_sdk_s3::config::Builder::from(&self.sdk)
-            .force_path_style(true)
-            .build();
-        let queue = Queue::find(sqs, QUEUE).await.expect("the queue exists");
-        let source = S3Source::new(aws_sdk_s3::Client::from_conf(s3));
-        let reader = Reader::new(queue, source, processor, config).expect("a valid configuration");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(reader.run(async {
-            // A sender that is gone stops as well.
-            let _ = stopped.await;
-        }));
+        let queue = Queue::find(sqs, queue).await.expect("the queue exists");
+        let reader = Reader::new(queue, self.source(), processor, config)
+            .expect("a valid configuration")
+            .observer(counts);
+        let (stop, stopped) = stop();
+        let task = tokio::spawn(reader.run(stopped));
         Running {
             stop: Some(stop),
             task,
         }
     }
+
+    pub(crate) fn poll(
+        &self,
+        (config, polling): (Config, Polling),
+        positions: &Positions,
+        processor: Take,
+    ) -> Running<Polled> {
+        let poller = Poller::new(
+            positions.clone(),
+            self.source(),
+            processor,
+            (config, polling),
+        )
+        .expect("a valid configuration");
+        let (stop, stopped) = stop();
+        let task = tokio::spawn(poller.run(stopped));
+        Running {
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    /// Clients of any region.
+    fn source(&self) -> S3Source {
+        let sdk = self.sdk.clone();
+        let client = move |region: Option<&str>| {
+            let mut builder = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true);
+            if let Some(region) = region {
+                builder = builder.region(Region::new(region.to_owned()));
+            }
+            aws_sdk_s3::Client::from_conf(builder.build())
+        };
+        S3Source::with_regions(client(None), move |region| client(Some(region)))
+    }
 }
 
-impl Running {
-    pub(crate) async fn stop(mut self) -> Summary {
+fn stop() -> (oneshot::Sender<()>, impl Future<Output = ()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async {
+        // A sender that is gone stops as well.
+        let _ = stopped.await;
+    };
+    (stop, stopped)
+}
+
+impl<T> Running<T> {
+    pub(crate) async fn stop(mut self) -> T {
         drop(self.stop.take());
         self.task.await.expect("the reader ends")
     }
@@ -138,6 +218,7 @@ struct State {
     names: Vec<String>,
     rejected: Vec<String>,
     hold: bool,
+    full: bool,
     held: Vec<(Acknowledger, usize)>,
 }
 
@@ -157,6 +238,11 @@ impl Take {
         }
     }
 
+    /// Whether rejected input can be kept.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.state().full = full;
+    }
+
     /// Names of the records in the order in which they came.
     pub(crate) fn names(&self) -> Vec<String> {
         self.state().names.clone()
@@ -174,12 +260,21 @@ impl Take {
 impl Processor for Take {
     async fn process(&self, batch: Batch) {
         let mut state = self.state();
+        let header = batch
+            .header()
+            .map(|header| format!("{}|", String::from_utf8_lossy(header)));
         for record in batch.records() {
-            let record: serde_json::Value =
-                serde_json::from_slice(record).expect("a record is JSON");
-            state
-                .names
-                .push(record["eventID"].as_str().unwrap_or_default().to_owned());
+            let name = match serde_json::from_slice::<serde_json::Value>(record) {
+                Ok(record) if record.is_object() => {
+                    record["eventID"].as_str().unwrap_or_default().to_owned()
+                }
+                _ => format!(
+                    "{}{}",
+                    header.as_deref().unwrap_or_default(),
+                    String::from_utf8_lossy(record)
+                ),
+            };
+            state.names.push(name);
         }
         if state.hold {
             state.held.push((batch.acknowledger(), batch.len()));
@@ -189,20 +284,100 @@ impl Processor for Take {
     }
 
     async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Error> {
-        self.state().rejected.push(rejected.reason.to_owned());
+        let mut state = self.state();
+        if state.full {
+            return Err(Error::not_kept("the dead-letter file", "no space left"));
+        }
+        state.rejected.push(rejected.reason.to_owned());
         Ok(())
     }
 }
 
+/// Counts what the observer is told.
+#[derive(Clone, Default)]
+pub(crate) struct Counts {
+    counts: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+    failure: Arc<Mutex<String>>,
+}
+
+impl Counts {
+    pub(crate) fn get(&self, name: &str) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(name).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn last_failure(&self) -> String {
+        self.failure().clone()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, name: &'static str, count: u64) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(name).or_default() += count;
+    }
+}
+
+impl Observer for Counts {
+    fn received(&self, messages: usize) {
+        self.add("received", messages as u64);
+    }
+    fn in_flight(&self, messages: usize) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.insert("in_flight", messages as u64);
+        let most = counts.entry("most_in_flight").or_default();
+        *most = (*most).max(messages as u64);
+    }
+    fn deleted(&self, messages: usize) {
+        self.add("deleted", messages as u64);
+    }
+    fn returned(&self, _why: &ErrorKind) {
+        self.add("returned", 1);
+    }
+    fn skipped(&self, _why: &str) {
+        self.add("skipped", 1);
+    }
+    fn visibility_extended(&self) {
+        self.add("extended", 1);
+    }
+    fn records(&self, _object: &ObjectId, count: usize, bytes: usize) {
+        self.add("records", count as u64);
+        self.add("record_bytes", bytes as u64);
+    }
+    fn downloaded(&self, _object: &ObjectId, bytes: u64) {
+        self.add("downloaded", bytes);
+    }
+    fn object_settled(&self, _object: &ObjectId, records: u64, took: Duration) {
+        self.add("objects", 1);
+        self.add("settled_records", records);
+        self.add("object_seconds", took.as_secs());
+    }
+    fn rejected(&self, _reason: &str) {
+        self.add("rejected", 1);
+    }
+    fn dropped(&self, _object: &ObjectId, _reason: &str) {
+        self.add("dropped", 1);
+    }
+    fn failed(&self, _kind: &ErrorKind, detail: &str) {
+        self.add("failed", 1);
+        detail.clone_into(&mut self.failure());
+    }
+}
+
 /// A log file with records of these names.
-pub(crate) fn file(names: &[&str]) -> Vec<u8> {
+pub(crate) fn file<T: AsRef<str>>(names: &[T]) -> Vec<u8> {
     let records: Vec<_> = names
         .iter()
-        .map(|name| json!({"eventID": name, "eventVersion": "1.11"}))
+        .map(|name| json!({"eventID": name.as_ref(), "eventVersion": "1.11"}))
         .collect();
+    gzip(json!({ "Records": records }).to_string().as_bytes())
+}
+
+pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(json!({ "Records": records }).to_string().as_bytes())
-        .expect("memory");
+    gzip.write_all(text).expect("memory");
     gzip.finish().expect("memory")
 }
 

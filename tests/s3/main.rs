@@ -1,6 +1,9 @@
 //! `forebay-s3` on the embedded AWS: when a notice is deleted, when it stays, and what is never read.
 
 mod bed;
+mod objects;
+mod polling;
+mod queue;
 
 use std::time::Duration;
 
@@ -184,8 +187,7 @@ async fn a_forged_notice_makes_us_read_nothing() {
     let mut config = config();
     config.allow.buckets = vec![AllowedBucket {
         name: "elsewhere".into(),
-        prefix: String::new(),
-        owner: None,
+        ..AllowedBucket::default()
     }];
     let reader = bed.run(config, take.clone()).await;
     seconds(30).await;

@@ -1,2 +1,10 @@
-//! What the test binaries share.
+//! What the test binaries share: processes that can be killed, and the books of what went in and came out.
 #![forbid(unsafe_code)]
+
+mod ledger;
+mod process;
+mod scale;
+
+pub use ledger::{Ledger, Receipt};
+pub use process::{Process, Signal};
+pub use scale::{Random, scale};

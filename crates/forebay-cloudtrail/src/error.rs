@@ -221,7 +221,7 @@ pub enum FileError {
         what: &'static str,
         /// The limit.
         limit: u64,
-        /// Offset in the compressed file.
+        /// Offset in the file: of the compressed bytes, but for `records` of the inflated ones.
         at: u64,
     },
 }
@@ -257,7 +257,7 @@ impl fmt::Display for FileError {
             Self::Limit { what, limit, at } => {
                 write!(
                     formatter,
-                    "over the limit `{what}` of {limit} at compressed offset {at}"
+                    "over the limit `{what}` of {limit} at offset {at}; nothing behind it is read"
                 )
             }
         }

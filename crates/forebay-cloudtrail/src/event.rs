@@ -1,7 +1,9 @@
 //! [`Event`]: one CloudTrail record, borrowed.
 
 use crate::error::{RecordError, RecordFault};
+use crate::limits::RECORD_MEMBERS;
 use crate::member::{Known, Scope};
+use crate::order::Order;
 use crate::scan::scan_record;
 use crate::text::{Text, TextForm};
 use crate::time::parse_millis;
@@ -104,6 +106,7 @@ pub struct EventIndex {
     places: [u16; Known::ALL.len()],
     /// `responseElements` has members that are not listed.
     pub(crate) more_response_elements: bool,
+    pub(crate) order: Order,
 }
 
 impl EventIndex {
@@ -114,6 +117,7 @@ impl EventIndex {
             members: Vec::new(),
             places: [0; Known::ALL.len()],
             more_response_elements: false,
+            order: Order::new(),
         }
     }
 
@@ -123,13 +127,26 @@ impl EventIndex {
         self.more_response_elements = false;
     }
 
-    /// Remembers a known member; a repeated one replaces the earlier.
-    pub(crate) fn note(&mut self, known: Known, place: usize) {
-        if let (Some(slot), Ok(place)) = (
-            self.places.get_mut(known as usize),
-            u16::try_from(place + 1),
-        ) {
-            *slot = place;
+    /// Lists a member and returns its place. A known one replaces an earlier one of its name.
+    #[inline]
+    pub(crate) fn push(&mut self, span: MemberSpan) -> Result<usize, RecordFault> {
+        let place = self.members.len();
+        if place >= RECORD_MEMBERS {
+            return Err(RecordFault::TooManyMembers);
+        }
+        if let Some(known) = span.known
+            && let Some(slot) = self.places.get_mut(known as usize)
+        {
+            *slot = place as u16 + 1;
+        }
+        self.members.push(span);
+        Ok(place)
+    }
+
+    /// Says where the value at `place` ends.
+    pub(crate) fn close(&mut self, place: usize, end: u32) {
+        if let Some(span) = self.members.get_mut(place) {
+            span.value_end = end;
         }
     }
 
@@ -180,7 +197,14 @@ impl MemberSpan {
     }
 
     pub(crate) fn text<'a>(&self, raw: &'a str) -> Option<Text<'a>> {
-        self.kind.text(self.json(raw))
+        self.plain(raw).or_else(|| self.kind.text(self.json(raw)))
+    }
+
+    /// The text of a string without escapes.
+    #[inline]
+    pub(crate) fn plain<'a>(&self, raw: &'a str) -> Option<Text<'a>> {
+        let content = || slice(raw, self.value + 1, self.value_end - 1);
+        (self.kind == Kind::Plain).then(|| Text::new(content(), TextForm::Plain))
     }
 }
 

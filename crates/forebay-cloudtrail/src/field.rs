@@ -1,7 +1,72 @@
-//! Names of fields in the flattened view: which are the plugin's, which are taken, and how others are made.
+//! [`Field`]: names in the flattened view, which are the plugin's, which are taken, and how others are made.
 
-use crate::flatten::{AWS_SOURCE, OWN_NAME};
+use std::fmt;
+
 use crate::member::{Known, Scope};
+
+/// A field of the flattened view that is no part of every message. Its name has ASCII letters, digits and underscores, at most 128 bytes.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Field<'a>(Name<'a>);
+
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+enum Name<'a> {
+    /// Position in `Field::KNOWN`.
+    Known(u8),
+    Made(&'a str),
+}
+
+impl<'a> Field<'a> {
+    /// The names that do not depend on the record: those of all documented members, and the plugin's constant one.
+    pub const KNOWN: [&'static str; Known::ALL.len() + 2] = {
+        let mut names = [AWS_SOURCE_NAME; Known::ALL.len() + 2];
+        let mut at = 0;
+        while at < Known::ALL.len() {
+            names[at] = Known::ALL[at].details().field;
+            at += 1;
+        }
+        names[at + 1] = "user_identity_user_name";
+        names
+    };
+
+    /// The name as the plugin writes it, or as it would.
+    #[must_use]
+    pub fn as_str(&self) -> &'a str {
+        match self.0 {
+            Name::Known(position) => Self::KNOWN.get(usize::from(position)).unwrap_or(&""),
+            Name::Made(name) => name,
+        }
+    }
+
+    /// Position in [`KNOWN`](Self::KNOWN), so that an encoder can keep a table of names that are rendered already. `None` for a
+    /// name that was made for a member that is not documented.
+    #[must_use]
+    pub const fn known(&self) -> Option<usize> {
+        match self.0 {
+            Name::Known(position) => Some(position as usize),
+            Name::Made(_) => None,
+        }
+    }
+
+    pub(crate) const fn of(known: Known) -> Self {
+        Self(Name::Known(known as u8))
+    }
+
+    pub(crate) const fn made(name: &'a str) -> Self {
+        Self(Name::Made(name))
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Field({})", self.as_str())
+    }
+}
+
+/// The plugin's mark of messages from AWS.
+pub(crate) const AWS_SOURCE: Field<'_> = Field(Name::Known(Known::ALL.len() as u8));
+const AWS_SOURCE_NAME: &str = "aws_source";
+/// The caller's own name where the issuer's is shown.
+pub(crate) const OWN_NAME: Field<'_> = Field(Name::Known(Known::ALL.len() as u8 + 1));
 
 /// Whether the plugin has a field of this name.
 pub(crate) fn is_plugin_field(name: &str) -> bool {
@@ -44,8 +109,7 @@ fn is_taken(name: &str) -> bool {
     name.starts_with("gl2_")
         || name == "member"
         || RESERVED.contains(&name)
-        || [AWS_SOURCE, OWN_NAME].contains(&name)
-        || Known::ALL.iter().any(|known| known.field() == name)
+        || Field::KNOWN.contains(&name)
 }
 
 /// `sourceIPAddress` becomes `source_ip_address`. Everything but ASCII letters and digits becomes an underscore.
@@ -81,7 +145,7 @@ const NAME_BYTES: usize = 128;
 
 /// Fields of the plugin, up to Graylog 7, besides message, source, timestamp and full_message.
 const PLUGIN_FIELDS: &[&str] = &[
-    AWS_SOURCE,
+    AWS_SOURCE_NAME,
     "additional_event_data",
     "aws_region",
     "consoleLogin",
@@ -170,14 +234,27 @@ mod tests {
     #[test]
     fn names_of_known_members_follow_the_rule_unless_the_plugin_named_them() {
         for known in Known::ALL {
-            if is_plugin_field(known.field()) {
+            let details = known.details();
+            if is_plugin_field(details.field) {
                 continue;
             }
-            let (scope, json) = known.json();
             let mut name = String::new();
-            join(scope, json, &mut name);
-            assert_eq!(known.field(), name, "{known:?}");
+            join(details.scope, details.name, &mut name);
+            assert_eq!(details.field, name, "{known:?}");
         }
+    }
+
+    #[test]
+    fn known_fields_are_found_by_their_position() {
+        for known in Known::ALL {
+            let field = Field::of(*known);
+            assert_eq!(field.as_str(), known.details().field);
+            assert_eq!(Field::KNOWN[field.known().expect("known")], field.as_str());
+        }
+        assert_eq!(AWS_SOURCE.as_str(), "aws_source");
+        assert_eq!(OWN_NAME.as_str(), "user_identity_user_name");
+        assert_eq!(OWN_NAME.known(), Some(Field::KNOWN.len() - 1));
+        assert_eq!(Field::made("x").known(), None);
     }
 
     #[test]

@@ -198,9 +198,12 @@ impl FileDecoder {
         let progress = self.inflater.run(bytes, room, &self.limits);
         // What came out before a failure is good.
         let produced = usize::try_from(self.inflater.produced() - before).unwrap_or(0);
-        self.pending = produced == room.len();
+        let full = produced == room.len();
         self.splitter.filled(produced);
-        Ok(progress?.used)
+        let used = progress?.used;
+        // With bytes left the next feed brings it out.
+        self.pending = full && used == bytes.len();
+        Ok(used)
     }
 
     /// The first bytes that come out tell whether there is a second layer.

@@ -1,11 +1,11 @@
 //! [`Flattener`]: a record as flat fields, named as Graylog's AWS plugin names them.
 
 use crate::event::{Event, Kind, MemberSpan};
-use crate::field::{is_plugin_field, push_field_name};
+use crate::field::{AWS_SOURCE, Field, OWN_NAME, is_plugin_field, push_field_name};
 use crate::member::{Known, Shown};
 use crate::outline::is_blank;
 use crate::scan::plain_run;
-use crate::text::{Part, Parts, Text, TextForm, push_quoted, push_repaired};
+use crate::text::{Text, TextForm, push_repaired};
 
 /// Flattens events. Holds scratch space only: make one and use it for every event, then nothing is allocated.
 ///
@@ -15,8 +15,7 @@ use crate::text::{Part, Parts, Text, TextForm, push_quoted, push_repaired};
 /// - Every other member becomes a field: the names on its path in `snake_case`, joined by `_`. `userIdentity` counts as `user`,
 ///   `sessionContext` as `user_session`, `sessionIssuer` as `session_issuer_user`, `tlsDetails` as `tls`, `insightDetails` as `insight`,
 ///   `timeWindow` as `window`, and a word that the name repeats is said once: `tlsDetails.tlsVersion` is `tls_version`.
-/// - Objects that AWS documents member by member are opened like that. Everything else that has a structure is one field with its JSON text,
-///   cut at 32,766 bytes, because an index refuses a longer term together with its message.
+/// - Objects that AWS documents member by member are opened like that. Everything else that has a structure is one field with its JSON text.
 /// - null, empty text and empty structures have no field. A name that would cover a field of Graylog or of the plugin gets `cloudtrail_` in
 ///   front.
 ///
@@ -30,6 +29,7 @@ use crate::text::{Part, Parts, Text, TextForm, push_quoted, push_repaired};
 /// let mut lines = Vec::new();
 /// Flattener::new(View::Complete).flatten(&event, |name, value| lines.push(match value {
 ///     Value::Text(text) => format!("{name}={text}"),
+///     Value::Structure(json) => format!("{name}={json}"),
 ///     Value::Bool(flag) => format!("{name}={flag}"),
 ///     Value::Millis(millis) => format!("{name}={millis}"),
 ///     _ => unreachable!("no other values yet"),
@@ -71,22 +71,17 @@ impl Flattener {
     }
 
     /// Calls `visit` for every field: message, source, timestamp and the constant ones first, then the others in the order of the record.
-    /// A name may come twice only if two unknown members of the record lead to the same name.
-    pub fn flatten(
-        &mut self,
-        event: &Event<'_>,
-        mut visit: impl FnMut(Name<'_>, Value<'_>),
-    ) -> Flattened {
-        let mut work = Work {
+    /// A name may come twice only if two unknown members of the record lead to the same name. No value is cut: an index refuses
+    /// terms above 32,766 bytes, so let the encoder have a limit.
+    pub fn flatten(&mut self, event: &Event<'_>, mut visit: impl FnMut(Name<'_>, Value<'_>)) {
+        Work {
             name: &mut self.name,
             value: &mut self.value,
             complete: self.view == View::Complete,
             event: *event,
             visit: &mut visit,
-            done: Flattened::default(),
-        };
-        work.run();
-        work.done
+        }
+        .run();
     }
 }
 
@@ -105,20 +100,20 @@ pub enum Name<'a> {
     Timestamp,
     /// `full_message`: the request parameters.
     FullMessage,
-    /// Any other field. ASCII letters, digits and underscores, at most 128 bytes.
-    Field(&'a str),
+    /// Any other field.
+    Field(Field<'a>),
 }
 
 impl<'a> Name<'a> {
     /// The name as the plugin writes it.
     #[must_use]
-    pub const fn as_str(&self) -> &'a str {
+    pub fn as_str(&self) -> &'a str {
         match self {
             Self::Message => "message",
             Self::Source => "source",
             Self::Timestamp => "timestamp",
             Self::FullMessage => "full_message",
-            Self::Field(name) => name,
+            Self::Field(field) => field.as_str(),
         }
     }
 }
@@ -135,18 +130,12 @@ impl std::fmt::Display for Name<'_> {
 pub enum Value<'a> {
     /// Text; [`Text::as_json`] is never `None` here and free of lone surrogates, so an encoder may copy it between two quotes.
     Text(Text<'a>),
+    /// The JSON text of an object or list. It has quotes: as a string it must be escaped.
+    Structure(&'a str),
     /// True or false. GELF receivers drop booleans: send the text `true` or `false` there.
     Bool(bool),
     /// Milliseconds since the Unix epoch; only for [`Name::Timestamp`].
     Millis(i64),
-}
-
-/// What [`Flattener::flatten`] has to say about its work.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Flattened {
-    /// Values that were cut at 32,766 bytes.
-    pub truncated: usize,
 }
 
 struct Work<'w, 'a, F> {
@@ -155,7 +144,6 @@ struct Work<'w, 'a, F> {
     complete: bool,
     event: Event<'a>,
     visit: &'w mut F,
-    done: Flattened,
 }
 
 impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
@@ -176,11 +164,11 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
         }
         (self.visit)(Name::Field(AWS_SOURCE), Value::Bool(true));
         if let Some(user) = user {
-            self.text(Name::Field(Known::UserName.field()), user);
+            self.text(Field::of(Known::UserName), user);
         }
         if let (Some(own), Some(_), true) = (own, issuer, self.complete) {
             // The plugin shows one name only; the other one is a member like any other.
-            self.text(Name::Field(OWN_NAME), own);
+            self.text(OWN_NAME, own);
         }
         for (place, member) in event.index().members.iter().enumerate() {
             match member.known {
@@ -220,19 +208,26 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             Some(user) => user.push_json(self.value),
             None => self.value.push_str(UNKNOWN_USER),
         }
-        (self.visit)(
-            Name::Message,
-            Value::Text(Text::new(self.value, TextForm::Escaped)),
-        );
+        self.show_built(Name::Message);
     }
 
     fn known(&mut self, known: Known, member: &MemberSpan) {
-        let name = Name::Field(known.field());
+        let (field, details) = (Field::of(known), known.details());
+        let is_shown = self.complete || is_plugin_field(details.field);
+        if details.shown == Shown::Text
+            && let Some(text) = member.plain(self.event.raw())
+        {
+            // The way of nearly all members.
+            if is_shown && !text.is_blank() {
+                (self.visit)(Name::Field(field), Value::Text(text));
+            }
+            return;
+        }
         if known == Known::SessionAttributes && member.kind == Kind::Object {
             let mfa = self.event.mfa_authenticated();
             let mfa = mfa.is_some_and(|mfa| mfa.to_cow().eq_ignore_ascii_case("true"));
             (self.visit)(
-                Name::Field(Known::MfaAuthenticated.field()),
+                Name::Field(Field::of(Known::MfaAuthenticated)),
                 Value::Bool(mfa),
             );
         }
@@ -240,19 +235,20 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             return;
         };
         let object = member.kind == Kind::Object;
-        match known.shown() {
+        match details.shown {
             Shown::UserName | Shown::IssuerName | Shown::Mfa => {}
             Shown::Opened if object => {}
-            Shown::Request if object => self.bracket(Name::FullMessage, text, true),
-            Shown::Bracket if object => self.bracket(name, text, false),
+            Shown::Request if object && is_empty_structure(text.raw()) => {}
+            Shown::Request if object => self.bracket(Name::FullMessage, text, ('[', ']')),
+            Shown::Bracket if object => self.bracket(Name::Field(field), text, ('{', '}')),
             Shown::Response if object && !self.event.index().more_response_elements => {}
             Shown::Time if self.event.millis(Known::EventTime).is_some() => {}
-            _ if !self.complete && !is_plugin_field(known.field()) => {}
+            _ if !is_shown => {}
             Shown::Flag => match flag(text) {
-                Some(flag) => (self.visit)(name, Value::Bool(flag)),
-                None => self.text(name, text),
+                Some(flag) => (self.visit)(Name::Field(field), Value::Bool(flag)),
+                None => self.text(field, text),
             },
-            _ => self.text(name, text),
+            _ => self.text(field, text),
         }
     }
 
@@ -266,59 +262,38 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             &member.name(self.event.raw()).to_cow(),
             &mut name,
         );
-        self.text(Name::Field(&name), text);
+        self.text(Field::made(&name), text);
         *self.name = name;
     }
 
     /// Shows a text unless it is blank or an empty structure.
-    fn text(&mut self, name: Name<'_>, text: Text<'_>) {
-        if text.is_blank() {
-            return;
-        }
+    fn text(&mut self, field: Field<'_>, text: Text<'_>) {
+        let name = Name::Field(field);
         if text.is_structure() {
             if !is_empty_structure(text.raw()) {
-                self.value.clear();
-                push_quoted(text.raw(), self.value);
-                self.show_built(name);
+                (self.visit)(name, Value::Structure(text.raw()));
             }
-        } else if text.raw_len() > VALUE_BYTES || text.has_lone_surrogates() {
+        } else if text.has_lone_surrogates() {
             self.value.clear();
             text.push_json(self.value);
             self.show_built(name);
-        } else {
+        } else if !text.is_blank() {
             (self.visit)(name, Value::Text(text));
         }
     }
 
-    /// The plugin's text of an object; the request parameters stand in brackets and are shown only if there are any.
-    fn bracket(&mut self, name: Name<'_>, text: Text<'_>, request: bool) {
-        if request && is_empty_structure(text.raw()) {
-            return;
-        }
+    /// The plugin's text of an object.
+    fn bracket(&mut self, name: Name<'_>, text: Text<'_>, (open, close): (char, char)) {
         self.value.clear();
-        let inner = text
-            .raw()
-            .get(1..text.raw_len().saturating_sub(1))
-            .unwrap_or("");
-        self.value.push(if request { '[' } else { '{' });
+        let json = text.raw();
+        let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or("");
+        self.value.push(open);
         push_bracket_text(inner, self.value);
-        self.value.push(if request { ']' } else { '}' });
-        if request {
-            (self.visit)(name, Value::Text(Text::new(self.value, TextForm::Escaped)));
-        } else {
-            self.show_built(name);
-        }
+        self.value.push(close);
+        self.show_built(name);
     }
 
-    /// Shows what was built, cut where an index would refuse it.
     fn show_built(&mut self, name: Name<'_>) {
-        if self.value.len() > VALUE_BYTES {
-            let end = cut_at(self.value, VALUE_BYTES);
-            if end < self.value.len() {
-                self.value.truncate(end);
-                self.done.truncated += 1;
-            }
-        }
         (self.visit)(name, Value::Text(Text::new(self.value, TextForm::Escaped)));
     }
 }
@@ -383,46 +358,8 @@ fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     }
 }
 
-/// Where to cut escaped text so that at most `limit` bytes are left once its escapes are resolved, and no escape and no
-/// character is split.
-fn cut_at(escaped: &str, limit: usize) -> usize {
-    let mut bytes = 0;
-    let mut at = 0;
-    for part in Parts::new(escaped) {
-        match part {
-            Part::Run(run) if bytes + run.len() > limit => {
-                return at + floor_char_boundary(run, limit - bytes);
-            }
-            Part::Run(run) => {
-                bytes += run.len();
-                at += run.len();
-            }
-            Part::Char { value, written, .. } => {
-                bytes += value.len_utf8();
-                if bytes > limit {
-                    return at;
-                }
-                at += written.len();
-            }
-        }
-    }
-    at
-}
-
-fn floor_char_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
 const SOURCE: &str = "aws-cloudtrail";
-pub(crate) const AWS_SOURCE: &str = "aws_source";
 const UNKNOWN_USER: &str = "<unknown user_name>";
-/// The caller's own name where the issuer's is shown.
-pub(crate) const OWN_NAME: &str = "user_identity_user_name";
-/// Bytes of UTF-8 that one term of the index may have.
-const VALUE_BYTES: usize = 32_766;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,11 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use crate::error::FileError;
 use crate::limits::Limits;
 
-/// Finds out how the bytes are compressed and undoes it piece by piece.
-pub(crate) struct Inflater {
+/// Finds out how bytes are compressed (gzip with any number of members, zlib, or not at all) and undoes it piece by piece.
+///
+/// [`FileDecoder`](crate::FileDecoder) is built on it; by itself it reads objects that hold other text than CloudTrail's.
+/// Memory: 43 KiB once compressed bytes came.
+pub struct Inflater {
     stage: Stage,
     /// Made when the first compressed byte comes: it is 43 KiB large.
     inflate: Option<Decompress>,
@@ -21,11 +24,14 @@ pub(crate) struct Inflater {
     members: u32,
 }
 
-/// What a call did.
+/// What a call of [`Inflater::run`] did.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Progress {
-    pub(crate) used: usize,
-    pub(crate) produced: usize,
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of the input that were used.
+    pub used: usize,
+    /// Bytes of the output that were written.
+    pub produced: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,8 +69,16 @@ struct Head {
     length: usize,
 }
 
+impl Default for Inflater {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Inflater {
-    pub(crate) fn new() -> Self {
+    /// An inflater at the beginning of an object.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             stage: Stage::Sniff,
             inflate: None,
@@ -84,11 +98,15 @@ impl Inflater {
         }
     }
 
-    pub(crate) const fn used(&self) -> u64 {
+    /// Compressed bytes that were used so far.
+    #[must_use]
+    pub const fn used(&self) -> u64 {
         self.used
     }
 
-    pub(crate) const fn produced(&self) -> u64 {
+    /// Bytes that came out so far.
+    #[must_use]
+    pub const fn produced(&self) -> u64 {
         self.produced
     }
 
@@ -96,8 +114,14 @@ impl Inflater {
         self.members
     }
 
-    /// Goes on until the input is used up or the output is full. With no input left more output may still come.
-    pub(crate) fn run(
+    /// Goes on until the input is used up or the output is full. When the output was filled, more may come without more input.
+    /// `output` needs room for four bytes on the first call.
+    ///
+    /// # Errors
+    ///
+    /// The compressed bytes are damaged, over a limit, or of a compression that is not read. What [`produced`](Self::produced) grew
+    /// by is good all the same.
+    pub fn run(
         &mut self,
         input: &[u8],
         output: &mut [u8],
@@ -146,8 +170,8 @@ impl Inflater {
         }
     }
 
-    /// Gives back what was held to tell the format, when no more comes.
-    pub(crate) fn end(&mut self) -> &[u8] {
+    /// Says that no more bytes come. Returns what was held to tell the compression of an object of less than four bytes.
+    pub fn end(&mut self) -> &[u8] {
         if self.stage != Stage::Sniff {
             return &[];
         }
@@ -156,8 +180,12 @@ impl Inflater {
         self.head.bytes.get(..self.head.length).unwrap_or_default()
     }
 
-    /// Whether the compressed data is complete.
-    pub(crate) fn finish(&self) -> Result<(), FileError> {
+    /// Confirms the verified end: checksum and length of every gzip member are right.
+    ///
+    /// # Errors
+    ///
+    /// The compressed data ends early.
+    pub fn finish(&self) -> Result<(), FileError> {
         match self.stage {
             Stage::Sniff | Stage::Plain | Stage::Between | Stage::Padding | Stage::ZlibDone => {
                 Ok(())

@@ -11,6 +11,8 @@ pub struct Limits {
     /// Longest record in bytes of JSON. A longer one becomes an error item and the next record is read. Default 1 MiB,
     /// at most 256 MiB (larger values are lowered).
     pub record_bytes: usize,
+    /// Records of the whole file, bad ones included. Default 10,000,000.
+    pub records: u64,
     /// Inflated bytes of the whole file. Default 8 GiB.
     pub inflated_bytes: u64,
     /// Inflated bytes per compressed byte, checked once [`ratio_after`](Self::ratio_after) bytes came out. Default 250:
@@ -26,6 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             record_bytes: 1 << 20,
+            records: 10_000_000,
             inflated_bytes: 8 << 30,
             inflate_ratio: 250,
             ratio_after: 8 << 20,

@@ -23,6 +23,8 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    pub(crate) const COUNT: usize = Self::TimeWindow as usize + 1;
+
     /// What the names of further members of this object begin with in the flattened view.
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
@@ -77,27 +79,17 @@ macro_rules! members {
         impl Known {
             /// All of them.
             pub(crate) const ALL: &'static [Self] = &[ $($( Self::$known, )*)* ];
-
-            /// Its field in the flattened view.
-            pub(crate) const fn field(self) -> &'static str {
-                match self { $($( Self::$known => $field, )*)* }
-            }
-
-            /// How the flattened view shows it.
-            pub(crate) const fn shown(self) -> Shown {
-                match self { $($( Self::$known => Shown::$shown, )*)* }
-            }
-
-            /// The object whose members are looked at one by one.
-            pub(crate) const fn opens(self) -> Option<Scope> {
-                match self { $($( Self::$known => opened!($($opens)?), )*)* }
-            }
-
-            /// Where it lives and what JSON calls it.
-            pub(crate) const fn json(self) -> (Scope, &'static str) {
-                match self { $($( Self::$known => (Scope::$scope, $json), )*)* }
-            }
         }
+
+        /// By position.
+        static DETAILS: [Details; Known::ALL.len()] = [ $($( Details {
+            scope: Scope::$scope,
+            name: $json,
+            written: concat!("\"", $json, "\":"),
+            field: $field,
+            shown: Shown::$shown,
+            opens: opened!($($opens)?),
+        }, )*)* ];
 
         /// Every documented member by name. `None` if it is absent or null; any JSON type is taken as text.
         impl<'a> Event<'a> {
@@ -330,15 +322,37 @@ members! {
     }
 }
 
+/// What there is to know about a member.
+#[derive(Debug)]
+pub(crate) struct Details {
+    /// The object that it is a member of.
+    pub(crate) scope: Scope,
+    /// Its name in that object.
+    pub(crate) name: &'static str,
+    /// The name as it stands in a record, with the quotes and the colon.
+    pub(crate) written: &'static str,
+    /// Its field in the flattened view.
+    pub(crate) field: &'static str,
+    /// How the flattened view shows it.
+    pub(crate) shown: Shown,
+    /// The object whose members are looked at one by one.
+    pub(crate) opens: Option<Scope>,
+}
+
 impl Known {
+    #[inline]
+    pub(crate) const fn details(self) -> &'static Details {
+        &DETAILS[self as usize]
+    }
+
     /// The member called `key` in `scope`.
     #[inline]
     pub(crate) fn find(scope: Scope, key: &[u8]) -> Option<Self> {
         let mut slot = hash(scope, key);
         loop {
             let known = *Self::ALL.get(usize::from(*TABLE.get(slot % SLOTS)?))?;
-            let (home, name) = known.json();
-            if name.as_bytes() == key && home as u8 == scope as u8 {
+            let details = known.details();
+            if details.name.as_bytes() == key && details.scope as u8 == scope as u8 {
                 return Some(known);
             }
             slot += 1;
@@ -371,8 +385,8 @@ static TABLE: [u8; SLOTS] = {
     let mut table = [FREE; SLOTS];
     let mut position = 0;
     while position < Known::ALL.len() {
-        let (scope, name) = Known::ALL[position].json();
-        let mut slot = hash(scope, name.as_bytes()) % SLOTS;
+        let details = &DETAILS[position];
+        let mut slot = hash(details.scope, details.name.as_bytes()) % SLOTS;
         while table[slot] != FREE {
             slot = (slot + 1) % SLOTS;
         }
@@ -390,8 +404,11 @@ mod tests {
     #[test]
     fn every_member_is_found_in_its_scope_and_nowhere_else() {
         for known in Known::ALL {
-            let (scope, name) = known.json();
-            assert_eq!(Known::find(scope, name.as_bytes()), Some(*known));
+            let details = known.details();
+            assert_eq!(
+                Known::find(details.scope, details.name.as_bytes()),
+                Some(*known)
+            );
         }
         for name in [
             "",

@@ -5,81 +5,83 @@
 
 use crate::error::RecordFault;
 use crate::event::{EventIndex, Kind, MemberSpan};
-use crate::limits::{RECORD_DEPTH, RECORD_MEMBERS};
+use crate::limits::RECORD_DEPTH;
 use crate::member::{Known, Scope};
+use crate::order::Order;
 use crate::outline::is_blank;
 use crate::text::{Text, TextForm, hex4};
 
 /// Reads the object that begins at `bytes[0]` and returns the offset behind its last brace. The members end up in `index`.
 pub(crate) fn scan_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize, RecordFault> {
     index.clear();
-    let mut scanner = Scanner { bytes, at: 0 };
-    if scanner.peek()? != b'{' {
-        return Err(RecordFault::NotAnObject);
+    match bytes.first() {
+        Some(b'{') => {}
+        Some(_) => return Err(RecordFault::NotAnObject),
+        None => return Err(RecordFault::Truncated),
     }
-    scanner.members(Scope::Record, 1, index)?;
-    Ok(scanner.at)
+    let mut scanner = Scanner {
+        bytes,
+        at: 0,
+        fault: RecordFault::Truncated,
+    };
+    match scanner.members(Scope::Record, 1, index) {
+        Ok(()) => Ok(scanner.at),
+        Err(Stop) => Err(scanner.fault),
+    }
 }
 
 struct Scanner<'b> {
     bytes: &'b [u8],
     at: usize,
+    /// Why it stopped.
+    fault: RecordFault,
 }
 
 impl Scanner<'_> {
     /// Reads an object whose members are listed. The opening brace is at the current position.
-    fn members(
-        &mut self,
-        scope: Scope,
-        depth: u32,
-        index: &mut EventIndex,
-    ) -> Result<(), RecordFault> {
+    fn members(&mut self, scope: Scope, depth: u32, index: &mut EventIndex) -> Result<(), Stop> {
         self.at += 1;
         self.blanks();
         if self.peek()? == b'}' {
             self.at += 1;
             return Ok(());
         }
+        let mut before = Order::first(scope);
         loop {
-            let (key, key_end, escaped) = self.key()?;
-            let name = self.bytes.get(key..key_end).unwrap_or_default();
-            let known = if escaped {
-                find_escaped(scope, name)
-            } else {
-                Known::find(scope, name)
-            };
-            let start = self.at;
-            let listed = known.is_some() || scope != Scope::ResponseElements;
-            let place = index.members.len();
-            if listed {
-                if place >= RECORD_MEMBERS {
-                    return Err(RecordFault::TooManyMembers);
-                }
-                index.members.push(MemberSpan {
-                    key: narrow(key),
-                    key_end: narrow(key_end),
-                    value: narrow(start),
-                    value_end: 0,
-                    known,
-                    scope,
-                    kind: Kind::Null,
-                    key_escaped: escaped,
-                });
-            } else {
-                index.more_response_elements = true;
+            let (key, key_end, key_escaped, known) = self.member_name(scope, before, index)?;
+            if let Some(known) = known {
+                before = Order::after(known);
             }
-            let kind = match known.and_then(Known::opens) {
-                Some(inner) if self.peek()? == b'{' => {
-                    self.members(inner, depth + 1, index)?;
-                    Kind::Object
-                }
-                _ => self.value_at(depth)?,
+            let span = MemberSpan {
+                key: narrow(key),
+                key_end: narrow(key_end),
+                value: narrow(self.at),
+                value_end: 0,
+                known,
+                scope,
+                kind: Kind::Object,
+                key_escaped,
             };
-            if let Some(span) = index.members.get_mut(place).filter(|_| listed) {
-                span.value_end = narrow(self.at);
-                span.kind = kind;
-                if let Some(known) = known {
-                    index.note(known, place);
+            match known.and_then(|known| known.details().opens) {
+                Some(inner) if self.peek()? == b'{' => {
+                    // Before its members, so that the list keeps the order of the record.
+                    let place = index.push(span).map_err(|fault| self.stop(fault))?;
+                    self.members(inner, depth + 1, index)?;
+                    index.close(place, narrow(self.at));
+                }
+                _ => {
+                    let kind = self.value_at(depth)?;
+                    if known.is_some() || scope != Scope::ResponseElements {
+                        index
+                            .push(MemberSpan {
+                                value_end: narrow(self.at),
+                                kind,
+                                ..span
+                            })
+                            .map_err(|fault| self.stop(fault))?;
+                    } else {
+                        index.more_response_elements = true;
+                    }
                 }
             }
             self.blanks();
@@ -97,8 +99,41 @@ impl Scanner<'_> {
         }
     }
 
+    /// The name of a member, the colon and the blanks behind it. Returns the name's bounds without quotes, whether it has escapes,
+    /// and which member it is. The name that is expected next costs one comparison.
+    #[inline]
+    fn member_name(
+        &mut self,
+        scope: Scope,
+        before: usize,
+        index: &mut EventIndex,
+    ) -> Result<(usize, usize, bool, Option<Known>), Stop> {
+        if let Some(known) = index.order.expected(before) {
+            let written = known.details().written.as_bytes();
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            if rest.starts_with(written) {
+                let key = self.at + 1;
+                self.at += written.len();
+                let key_end = self.at - 2;
+                self.blanks();
+                return Ok((key, key_end, false, Some(known)));
+            }
+        }
+        let (key, key_end, escaped) = self.key()?;
+        let name = self.bytes.get(key..key_end).unwrap_or_default();
+        let known = if escaped {
+            find_escaped(scope, name)
+        } else {
+            Known::find(scope, name)
+        };
+        if let Some(known) = known {
+            index.order.learn(before, known);
+        }
+        Ok((key, key_end, escaped, known))
+    }
+
     /// A key, the colon and the blanks behind it. Returns the key's bounds without quotes.
-    fn key(&mut self) -> Result<(usize, usize, bool), RecordFault> {
+    fn key(&mut self) -> Result<(usize, usize, bool), Stop> {
         if self.peek()? != b'"' {
             return Err(self.expected("a member name"));
         }
@@ -115,7 +150,7 @@ impl Scanner<'_> {
     }
 
     /// Any value. `depth` brackets are open around it.
-    fn value_at(&mut self, depth: u32) -> Result<Kind, RecordFault> {
+    fn value_at(&mut self, depth: u32) -> Result<Kind, Stop> {
         match self.peek()? {
             b'"' => Ok(if self.string()? {
                 Kind::Escaped
@@ -129,7 +164,7 @@ impl Scanner<'_> {
     }
 
     /// An object or array of any shape, without recursion: one bit per open bracket says which it is.
-    fn nested(&mut self, depth: u32) -> Result<(), RecordFault> {
+    fn nested(&mut self, depth: u32) -> Result<(), Stop> {
         let room = RECORD_DEPTH.saturating_sub(depth);
         let mut objects: u64 = 0;
         let mut open: u32 = 0;
@@ -138,7 +173,7 @@ impl Scanner<'_> {
             let byte = self.peek()?;
             if byte == b'{' || byte == b'[' {
                 if open >= room {
-                    return Err(RecordFault::TooDeep { at: self.at });
+                    return Err(self.stop(RecordFault::TooDeep { at: self.at }));
                 }
                 let object = byte == b'{';
                 open += 1;
@@ -186,34 +221,37 @@ impl Scanner<'_> {
     }
 
     /// A string, from quote to quote. Says whether it has escapes.
-    #[inline]
-    fn string(&mut self) -> Result<bool, RecordFault> {
-        let mut at = self.at + 1;
-        let mut escaped = false;
+    #[inline(always)]
+    fn string(&mut self) -> Result<bool, Stop> {
+        let end = plain_run(self.bytes, self.at + 1);
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(false);
+        }
+        self.escaped_string(end).map(|()| true)
+    }
+
+    /// The rest of a string from the first byte on that is not plain.
+    #[inline(never)]
+    fn escaped_string(&mut self, mut at: usize) -> Result<(), Stop> {
         loop {
-            at = plain_run(self.bytes, at);
             match self.bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
-                    return Ok(escaped);
+                    return Ok(());
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    at = self.escape(at)?;
-                }
+                Some(b'\\') => at = self.escape(at)?,
                 Some(_) => {
-                    return Err(RecordFault::Syntax {
-                        at,
-                        expected: "an escape instead of a control character",
-                    });
+                    return Err(self.syntax(at, "an escape instead of a control character"));
                 }
-                None => return Err(RecordFault::Truncated),
+                None => return Err(self.stop(RecordFault::Truncated)),
             }
+            at = plain_run(self.bytes, at);
         }
     }
 
     /// Returns the offset behind the escape that begins at `at`.
-    fn escape(&self, at: usize) -> Result<usize, RecordFault> {
+    fn escape(&mut self, at: usize) -> Result<usize, Stop> {
         match self.bytes.get(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
             Some(b'u') => {
@@ -221,27 +259,21 @@ impl Scanner<'_> {
                     // Digits that are there must be digits, whatever follows.
                     let there = self.bytes.get(at + 2..).unwrap_or_default();
                     if there.iter().all(u8::is_ascii_hexdigit) {
-                        return Err(RecordFault::Truncated);
+                        return Err(self.stop(RecordFault::Truncated));
                     }
                 }
                 match hex4(self.bytes, at + 2) {
                     Some(_) => Ok(at + 6),
-                    None => Err(RecordFault::Syntax {
-                        at,
-                        expected: "four hexadecimal digits",
-                    }),
+                    None => Err(self.syntax(at, "four hexadecimal digits")),
                 }
             }
-            Some(_) => Err(RecordFault::Syntax {
-                at,
-                expected: "a JSON escape",
-            }),
-            None => Err(RecordFault::Truncated),
+            Some(_) => Err(self.syntax(at, "a JSON escape")),
+            None => Err(self.stop(RecordFault::Truncated)),
         }
     }
 
     /// A number or a literal.
-    fn scalar(&mut self) -> Result<Kind, RecordFault> {
+    fn scalar(&mut self) -> Result<Kind, Stop> {
         match self.peek()? {
             b't' => self.literal(b"true").map(|()| Kind::Bool),
             b'f' => self.literal(b"false").map(|()| Kind::Bool),
@@ -251,19 +283,19 @@ impl Scanner<'_> {
         }
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), RecordFault> {
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), Stop> {
         let there = self.bytes.get(self.at..).unwrap_or_default();
         if there.starts_with(word) {
             self.at += word.len();
             Ok(())
         } else if word.starts_with(there) {
-            Err(RecordFault::Truncated)
+            Err(self.stop(RecordFault::Truncated))
         } else {
             Err(self.expected("a value"))
         }
     }
 
-    fn number(&mut self) -> Result<(), RecordFault> {
+    fn number(&mut self) -> Result<(), Stop> {
         if self.peek()? == b'-' {
             self.at += 1;
         }
@@ -286,7 +318,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), RecordFault> {
+    fn digits(&mut self) -> Result<(), Stop> {
         if !self.peek()?.is_ascii_digit() {
             return Err(self.expected("a digit"));
         }
@@ -311,37 +343,42 @@ impl Scanner<'_> {
     }
 
     #[inline]
-    fn peek(&self) -> Result<u8, RecordFault> {
-        self.bytes
-            .get(self.at)
-            .copied()
-            .ok_or(RecordFault::Truncated)
+    fn peek(&mut self) -> Result<u8, Stop> {
+        match self.bytes.get(self.at) {
+            Some(byte) => Ok(*byte),
+            None => Err(self.stop(RecordFault::Truncated)),
+        }
     }
 
     #[cold]
-    const fn expected(&self, expected: &'static str) -> RecordFault {
-        RecordFault::Syntax {
-            at: self.at,
-            expected,
-        }
+    fn expected(&mut self, expected: &'static str) -> Stop {
+        self.syntax(self.at, expected)
+    }
+
+    #[cold]
+    fn syntax(&mut self, at: usize, expected: &'static str) -> Stop {
+        self.stop(RecordFault::Syntax { at, expected })
+    }
+
+    #[cold]
+    fn stop(&mut self, fault: RecordFault) -> Stop {
+        self.fault = fault;
+        Stop
     }
 }
+
+/// The record is broken; the scanner's `fault` says how. Without a size, so that every result fits a register.
+struct Stop;
 
 /// Offset of the first byte from `at` on that is a quote, a backslash or a control character; the length if there is none.
 ///
 /// Eight bytes at a time: strings of CloudTrail are mostly between 8 and 60 bytes, too short for a call to `memchr` each.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (LOW * b'"' as u64);
-        let slash = word ^ (LOW * b'\\' as u64);
-        // A byte is zero after the xor where it matched, and below 0x20 where it is a control character. Borrows only run
-        // upwards from a true hit, so the lowest hit is right. Bytes above 0x7F are no hits.
-        let hits = (quote.wrapping_sub(LOW) & !quote
-            | slash.wrapping_sub(LOW) & !slash
-            | word.wrapping_sub(LOW * 0x20) & !word)
-            & HIGH;
+    let rest = bytes.get(at..).unwrap_or_default();
+    for block in rest.chunks_exact(8) {
+        let block = block.first_chunk().copied().unwrap_or_default();
+        let hits = special_bytes(u64::from_le_bytes(block));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
@@ -356,8 +393,16 @@ pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+/// High bits mark quotes, backslashes and control characters. A byte is zero after the xor where it matched, and below 0x20 where it
+/// is a control character. Borrows only run upwards from a true hit, so the lowest hit is right. Bytes above 0x7F are no hits.
+#[inline]
+const fn special_bytes(word: u64) -> u64 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let quote = (word ^ (LOW * b'"' as u64)).wrapping_sub(LOW);
+    let slash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
+    let control = word.wrapping_sub(LOW * 0x20);
+    (quote | slash | control) & !word & (LOW << 7)
+}
 
 /// A member name that is written with escapes, which nobody does but may.
 #[cold]

@@ -47,6 +47,8 @@ use crate::window::Window;
 #[derive(Debug)]
 pub struct RecordSplitter {
     cap: usize,
+    /// Most records, bad ones included.
+    most: u64,
     window: Window,
     index: EventIndex,
     state: State,
@@ -72,6 +74,8 @@ enum State {
     Top,
     /// Between the elements of a list.
     List { wrapped: bool },
+    /// At the beginning of an element that is likely to be complete with the next bytes.
+    Waiting { wrapped: bool, length: usize },
     /// At the beginning of an element that is not complete, or broken.
     Element(Element),
     /// At the beginning of a top-level object that is not complete, or behind the list of a wrapper.
@@ -94,11 +98,12 @@ enum Next {
 }
 
 impl RecordSplitter {
-    /// A splitter at the beginning of a file. Of the limits only [`Limits::record_bytes`] counts here.
+    /// A splitter at the beginning of a file. Of the limits only [`Limits::record_bytes`] and [`Limits::records`] count here.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             cap: limits.record_bytes.clamp(2, RECORD_BYTES_MAX),
+            most: limits.records,
             window: Window::default(),
             index: EventIndex::new(),
             state: State::Start,
@@ -180,7 +185,8 @@ impl RecordSplitter {
         self.window.skip(mem::take(&mut self.taken));
         loop {
             let next = match self.state {
-                State::List { wrapped } => self.between_elements(wrapped),
+                State::List { wrapped } => self.between_elements(wrapped, 0),
+                State::Waiting { wrapped, length } => self.between_elements(wrapped, length),
                 State::Start => self.at_start(),
                 State::Top => self.between_values(),
                 State::Element(element) => self.inside_element(element),
@@ -191,7 +197,17 @@ impl RecordSplitter {
                 }
             };
             match next {
-                Next::Found(found) => return Some(found),
+                Next::Found(found) if self.records + self.bad_records <= self.most => {
+                    return Some(found);
+                }
+                Next::Found(_) => {
+                    self.refused = Some(FileError::Limit {
+                        what: "records",
+                        limit: self.most,
+                        at: self.window.offset(),
+                    });
+                    self.state = State::Cut;
+                }
                 Next::More => return None,
                 Next::Again => {}
             }
@@ -245,7 +261,8 @@ impl RecordSplitter {
     }
 
     /// The way of nearly all records: complete in the window, and read in one pass.
-    fn between_elements(&mut self, wrapped: bool) -> Next {
+    /// `seen` bytes of it were there before, and were not enough.
+    fn between_elements(&mut self, wrapped: bool, seen: usize) -> Next {
         let bytes = self.window.unread();
         let blank = bytes
             .iter()
@@ -255,8 +272,22 @@ impl RecordSplitter {
         let bytes = self.window.unread();
         match bytes.first() {
             None => Next::More,
+            Some(b'{') if bytes.len() < 2 * seen => {
+                self.element(Place::List { wrapped }, RecordFault::Truncated)
+            }
             Some(b'{') => match scan_record(capped(bytes, self.cap), &mut self.index) {
-                Ok(length) => self.record(0, length, length),
+                Ok(length) => {
+                    self.state = State::List { wrapped };
+                    self.record(0, length, length)
+                }
+                // Reading it once more is cheaper than following its outline, if there is much more of it then.
+                Err(RecordFault::Truncated) if bytes.len() < self.cap && !self.ended => {
+                    self.state = State::Waiting {
+                        wrapped,
+                        length: bytes.len(),
+                    };
+                    Next::More
+                }
                 Err(fault) => self.element(Place::List { wrapped }, fault),
             },
             Some(b']') => {

@@ -101,12 +101,6 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether the text, with its escapes resolved, is empty.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.raw.is_empty()
-    }
-
     /// Whether the text is JSON of an object or array.
     #[must_use]
     pub fn is_structure(&self) -> bool {
@@ -121,12 +115,6 @@ impl<'a> Text<'a> {
         self.form == TextForm::Escaped
             && memchr::memmem::find(self.raw.as_bytes(), b"\\u").is_some()
             && Parts::new(self.raw).any(|part| matches!(part, Part::Char { lone: true, .. }))
-    }
-
-    /// Length in bytes of the borrowed form; never less than the length of the resolved text.
-    #[must_use]
-    pub const fn raw_len(&self) -> usize {
-        self.raw.len()
     }
 }
 

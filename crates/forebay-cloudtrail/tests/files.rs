@@ -495,6 +495,17 @@ fn limits_end_a_file() {
     );
     let members = [gzip(b"{\"Records\":["), gzip(b" "), gzip(b"]}")].concat();
     assert!(ended(&|limits| limits.members = 2, &members).contains("members"));
+
+    let records = |limit| {
+        let mut limits = Limits::default();
+        limits.records = limit;
+        let outcome = decode(&[&file], limits);
+        (outcome.items.len(), outcome.end)
+    };
+    assert_eq!(records(5000), (5000, Ok((FileKind::Records, 5000, 0))));
+    let (found, end) = records(4999);
+    let why = end.expect_err("over the limit");
+    assert!(found == 4999 && why.contains("`records` of 4999"), "{why}");
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use forebay_cloudtrail::{
-    Event, EventIndex, FileDecoder, FileReader, Flattener, Limits, RecordSplitter, View,
+    Event, EventIndex, FileDecoder, FileReader, Flattener, Limits, Name, RecordSplitter, Value,
+    View,
 };
+use forebay_gelf::{Encoder, FieldName};
 
 /// A record of the usual size and shape, without escapes.
 fn record(number: usize) -> String {
@@ -35,19 +37,39 @@ fn gzip(records: usize) -> (Vec<u8>, usize) {
 }
 
 #[test]
-fn a_file_of_50_megabytes_is_read_in_less_than_64_kib_of_heap() {
+fn a_file_of_50_megabytes_becomes_gelf_in_less_than_64_kib_of_heap() {
+    static NAME: FieldName = FieldName::literal("field");
     let (file, length) = gzip(43_000);
     assert!(length > 50_000_000, "{length}");
-    let mut records = 0;
+    let (mut records, mut bytes) = (0, 0);
     let info = allocation_counter::measure(|| {
         let mut reader = FileReader::new(file.as_slice());
+        let mut flattener = Flattener::new(View::Complete);
+        let mut encoder = Encoder::default();
         while let Some(record) = reader.next_record() {
-            assert!(record.expect("good").event().event_name().is_some());
+            let mut message = encoder.begin("aws-cloudtrail");
+            flattener.flatten(&record.expect("good").event(), |name, value| {
+                match (name, value) {
+                    (Name::Message, Value::Text(text)) => {
+                        message.short_message_json_text(text.as_json().expect("a string"))
+                    }
+                    (Name::FullMessage, Value::Text(text)) => {
+                        message.full_message_json_text(text.as_json().expect("a string"))
+                    }
+                    (_, Value::Text(text)) => {
+                        message.json_text(&NAME, text.as_json().expect("a string"))
+                    }
+                    (_, Value::Structure(json)) => message.text(&NAME, json),
+                    _ => &mut message,
+                };
+            });
+            bytes += message.finish().expect("a message").as_bytes().len();
             records += 1;
         }
         assert!(reader.summary().is_some());
     });
     assert_eq!(records, 43_000);
+    assert!(bytes > 40_000_000, "{bytes}");
     println!(
         "{} MB inflated, peak {} bytes in {} allocations",
         length / 1_000_000,

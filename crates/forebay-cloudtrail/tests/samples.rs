@@ -67,6 +67,7 @@ fn check_nothing_lost(event: &Event<'_>, expected: &Json) {
         // The time is shown as a number.
         match value {
             Value::Text(text) => shown.push_str(&text.to_cow()),
+            Value::Structure(json) => shown.push_str(json),
             Value::Bool(flag) => shown.push_str(&flag.to_string()),
             _ => assert_eq!(name, Name::Timestamp),
         }

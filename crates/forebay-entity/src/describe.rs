@@ -125,8 +125,12 @@ pub(crate) fn identify<'a>(interface: &InterfaceDescription<'a>) -> Identity<'a>
     if interface.address_owner == "amazon-elb" || interface.requester == "amazon-elb" {
         return described
             .filter(|found| found.kind.is_load_balancer())
-            // The plugin's word for a load balancer whose description it cannot read.
-            .unwrap_or_else(|| Identity::new(Kind::ClassicLoadBalancer, "unknown-name"));
+            .unwrap_or_else(|| {
+                Identity::new(
+                    Kind::ClassicLoadBalancer,
+                    plugin_name(interface.description),
+                )
+            });
     }
     if interface.address_owner == "amazon-rds" || interface.requester == "amazon-rds" {
         return described
@@ -148,6 +152,15 @@ pub(crate) fn identify<'a>(interface: &InterfaceDescription<'a>) -> Identity<'a>
                 Identity::new(Kind::NetworkInterface, interface.id)
             }
         })
+}
+
+/// The plugin's name of a load balancer, whatever the first word is: the second of exactly two, else its word for one
+/// that it cannot read.
+fn plugin_name(description: &str) -> &str {
+    match description.split_once(' ') {
+        Some((_, name)) if !name.is_empty() && !name.contains(' ') => name,
+        _ => "unknown-name",
+    }
 }
 
 /// Types of interfaces that only AWS creates. `efa` and `trunk` are types a user may choose.

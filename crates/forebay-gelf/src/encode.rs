@@ -367,7 +367,7 @@ pub(crate) fn put_name(target: &mut [u8], wire: &[u8; FieldName::ROOM], key: usi
     }
 }
 
-static TRUNCATED: FieldName = FieldName::literal("truncated_bytes");
-static SURPLUS: FieldName = FieldName::literal("surplus_fields");
+static TRUNCATED: FieldName = FieldName::own("truncated_bytes");
+static SURPLUS: FieldName = FieldName::own("surplus_fields");
 /// Room kept for the next message after an unusually long one.
 const RETAINED: usize = 256 * 1024;

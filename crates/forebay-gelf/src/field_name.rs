@@ -57,6 +57,11 @@ impl FieldName {
         }
     }
 
+    /// A name that only the encoder itself may use.
+    pub(crate) const fn own(name: &'static str) -> Self {
+        Self::render(name.as_bytes())
+    }
+
     /// Turns any text into a name: other characters become `_`, reserved names get `field_` in front, an empty
     /// name becomes `field`, long names are cut. Two different texts can end as one name.
     #[must_use]
@@ -176,8 +181,8 @@ pub enum FieldNameError {
         /// The byte.
         found: u8,
     },
-    /// The name means something to the receiver (`id`, `source`, `gl2_...`). Sent from log data it could pose as
-    /// something else.
+    /// The name means something to the receiver (`id`, `source`, `gl2_...`) or is one of the encoder's own
+    /// (`truncated_bytes`, `surplus_fields`). Sent from log data it could pose as something else.
     Reserved,
 }
 
@@ -196,9 +201,7 @@ impl fmt::Display for FieldNameError {
                 formatter,
                 "byte 0x{found:02x} at offset {at} of the field name is not one of `A-Z a-z 0-9 _ . @ -`"
             ),
-            Self::Reserved => {
-                formatter.write_str("the field name is reserved by the receiver; choose another")
-            }
+            Self::Reserved => formatter.write_str("the field name is reserved; choose another"),
         }
     }
 }
@@ -269,7 +272,7 @@ const fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
 }
 
 /// Members of GELF itself, fields Graylog fills, and the names its index keeps for itself.
-const RESERVED: [&[u8]; 18] = [
+const RESERVED: [&[u8]; 20] = [
     b"id",
     b"_id",
     b"_ttl",
@@ -289,6 +292,9 @@ const RESERVED: [&[u8]; 18] = [
     b"version",
     // `__id` after one underscore was removed twice by forwarders that strip again.
     b"__id",
+    // Ours. From log data they would be written twice, and as text where the index has seen a number.
+    b"truncated_bytes",
+    b"surplus_fields",
 ];
 
 #[cfg(test)]

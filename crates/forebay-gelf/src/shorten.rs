@@ -7,7 +7,7 @@ use crate::escape::read_escape;
 /// Cuts the longest texts of an encoded message until it has at most `limit` bytes, and appends it to `target`.
 ///
 /// Texts are cut between characters and escapes, the longest first; `_truncated_bytes` says how many bytes of JSON text
-/// are missing. Gives that number, or `None` (and appends nothing) if even empty texts would not make it fit, or if
+/// are missing, with what the encoder had cut. Gives that number, or `None` (and appends nothing) if even empty texts would not make it fit, or if
 /// `message` is not the output of an [`Encoder`](crate::Encoder).
 ///
 /// ```
@@ -28,6 +28,8 @@ pub fn shorten(message: &[u8], limit: usize, target: &mut Vec<u8>) -> Option<u64
         return Some(0);
     }
     let body = message.strip_suffix(b"}")?;
+    // What the encoder cut already is told in the same place.
+    let (body, before) = split_note(body);
     let texts = texts(body)?;
     // Room for the note is kept from the start; its number has at most 20 digits.
     let excess = body.len() + NOTE.len() + 21;
@@ -37,7 +39,7 @@ pub fn shorten(message: &[u8], limit: usize, target: &mut Vec<u8>) -> Option<u64
         .unwrap_or(1);
     let ceiling = ceiling(&texts, excess)?;
     let start = target.len();
-    let (mut copied, mut removed) = (0, 0);
+    let (mut copied, mut removed) = (0, before);
     for text in texts {
         let kept = whole_start(&body[text.clone()], ceiling);
         let cut = text.start + kept;
@@ -54,6 +56,19 @@ pub fn shorten(message: &[u8], limit: usize, target: &mut Vec<u8>) -> Option<u64
         return None;
     }
     Some(removed)
+}
+
+/// Takes the note of the encoder off the end, if there is one.
+fn split_note(body: &[u8]) -> (&[u8], u64) {
+    let digits = body.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let (head, digits) = body.split_at(body.len() - digits.count());
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse().ok());
+    match (head.strip_suffix(NOTE), number) {
+        (Some(head), Some(number)) => (head, number),
+        _ => (body, 0),
+    }
 }
 
 /// The length to which texts must be cut so that `excess` bytes go. Each text keeps one byte at least: an empty

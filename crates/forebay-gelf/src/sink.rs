@@ -82,19 +82,16 @@ impl Sink {
     ) -> Result<(Self, Driver), SinkError> {
         let transport = transport.into();
         config.check()?;
-        transport.check()?;
         let capacity = config.budget;
         let (parcels, incoming) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             budget: Arc::new(Semaphore::new(capacity)),
             capacity,
-            status: Status::new(),
+            status: Status::new(transport.is_unverified()),
         });
         let inlet = Inlet::new(incoming, Arc::clone(&shared), observer);
-        Ok((
-            Self { shared, parcels },
-            Driver::new(transport, inlet, config),
-        ))
+        let driver = Driver::new(transport, inlet, config)?;
+        Ok((Self { shared, parcels }, driver))
     }
 
     /// Takes a batch into the window and gives a ticket for it. Waits while the budget is used up: that is the
@@ -282,7 +279,8 @@ impl Future for Ticket {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SinkConfig {
-    /// Most bytes of batches inside, sent and waiting. At most 4 GiB. Default 64 MiB.
+    /// Most bytes of batches inside, sent and waiting. At most 4 GiB. Default 64 MiB. Counted is what batches hold;
+    /// spare room of buffers that grew while they were filled comes on top.
     ///
     /// TCP with [`Proof::Receiver`](crate::Proof::Receiver) keeps what is not proven: below 48 MiB it proves by
     /// closing connections only, a new one for each three quarters of the budget.

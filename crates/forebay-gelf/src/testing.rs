@@ -56,6 +56,17 @@ pub enum Answer {
     Status(u16),
     /// A status and a `Retry-After` of so many seconds.
     RetryAfter(u16, u64),
+    /// A status, and the connection is closed behind it although nobody said so.
+    StatusAndClose(u16),
+    /// A status and a body of so many bytes, of which the connection carries only some before it is closed.
+    Body {
+        /// The status.
+        status: u16,
+        /// What `Content-Length` says.
+        promised: usize,
+        /// What is sent.
+        sent: usize,
+    },
     /// Closes the connection without an answer.
     Drop,
     /// Waits so long before the next answer of the script is given.
@@ -74,6 +85,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The status it got; `None` if the connection was closed instead.
     pub status: Option<u16>,
+    /// Number of the connection it came over, from 1.
+    pub connection: u64,
 }
 
 impl HttpListener {
@@ -107,12 +120,14 @@ impl HttpListener {
     /// Answers for ever.
     pub async fn run(self) {
         let mut connections = JoinSet::new();
+        let mut number = 0;
         loop {
             tokio::select! {
                 accepted = self.tcp.accept() => {
                     if let Ok((stream, _)) = accepted {
+                        number += 1;
                         let (script, requests) = (Arc::clone(&self.script), self.requests.clone());
-                        connections.spawn(async move { drop(serve(stream, script, requests).await) });
+                        connections.spawn(async move { drop(serve(stream, number, script, requests).await) });
                     }
                 }
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -123,6 +138,7 @@ impl HttpListener {
 
 async fn serve(
     stream: TcpStream,
+    connection: u64,
     script: Arc<Mutex<VecDeque<Answer>>>,
     requests: mpsc::UnboundedSender<Request>,
 ) -> io::Result<()> {
@@ -136,6 +152,9 @@ async fn serve(
         loop {
             let mut header = String::new();
             stream.read_line(&mut header).await?;
+            if !header.ends_with('\n') {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             let Some((name, value)) = header.trim_end().split_once(':') else {
                 break;
             };
@@ -152,7 +171,9 @@ async fn serve(
             headers,
             body,
             status: None,
+            connection,
         };
+        let (mut close, mut body) = (false, (0, 0));
         let answer = loop {
             let answer = script
                 .lock()
@@ -162,6 +183,19 @@ async fn serve(
                 Answer::Delay(wait) => tokio::time::sleep(wait).await,
                 Answer::Drop => break None,
                 Answer::Status(status) => break Some((status, String::new())),
+                Answer::StatusAndClose(status) => {
+                    close = true;
+                    break Some((status, String::new()));
+                }
+                Answer::Body {
+                    status,
+                    promised,
+                    sent,
+                } => {
+                    body = (promised, sent);
+                    close = sent < promised;
+                    break Some((status, String::new()));
+                }
                 Answer::RetryAfter(status, seconds) => {
                     break Some((status, format!("Retry-After: {seconds}\r\n")));
                 }
@@ -172,7 +206,13 @@ async fn serve(
         let Some((status, header)) = answer else {
             return Ok(());
         };
-        let answer = format!("HTTP/1.1 {status} answer\r\nContent-Length: 0\r\n{header}\r\n");
+        let (promised, sent) = body;
+        let mut answer =
+            format!("HTTP/1.1 {status} answer\r\nContent-Length: {promised}\r\n{header}\r\n");
+        answer.push_str(&"x".repeat(sent));
         stream.get_mut().write_all(answer.as_bytes()).await?;
+        if close {
+            return Ok(());
+        }
     }
 }

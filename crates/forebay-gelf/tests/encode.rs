@@ -149,6 +149,36 @@ fn a_message_beyond_the_limit_is_an_error_and_can_be_shortened() {
 }
 
 #[test]
+fn bytes_that_are_missing_are_told_once() {
+    let mut encoder = Encoder::default();
+    let mut message = encoder.begin("h");
+    message
+        .short_message("m")
+        .full_message("x".repeat(10_000))
+        .text(&TEXT, "y".repeat(40_000));
+    let long = message.finish().unwrap();
+    let cut = 40_000 - 32_766;
+    assert_eq!(parse(long.as_bytes())["_truncated_bytes"], cut);
+    let mut short = Vec::new();
+    let removed = shorten(long.as_bytes(), 20_000, &mut short).unwrap();
+    let text = String::from_utf8(short).unwrap();
+    assert_eq!(text.matches("_truncated_bytes").count(), 1);
+    let json = parse(text.as_bytes());
+    let kept = |name: &str| json[name].as_str().unwrap().len() as u64;
+    assert_eq!(removed, 50_000 - kept("_text") - kept("full_message"));
+    assert_eq!(json["_truncated_bytes"], removed);
+}
+
+#[test]
+fn the_names_of_the_encoder_are_not_for_log_data() {
+    for name in ["truncated_bytes", "truncated.bytes", "surplus_fields"] {
+        assert!(FieldName::new(name).is_err(), "{name}");
+        let repaired = FieldName::repaired(name);
+        assert_eq!(repaired.as_str(), format!("field_{name}"));
+    }
+}
+
+#[test]
 fn numbers_that_are_none_are_left_out() {
     let cases: [(&str, Option<serde_json::Value>); 14] = [
         ("0", Some(0.into())),

@@ -20,8 +20,14 @@ pub enum Call {
     GetShardIterator,
     /// Reads one batch of records.
     GetRecords,
-    /// Asks for the retention of the stream.
+    /// Asks for the retention and the ARN of the stream.
     DescribeStreamSummary,
+    /// Asks whether a fan-out consumer is there.
+    DescribeStreamConsumer,
+    /// Registers a fan-out consumer.
+    RegisterStreamConsumer,
+    /// Has the records of a shard pushed.
+    SubscribeToShard,
     /// Asks whether the lease table exists.
     DescribeTable,
     /// Creates the lease table.
@@ -48,6 +54,9 @@ impl Call {
             Self::GetShardIterator => "kinesis:GetShardIterator",
             Self::GetRecords => "kinesis:GetRecords",
             Self::DescribeStreamSummary => "kinesis:DescribeStreamSummary",
+            Self::DescribeStreamConsumer => "kinesis:DescribeStreamConsumer",
+            Self::RegisterStreamConsumer => "kinesis:RegisterStreamConsumer",
+            Self::SubscribeToShard => "kinesis:SubscribeToShard",
             Self::DescribeTable => "dynamodb:DescribeTable",
             Self::CreateTable => "dynamodb:CreateTable",
             Self::Scan => "dynamodb:Scan",
@@ -69,10 +78,12 @@ impl Call {
                 Duration::from_secs(2)
             }
             Self::Scan | Self::DescribeTable | Self::CreateTable => Duration::from_secs(5),
-            Self::GetRecords => Duration::from_secs(15),
+            Self::GetRecords | Self::SubscribeToShard => Duration::from_secs(15),
             Self::ListShards
             | Self::GetShardIterator
             | Self::DescribeStreamSummary
+            | Self::DescribeStreamConsumer
+            | Self::RegisterStreamConsumer
             | Self::PutMetricData => Duration::from_secs(10),
         }
     }
@@ -118,7 +129,10 @@ where
 {
     match tokio::time::timeout(call.attempt_timeout(), send).await {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) => Err(typed(call, resource, error)),
+        Ok(Err(error)) => {
+            let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
+            Err(typed(call, resource, error, status))
+        }
         Err(_) => Err(
             Error::of_call(classify(call, Failure::NoAnswer), call, resource).with_detail(format!(
                 "no answer within {} s",
@@ -128,17 +142,27 @@ where
     }
 }
 
-fn typed<E>(call: Call, resource: &str, error: SdkError<E, HttpResponse>) -> Error
+/// Types an error of a call, or of the event stream that a call began.
+pub(crate) fn typed<E, R>(call: Call, resource: &str, error: SdkError<E, R>, status: u16) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: fmt::Debug + Send + Sync + 'static,
 {
-    let code = error.code().map(str::to_owned);
-    let message = error.message().map(str::to_owned);
+    let (code, message) = match &error {
+        SdkError::ServiceError(context) => {
+            let error = context.err();
+            (
+                error.code().map(str::to_owned),
+                error.message().map(str::to_owned),
+            )
+        }
+        _ => (None, None),
+    };
     let failure = match &error {
         SdkError::ConstructionFailure(_) => Failure::NotSent,
-        SdkError::ServiceError(context) => Failure::Answer {
+        SdkError::ServiceError(_) => Failure::Answer {
             code: code.as_deref(),
-            status: context.raw().status().as_u16(),
+            status,
         },
         _ => Failure::NoAnswer,
     };
@@ -168,7 +192,11 @@ pub(crate) fn classify(call: Call, failure: Failure<'_>) -> ErrorKind {
             match known {
                 Some(Meaning::Is(kind)) => kind,
                 Some(Meaning::Fault) => unanswered(call),
-                Some(Meaning::Argument) if call == Call::GetShardIterator => ErrorKind::Position,
+                Some(Meaning::Argument)
+                    if matches!(call, Call::GetShardIterator | Call::SubscribeToShard) =>
+                {
+                    ErrorKind::Position
+                }
                 // The service also answers so to an iterator that it no longer understands.
                 Some(Meaning::Argument) if call == Call::GetRecords => ErrorKind::Expired,
                 Some(Meaning::Argument) => ErrorKind::Config,
@@ -288,7 +316,7 @@ mod tests {
     #[test]
     fn every_code_has_its_kind() {
         use ErrorKind::*;
-        for (call, code, status, expected) in [
+        let cases = [
             (
                 Call::GetRecords,
                 "ProvisionedThroughputExceededException",
@@ -325,6 +353,20 @@ mod tests {
                 Position,
             ),
             (Call::GetRecords, "InvalidArgumentException", 400, Expired),
+            (
+                Call::SubscribeToShard,
+                "InvalidArgumentException",
+                400,
+                Position,
+            ),
+            (Call::SubscribeToShard, "ResourceInUseException", 400, Busy),
+            (Call::SubscribeToShard, "LimitExceededException", 400, Busy),
+            (
+                Call::SubscribeToShard,
+                "InternalFailureException",
+                500,
+                Unavailable,
+            ),
             (Call::ListShards, "InvalidArgumentException", 400, Config),
             (Call::UpdateItem, "ValidationException", 400, Config),
             (Call::GetRecords, "ResourceNotFoundException", 400, Gone),
@@ -370,8 +412,26 @@ mod tests {
                 400,
                 Fenced,
             ),
-        ] {
+            (Call::Scan, "ThrottledException", 400, Throttled),
+            (Call::Scan, "RequestThrottled", 400, Throttled),
+            (Call::Scan, "RequestThrottledException", 400, Throttled),
+            (Call::PutItem, "ServiceUnavailableException", 503, Unknown),
+            (Call::PutMetricData, "NotAuthorized", 400, Denied),
+            (Call::ListShards, "OptInRequired", 403, Denied),
+            (Call::GetItem, "IncompleteSignature", 400, Credentials),
+            (
+                Call::GetItem,
+                "MissingAuthenticationTokenException",
+                400,
+                Credentials,
+            ),
+        ];
+        for (call, code, status, expected) in cases {
             check(call, code, status, expected);
+        }
+        for (code, _) in CODES {
+            let tested = cases.iter().any(|(_, tested, _, _)| tested == code);
+            assert!(tested, "{code} has no case");
         }
     }
 

@@ -2,6 +2,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, ErrorKind};
+use crate::stream::StreamName;
 
 /// Settings of a [`Worker`](crate::Worker). The defaults are those of the KCL where both have the setting.
 #[non_exhaustive]
@@ -12,8 +13,13 @@ pub struct Config {
     /// How long a lease may go without renewal before peers take it. All workers of a table must agree.
     /// Default 10 s; 2 s to 5 min.
     pub failover_time: Duration,
+    /// How often the lease table is scanned for leases to take, at most every 2 × `failover_time`. A crash is noticed
+    /// within `failover_time` and this; each scan reads the whole table. Default 1.5 s; the KCL scans every 20 s.
+    pub watch_interval: Duration,
     /// The most leases this worker holds. Default: no limit.
     pub max_leases: Option<NonZeroUsize>,
+    /// How the records of a shard are read. Default: [`Retrieval::Polling`].
+    pub retrieval: Retrieval,
     /// The most Kinesis records one read asks for. Default 10,000, which is also the service's limit.
     pub max_records: NonZeroU16,
     /// The pause between two reads of a shard once its newest record was read. While behind, reads follow each other
@@ -45,7 +51,9 @@ impl Default for Config {
         Self {
             initial_position: InitialPosition::Latest,
             failover_time: Duration::from_secs(10),
+            watch_interval: Duration::from_millis(1_500),
             max_leases: None,
+            retrieval: Retrieval::Polling,
             max_records: const { NonZeroU16::new(10_000).unwrap() },
             idle: Duration::from_secs(1),
             reads_per_second: const { NonZeroU32::new(5).unwrap() },
@@ -102,8 +110,33 @@ impl Config {
         {
             return refuse("release_after", "it must be at least 1 s, or not set");
         }
+        if let Retrieval::FanOut { consumer } = &self.retrieval {
+            let is_arn = consumer.starts_with("arn:") && consumer.contains("/consumer/");
+            if !is_arn && StreamName::new(consumer).is_err() {
+                return refuse(
+                    "retrieval",
+                    "a consumer has a name of 1 to 128 characters of `[a-zA-Z0-9_.-]`, or an ARN that ends with `/consumer/NAME:TIME`",
+                );
+            }
+        }
         Ok(())
     }
+}
+
+/// How the records of a shard are read.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Retrieval {
+    /// With GetRecords. All readers of a shard share five calls and 2 MB a second, and a record takes up to
+    /// [`Config::idle`] to be seen.
+    Polling,
+    /// With SubscribeToShard (enhanced fan-out): records are pushed, with 2 MB a second of each shard for this consumer
+    /// alone. AWS bills it by consumer, shard and hour, and by volume. The client must reach Kinesis over HTTP/2.
+    FanOut {
+        /// The name of the consumer, which is registered if it does not exist (the KCL takes the application's name), or
+        /// the ARN of one that does. A consumer has one subscription to a shard: no two applications may share it.
+        consumer: String,
+    },
 }
 
 /// Where to start on a stream that nobody has read under this table.
@@ -155,5 +188,19 @@ mod tests {
             "release_after"
         );
         assert_eq!(refused(|c| c.release_after = None), "accepted");
+        let consumer = |name: &str| {
+            let consumer = name.to_owned();
+            refused(|c| c.retrieval = Retrieval::FanOut { consumer })
+        };
+        assert_eq!(consumer("application"), "accepted");
+        assert_eq!(
+            consumer("arn:aws:kinesis:eu-west-1:1:stream/s/consumer/a:1"),
+            "accepted"
+        );
+        assert_eq!(consumer(""), "retrieval");
+        assert_eq!(
+            consumer("arn:aws:kinesis:eu-west-1:1:stream/s"),
+            "retrieval"
+        );
     }
 }

@@ -13,7 +13,9 @@ mod clock;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
 mod config;
+mod consumer;
 mod error;
+mod identity;
 mod observer;
 mod pace;
 mod processor;
@@ -22,6 +24,7 @@ mod pull;
 mod report;
 mod shard;
 mod stream;
+mod subscription;
 mod table;
 mod worker;
 
@@ -30,7 +33,7 @@ pub use batch::{Batch, LeaseToken, Record};
 pub use call::Call;
 #[cfg(feature = "cloudwatch")]
 pub use cloudwatch::CloudWatchMetrics;
-pub use config::{Config, InitialPosition};
+pub use config::{Config, InitialPosition, Retrieval};
 pub use error::{Error, ErrorKind};
 pub use observer::{Dropped, Gap, Observer};
 pub use processor::{Outcome, Processor, Stopping};

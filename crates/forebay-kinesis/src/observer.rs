@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_lease::{Checkpoint, SequenceNumber, ShardId, WorkerId};
+use forebay_lease::{Checkpoint, Lease, SequenceNumber, ShardId, WorkerId};
 
 use crate::call::Call;
 use crate::error::Error;
@@ -25,6 +25,11 @@ pub trait Observer: Send + Sync + 'static {
     /// How many leases this worker holds now.
     fn leases_held(&self, count: usize) {
         let _ = count;
+    }
+
+    /// The lease table was read: every lease of the stream, those of peers too.
+    fn leases_seen(&self, leases: &[Lease]) {
+        let _ = leases;
     }
 
     /// The lease table holds this position now.
@@ -102,6 +107,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.leases_held(count);
     }
 
+    fn leases_seen(&self, leases: &[Lease]) {
+        self.0.leases_seen(leases);
+        self.1.leases_seen(leases);
+    }
+
     fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
         self.0.checkpoint_written(shard, checkpoint);
         self.1.checkpoint_written(shard, checkpoint);
@@ -169,6 +179,10 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 
     fn leases_held(&self, count: usize) {
         (**self).leases_held(count);
+    }
+
+    fn leases_seen(&self, leases: &[Lease]) {
+        (**self).leases_seen(leases);
     }
 
     fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {

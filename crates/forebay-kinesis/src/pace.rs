@@ -72,6 +72,20 @@ pub(crate) fn reservation(behind: bool, since_last_read: Duration) -> usize {
         .clamp(SMALLEST_RESERVATION, LARGEST_ANSWER)
 }
 
+/// How many bytes to have room for before an event of a subscription.
+///
+/// A consumer is sent 2 MB of a shard in a second, and an event exists as base64 text while it is decoded.
+pub(crate) fn push_reservation(behind: bool) -> usize {
+    if behind {
+        2_000_000 * 5 / 2
+    } else {
+        SMALLEST_RESERVATION
+    }
+}
+
+/// A second subscription of one consumer to one shard is refused for this long after the first one.
+pub(crate) const RESUBSCRIBE_GAP: Duration = Duration::from_secs(5);
+
 const SMALLEST_RESERVATION: usize = 256 * 1024;
 const LARGEST_ANSWER: usize = 25 * 1024 * 1024;
 

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use forebay_lease::{Checkpoint, ChildShard, SequenceNumber, ShardId};
@@ -16,11 +16,14 @@ use crate::report::Reporter;
 use crate::stream::{KinesisStream, Position};
 
 mod fetch;
+mod lineage;
 mod number;
 mod records;
+mod source;
 
 pub(crate) use fetch::Settings;
 use fetch::{Fetched, Fetcher};
+pub(crate) use source::Answer;
 
 /// One time of holding one shard: reads it, hands it over, reports what is accepted.
 pub(crate) struct Shard<P> {
@@ -43,8 +46,10 @@ pub(crate) struct Parts<P> {
     pub(crate) reporter: Arc<Reporter>,
     /// User records handed over since the start.
     pub(crate) handed_over: Arc<AtomicU64>,
-    /// How long the stream keeps records, once that is known.
-    pub(crate) retention: Arc<OnceLock<Duration>>,
+    /// How long the stream keeps records, if that is known.
+    pub(crate) retention: Option<Duration>,
+    /// The ARN of the consumer that records are pushed to; `None` to ask for them.
+    pub(crate) consumer: Option<Arc<str>>,
 }
 
 /// Where the reading starts.
@@ -178,7 +183,7 @@ impl<P: Processor> Shard<P> {
             (
                 self.parts.budget.clone(),
                 Arc::clone(&self.parts.reporter),
-                Arc::clone(&self.parts.retention),
+                self.parts.retention,
             ),
         );
         match &self.start {
@@ -220,7 +225,7 @@ impl<P: Processor> Shard<P> {
     async fn fetch(&self, mut fetcher: Fetcher, queue: mpsc::Sender<Fetched>) {
         let mut control = self.control.clone();
         let all = async {
-            while let Ok(place) = queue.reserve().await {
+            while let Ok(place) = fetcher.unhurried(queue.reserve()).await {
                 let fetched = fetcher.next().await;
                 let ended = matches!(fetched, Fetched::Ended(_));
                 place.send(fetched);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
 use crate::observer::Observer;
 
 /// The name of a stream, with its ARN where the stream belongs to another account.
@@ -121,6 +122,7 @@ pub struct KinesisStream {
     client: Client,
     name: StreamName,
     observer: Arc<dyn Observer>,
+    identity: Identity,
 }
 
 impl KinesisStream {
@@ -130,6 +132,7 @@ impl KinesisStream {
             client,
             name,
             observer: Arc::new(()),
+            identity: Identity::default(),
         }
     }
 
@@ -140,6 +143,10 @@ impl KinesisStream {
 
     pub(crate) fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.observer)
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     pub(crate) fn name(&self) -> &StreamName {
@@ -166,7 +173,7 @@ impl KinesisStream {
             let page = self
                 .watched(
                     Call::ListShards,
-                    request.customize().config_override(once()).send(),
+                    request.customize().config_override(self.once()).send(),
                 )
                 .await?;
             for shard in page.shards.unwrap_or_default() {
@@ -212,8 +219,8 @@ impl KinesisStream {
             })
     }
 
-    /// How long the stream keeps records.
-    pub(crate) async fn retention(&self) -> Result<Option<Duration>, Error> {
+    /// The ARN of the stream, and how long it keeps records.
+    pub(crate) async fn describe(&self) -> Result<(Option<String>, Option<Duration>), Error> {
         let (arn, name) = self.name.address();
         let request = self
             .client
@@ -223,13 +230,15 @@ impl KinesisStream {
         let answer = self
             .watched(
                 Call::DescribeStreamSummary,
-                request.customize().config_override(once()).send(),
+                request.customize().config_override(self.once()).send(),
             )
             .await?;
-        let hours = answer
-            .stream_description_summary
-            .and_then(|summary| u64::try_from(summary.retention_period_hours).ok());
-        Ok(hours.map(|hours| Duration::from_secs(hours * 3_600)))
+        let Some(summary) = answer.stream_description_summary else {
+            return Ok((None, None));
+        };
+        let hours = u64::try_from(summary.retention_period_hours).ok();
+        let retention = hours.map(|hours| Duration::from_secs(hours * 3_600));
+        Ok((Some(summary.stream_arn), retention))
     }
 
     pub(crate) async fn iterator(
@@ -259,7 +268,7 @@ impl KinesisStream {
         let answer = self
             .watched(
                 Call::GetShardIterator,
-                request.customize().config_override(once()).send(),
+                request.customize().config_override(self.once()).send(),
             )
             .await?;
         answer
@@ -280,16 +289,25 @@ impl KinesisStream {
             .limit(i32::from(limit));
         self.watched(
             Call::GetRecords,
-            request.customize().config_override(once()).send(),
+            request.customize().config_override(self.once()).send(),
         )
         .await
     }
 
-    fn refuse(&self, call: Call, why: &str) -> Error {
+    /// No retries inside the SDK: the loop that made the call owns the pace.
+    pub(crate) fn once(&self) -> Overrides {
+        let mut overrides = Overrides::new().retry_config(RetryConfig::disabled());
+        if let Some(cache) = self.identity.cache() {
+            overrides.set_identity_cache(cache);
+        }
+        overrides
+    }
+
+    pub(crate) fn refuse(&self, call: Call, why: &str) -> Error {
         Error::of_call(ErrorKind::Corrupt, call, self.name.resource()).with_detail(why)
     }
 
-    async fn watched<O, E>(
+    pub(crate) async fn watched<O, E>(
         &self,
         call: Call,
         send: impl Future<
@@ -311,6 +329,7 @@ impl KinesisStream {
     {
         let started = Instant::now();
         let result = attempt(call, self.name.resource(), send).await;
+        self.identity.watch(&result);
         self.observer.call(call, started.elapsed(), result.is_err());
         result
     }
@@ -338,11 +357,6 @@ fn shard_of(shard: &RawShard) -> Option<Shard> {
         first: numbers.starting_sequence_number.parse().ok()?,
         is_open: numbers.ending_sequence_number.is_none(),
     })
-}
-
-/// No retries inside the SDK: the loop that made the call owns the pace.
-fn once() -> Overrides {
-    Overrides::new().retry_config(RetryConfig::disabled())
 }
 
 const PAGES: usize = 1_000;

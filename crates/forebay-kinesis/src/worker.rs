@@ -1,11 +1,11 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use forebay_lease::WorkerId;
 use tokio::sync::mpsc;
 
 use crate::clock::WallClock;
-use crate::config::Config;
+use crate::config::{Config, Retrieval};
 use crate::error::{Error, ErrorKind};
 use crate::observer::Observer;
 use crate::processor::Processor;
@@ -91,31 +91,62 @@ impl<T: LeaseTable, P: Processor> Worker<T, P> {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary, Error> {
         self.config.check()?;
         let mut shutdown = std::pin::pin!(shutdown);
-        let retention = Arc::new(OnceLock::new());
-        tokio::select! {
+        let opened = tokio::select! {
             () = &mut shutdown => return Ok(Summary::default()),
-            opened = self.open(&retention) => opened?,
-        }
-        Driver::new(self, &retention)?.run(shutdown).await
+            opened = self.open() => opened?,
+        };
+        Driver::new(self, opened)?.run(shutdown).await
     }
 
-    /// Makes sure of the table and, as far as rights allow, of the stream.
-    async fn open(&self, retention: &OnceLock<Duration>) -> Result<(), Error> {
+    /// Makes sure of the table and, as far as rights allow, of the stream and the consumer.
+    async fn open(&self) -> Result<Opened, Error> {
         let reporter = Reporter::new(self.stream.observer());
         for degraded in self.table.open().await? {
             reporter.error(&degraded);
         }
-        match self.stream.retention().await {
-            Ok(Some(kept)) => {
-                let _ = retention.set(kept);
+        let (arn, retention) = loop {
+            match self.stream.describe().await {
+                Ok(described) => break described,
+                Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
+                Err(error) if self.needs_arn() && !error.is_retryable() => return Err(error),
+                // Without it nobody is warned before records expire; everything else works.
+                Err(error) => reporter.error(&error),
             }
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
-            // Without it nobody is warned before records expire; everything else works.
-            Err(error) => reporter.error(&error),
-        }
-        Ok(())
+            if !self.needs_arn() {
+                break (None, None);
+            }
+            tokio::time::sleep(DESCRIBE_POLL).await;
+        };
+        let consumer = match &self.config.retrieval {
+            Retrieval::Polling => None,
+            Retrieval::FanOut { consumer } => {
+                let arn = self.stream.name().arn().or(arn.as_deref());
+                Some(self.stream.consumer(consumer, arn, &reporter).await?)
+            }
+        };
+        Ok(Opened {
+            retention,
+            consumer,
+        })
     }
+}
+
+impl<T, P> Worker<T, P> {
+    /// Whether a fan-out consumer has to be found by the stream's ARN, which only the service knows.
+    fn needs_arn(&self) -> bool {
+        let by_name = matches!(&self.config.retrieval, Retrieval::FanOut { consumer } if !consumer.starts_with("arn:"));
+        by_name && self.stream.name().arn().is_none()
+    }
+}
+
+const DESCRIBE_POLL: Duration = Duration::from_secs(1);
+
+/// What a worker finds out before it begins.
+struct Opened {
+    /// How long the stream keeps records, if that could be learned.
+    retention: Option<Duration>,
+    /// The ARN of the fan-out consumer, if there is to be one.
+    consumer: Option<Arc<str>>,
 }
 
 /// Parks and unparks a [`Worker`]. Works before, during and (without effect) after the run.

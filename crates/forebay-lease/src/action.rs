@@ -64,6 +64,10 @@ pub enum Request {
     ReadClientVersion,
 }
 
+pub(crate) const LIST_ALL: Request = Request::ListShards {
+    filter: ShardFilter::All,
+};
+
 /// Names one call of one coordinator.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CallId(pub(crate) u64);

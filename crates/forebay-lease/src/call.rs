@@ -6,7 +6,8 @@ use crate::action::{Request, Token};
 use crate::coordinator::Coordinator;
 use crate::decision::{CallKind, Decision};
 use crate::event::{Failure, Outcome};
-use crate::lease::LeaseKey;
+use crate::lease::{LeaseKey, ShardId};
+use crate::update::OwnerChange;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -53,7 +54,7 @@ pub(crate) enum Purpose {
     Relative {
         key: LeaseKey,
         token: Token,
-        relative: LeaseKey,
+        relative: ShardId,
     },
     /// Which shards the service still knows, for a missing relative.
     Readable {
@@ -63,7 +64,7 @@ pub(crate) enum Purpose {
     CreateRelative {
         key: LeaseKey,
         token: Token,
-        relative: LeaseKey,
+        relative: ShardId,
     },
     Recreate {
         key: LeaseKey,
@@ -85,27 +86,21 @@ pub(crate) enum Purpose {
     },
 }
 
-impl Purpose {
+impl Call {
     const fn kind(&self) -> CallKind {
-        match self {
-            Self::Scan => CallKind::Scan,
-            Self::ClientVersion => CallKind::ClientVersion,
-            Self::Write { .. } => CallKind::Renew,
-            Self::Recheck { .. }
-            | Self::Look { .. }
-            | Self::LookAgain { .. }
-            | Self::Relative { .. }
-            | Self::CleanRead { .. } => CallKind::Read,
-            Self::Take { .. } => CallKind::Take,
-            Self::CreateRelative { .. } | Self::Recreate { .. } | Self::CreateMissing { .. } => {
-                CallKind::Create
-            }
-            Self::Readable { .. }
-            | Self::EmptyTable
-            | Self::Hole
-            | Self::FillRanges
-            | Self::CleanList => CallKind::ListShards,
-            Self::FillRange { .. } => CallKind::Metadata,
+        match &self.request {
+            Request::Scan => CallKind::Scan,
+            Request::Read { .. } => CallKind::Read,
+            Request::Create(_) => CallKind::Create,
+            Request::Delete { .. } => CallKind::Delete,
+            Request::ListShards { .. } => CallKind::ListShards,
+            Request::ReadClientVersion => CallKind::ClientVersion,
+            Request::Update(update) => match update.changes.owner {
+                Some(OwnerChange::Set(_)) => CallKind::Take,
+                Some(OwnerChange::Remove) => CallKind::Release,
+                None if update.changes.counter.is_none() => CallKind::Metadata,
+                None => CallKind::Renew,
+            },
         }
     }
 }
@@ -114,7 +109,7 @@ impl Coordinator {
     pub(crate) fn answered(&mut self, call: Call, outcome: Outcome, now: Instant) {
         if let Outcome::Failed(failure) = &outcome {
             self.report(Decision::CallFailed {
-                call: call.purpose.kind(),
+                call: call.kind(),
                 failure: *failure,
             });
             if self.try_again(&call, *failure, now) {
@@ -140,11 +135,12 @@ impl Coordinator {
                 token,
                 relative,
             } => {
-                self.relative_created((&key, token), &relative, call.request, now);
+                let answer = (call.request, &outcome);
+                self.relative_created((&key, token), &relative, answer, now);
             }
             Purpose::Recreate { key } => self.recreated(&key, &outcome, now),
             Purpose::EmptyTable => self.listed_for_empty_table(outcome, now),
-            Purpose::Hole => self.listed_for_hole(outcome, now),
+            Purpose::Hole => self.listed_for_hole(outcome),
             Purpose::CreateMissing { key } => {
                 self.missing_created(&key, call.request, &outcome, now)
             }

@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::action::{Request, Token};
+use crate::action::{LIST_ALL, Request, Token};
 use crate::call::Purpose;
-use crate::checkpoint::Checkpoint;
 use crate::coordinator::Coordinator;
 use crate::event::Outcome;
 use crate::lease::{LeaseKey, ShardId};
 use crate::lineage::Phase;
-use crate::shard::ShardFilter;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cleanup {
     pub(crate) at: Instant,
 }
@@ -29,12 +27,7 @@ impl Coordinator {
         }
         self.cleanup.at = now + INTERVAL;
         if self.config.cleanup_ended && !self.candidates(now).is_empty() {
-            self.call(
-                Purpose::CleanList,
-                Request::ListShards {
-                    filter: ShardFilter::All,
-                },
-            );
+            self.call(Purpose::CleanList, LIST_ALL);
         }
     }
 
@@ -116,10 +109,8 @@ impl Coordinator {
             .any(|parent| key.relative(parent) == *relative);
         let lets_go = match (outcome, is_parent) {
             (Outcome::Row(row), true) => row.is_none(),
-            (Outcome::Row(Some(row)), false) => !matches!(
-                row.checkpoint,
-                Checkpoint::TrimHorizon | Checkpoint::AtTimestamp
-            ),
+            // Stricter than the KCL, which lets LATEST pass: a child that has not begun needs to see its parent.
+            (Outcome::Row(Some(row)), false) => !row.checkpoint.is_start(),
             _ => false,
         };
         // One row that holds it back is enough; the next round asks again.

@@ -34,7 +34,9 @@ pub struct Identity {
 /// A state machine without input or output: [`handle`](Self::handle) takes in events, [`poll_action`](Self::poll_action)
 /// gives out what to do, [`poll_timeout`](Self::poll_timeout) says when to come back. After each call of another method,
 /// take actions until there is none. `now` must never go back.
-#[derive(Debug)]
+///
+/// A clone is for tests that look at what could happen next: two that act for one worker break every guarantee.
+#[derive(Clone, Debug)]
 pub struct Coordinator {
     pub(crate) config: Config,
     pub(crate) me: WorkerId,
@@ -61,9 +63,6 @@ pub struct Coordinator {
     scan_at: Instant,
     is_scanning: bool,
     has_scanned: bool,
-    had_leases: bool,
-    /// Since when scans show no lease.
-    empty_since: Option<Instant>,
     version_at: Instant,
     next_call: u64,
     next_token: u64,
@@ -99,8 +98,6 @@ impl Coordinator {
             scan_at: now,
             is_scanning: false,
             has_scanned: false,
-            had_leases: false,
-            empty_since: None,
             version_at: now,
             next_call: 0,
             next_token: 0,
@@ -123,7 +120,7 @@ impl Coordinator {
                 key,
                 token,
                 children,
-            } => self.shard_ended(&key, token, children, now),
+            } => self.shard_ended(&key, token, children),
             Event::ShardGone { key, token } => {
                 if let Some(held) = self.held_as(&key, token) {
                     let from = held.row.checkpoint;
@@ -132,7 +129,7 @@ impl Coordinator {
                         from,
                         resumed: None,
                     });
-                    self.shard_ended(&key, token, Vec::new(), now);
+                    self.shard_ended(&key, token, Vec::new());
                 }
             }
             Event::Trimmed {
@@ -271,7 +268,7 @@ impl Coordinator {
     pub fn holds(&self, now: Instant) -> impl Iterator<Item = (&LeaseKey, Token)> {
         self.held
             .iter()
-            .filter(move |(_, held)| now < held.held_until && !held.is_being_released())
+            .filter(move |(_, held)| now < held.held_until && !held.is_released)
             .map(|(key, held)| (key, held.token))
     }
 
@@ -368,13 +365,19 @@ impl Coordinator {
         self.seen.retain(|key, _| {
             keys.contains(key) || held.contains_key(key) || taking.contains_key(key)
         });
-        if !self.seen.is_empty() {
-            self.empty_since = None;
-            self.had_leases = true;
-        } else if self.is_really_empty(now) {
-            self.sync_empty_table();
+        if self.seen.is_empty() {
+            self.sync_empty_table(now);
+        } else {
+            self.sync.empty_since = None;
+            let began = self
+                .seen
+                .values()
+                .filter_map(|seen| seen.row.start_at)
+                .min();
+            self.sync.had_leases = true;
+            self.sync.began = self.sync.began.min(began).or(began);
         }
-        self.regain(now);
+        self.regain();
         self.take_pass(now);
     }
 
@@ -385,8 +388,8 @@ impl Coordinator {
                     self.mode = Some(mode.clone());
                     self.report(Decision::Mode(mode));
                 }
-                if self.seen.is_empty() && self.has_scanned && self.is_really_empty(now) {
-                    self.sync_empty_table();
+                if self.seen.is_empty() && self.has_scanned {
+                    self.sync_empty_table(now);
                 }
                 self.take_pass(now);
             }
@@ -395,13 +398,6 @@ impl Coordinator {
             }
             _ => self.version_at = now + VERSION_RETRY,
         }
-    }
-
-    /// A table that had leases and has none was emptied by hand: whoever holds one writes it again with its position at
-    /// the next renewal, and must not find a row that begins anew.
-    fn is_really_empty(&mut self, now: Instant) -> bool {
-        let since = *self.empty_since.get_or_insert(now);
-        !self.had_leases || now >= since + self.config.failover
     }
 
     fn acknowledged(&mut self, key: &LeaseKey, token: Token, upto: Checkpoint) {

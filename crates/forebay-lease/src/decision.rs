@@ -7,6 +7,15 @@ use crate::lease::{LeaseKey, ShardId, WorkerId};
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
+    /// A lease is about to be taken; followed by `Taken`, `TakeRefused`, or nothing if the table does not answer.
+    Taking {
+        /// The lease.
+        key: LeaseKey,
+        /// Who has it.
+        from: Option<WorkerId>,
+        /// Why it is taken.
+        why: TakeReason,
+    },
     /// A lease is ours.
     Taken {
         /// The lease.
@@ -143,6 +152,8 @@ pub enum TakeReason {
 pub enum IdleReason {
     /// We have our share.
     Balanced,
+    /// We are short of our share, but the last steal was too recent.
+    StealInterval,
     /// `max_leases` is reached.
     Limit,
     /// The fleet is in a mode of KCL 3.x in which a leader assigns.

@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::ParseError;
+use crate::shard::ChildShard;
 
 /// One row of the lease table, with every attribute that KCL 1.x, 2.x and 3.x write.
 ///
@@ -43,8 +44,8 @@ pub struct Lease {
     pub stream: Option<String>,
     /// `shardId` of a multi-stream table.
     pub stream_shard: Option<ShardId>,
-    /// `forebayStartAt` (N, milliseconds): our own attribute, the time a start at LATEST or AT_TIMESTAMP means.
-    /// Java ignores and keeps it.
+    /// `forebayStartAt` (N, milliseconds): our own attribute, the time a start at LATEST or AT_TIMESTAMP means. Children
+    /// inherit it, so that the fleet never forgets where it began. Java ignores and keeps it.
     pub start_at: Option<Timestamp>,
 }
 
@@ -90,12 +91,16 @@ impl Lease {
         )
     }
 
-    /// A new row of the same stream for another shard.
-    pub(crate) fn relative(&self, shard: ShardId, checkpoint: Checkpoint) -> Self {
-        let mut lease = Self::new(shard.clone(), checkpoint);
-        lease.key = self.key.relative(&shard);
+    /// A new row of the same stream for a relative of this shard, read from its beginning. It inherits the time at which
+    /// the fleet began.
+    pub(crate) fn child(&self, shard: &ChildShard) -> Self {
+        let mut lease = Self::new(shard.id.clone(), Checkpoint::TrimHorizon);
+        lease.key = self.key.relative(&shard.id);
+        lease.parents.clone_from(&shard.parents);
+        lease.hash_range = Some(shard.hash_range);
         lease.stream.clone_from(&self.stream);
-        lease.stream_shard = self.stream.as_ref().map(|_| shard);
+        lease.stream_shard = self.stream.as_ref().map(|_| shard.id.clone());
+        lease.start_at = self.start_at;
         lease
     }
 

@@ -12,6 +12,7 @@ mod coordinator;
 mod decision;
 mod error;
 mod event;
+mod hole;
 mod leader;
 mod lease;
 mod lineage;

@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use crate::action::{Action, Grant, Request, StopReason, Token};
+use crate::action::{Action, Grant, LIST_ALL, Request, StopReason, Token};
 use crate::call::Purpose;
 use crate::checkpoint::Checkpoint;
 use crate::coordinator::Coordinator;
 use crate::decision::Decision;
 use crate::event::Outcome;
-use crate::lease::{Lease, LeaseKey};
-use crate::shard::{ChildShard, ShardFilter, StartPosition};
+use crate::hole::read_ancestors;
+use crate::lease::{Lease, LeaseKey, ShardId};
+use crate::shard::{ChildShard, StartPosition};
 
 /// Where a held lease stands in the life of its shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Waiting(Waiting),
     Reading,
@@ -29,7 +30,9 @@ impl Phase {
             Self::Waiting(Waiting {
                 poll_at: now,
                 outstanding: 0,
-                answers: Vec::new(),
+                missing: Vec::new(),
+                unfinished: None,
+                has_parent_lease: false,
                 is_reported: false,
             })
         } else {
@@ -46,23 +49,26 @@ impl Phase {
 }
 
 /// Parents are read until all are done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) poll_at: Instant,
     /// Answers still missing.
     pub(crate) outstanding: usize,
-    answers: Vec<(LeaseKey, Option<Lease>)>,
+    /// Parents without a lease.
+    missing: Vec<ShardId>,
+    unfinished: Option<ShardId>,
+    has_parent_lease: bool,
     is_reported: bool,
 }
 
 /// The end was read: children's leases first, then SHARD_END.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ending {
     children: Vec<ChildShard>,
     /// Answers still missing.
     outstanding: usize,
-    /// Rows of a merge: the other parent and the child.
-    answers: Vec<(LeaseKey, bool)>,
+    /// Rows of a merge that do not exist: the other parent or the child.
+    missing: Vec<ShardId>,
     is_ready: bool,
 }
 
@@ -71,10 +77,14 @@ impl Ending {
     pub(crate) const fn is_ready(&self) -> bool {
         self.is_ready
     }
+
+    fn has_child(&self, shard: &ShardId) -> bool {
+        self.children.iter().any(|child| child.id == *shard)
+    }
 }
 
 impl Coordinator {
-    pub(crate) fn start_reading(&mut self, key: &LeaseKey, has_parent_lease: bool) {
+    pub(crate) fn start_reading(&mut self, key: &LeaseKey) {
         let start = self.start;
         let Some(held) = self.held.get_mut(key) else {
             return;
@@ -82,17 +92,23 @@ impl Coordinator {
         if held.is_leaving {
             return;
         }
-        held.phase = Phase::Reading;
+        let phase = std::mem::replace(&mut held.phase, Phase::Reading);
+        let has_parent_lease =
+            matches!(&phase, Phase::Waiting(parents) if parents.has_parent_lease);
         held.has_reader = true;
         let row = &held.row;
-        let (from, start_at) = match (row.checkpoint, start) {
+        let time = match start {
+            StartPosition::AtTimestamp(at) => Some(row.start_at.unwrap_or(at)),
+            _ => row.start_at,
+        };
+        let (from, start_at) = match (row.checkpoint, time) {
             // Its parents were read, so it has to be read from its beginning: another worker has listed the shards
             // after the reshard and taken it for a first start.
             (Checkpoint::Latest, _) if has_parent_lease => (Checkpoint::TrimHorizon, None),
-            (Checkpoint::AtTimestamp, StartPosition::AtTimestamp(at)) => {
-                (Checkpoint::AtTimestamp, Some(row.start_at.unwrap_or(at)))
-            }
-            (from, _) => (from, row.start_at),
+            // Java keeps its time in its settings, which are not ours: the horizon loses nothing.
+            (Checkpoint::AtTimestamp, None) => (Checkpoint::TrimHorizon, None),
+            (from @ (Checkpoint::Latest | Checkpoint::AtTimestamp), time) => (from, time),
+            (from, _) => (from, None),
         };
         let grant = Grant {
             key: key.clone(),
@@ -110,60 +126,64 @@ impl Coordinator {
         let Some(held) = self.held.get_mut(key) else {
             return;
         };
-        let token = held.token;
+        let (token, parents) = (held.token, held.row.parents.clone());
         let Phase::Waiting(waiting) = &mut held.phase else {
             return;
         };
-        let parents: Vec<LeaseKey> = held
-            .row
-            .parents
-            .iter()
-            .map(|parent| key.relative(parent))
-            .collect();
-        waiting.answers.clear();
+        waiting.missing.clear();
+        waiting.unfinished = None;
         waiting.outstanding = parents.len();
         self.read_relatives(key, token, parents);
     }
 
-    fn read_relatives(&mut self, key: &LeaseKey, token: Token, relatives: Vec<LeaseKey>) {
+    fn read_relatives(&mut self, key: &LeaseKey, token: Token, relatives: Vec<ShardId>) {
         for relative in relatives {
+            let request = Request::Read {
+                key: key.relative(&relative),
+            };
             let purpose = Purpose::Relative {
                 key: key.clone(),
                 token,
-                relative: relative.clone(),
+                relative,
             };
-            self.call(purpose, Request::Read { key: relative });
+            self.call(purpose, request);
         }
     }
 
     pub(crate) fn relative_read(
         &mut self,
         (key, token): (&LeaseKey, Token),
-        relative: LeaseKey,
+        relative: ShardId,
         outcome: Outcome,
         now: Instant,
     ) {
         let Outcome::Row(row) = outcome else { return };
-        let row = row.map(|row| *row);
         if let Some(row) = &row {
-            self.note(row.clone(), now);
+            self.note((**row).clone(), now);
         }
-        let Some(held) = self.held.get_mut(key) else {
+        let Some(held) = self.held.get_mut(key).filter(|held| held.token == token) else {
             return;
         };
-        if held.token != token {
-            return;
-        }
         match &mut held.phase {
             Phase::Waiting(waiting) => {
-                waiting.answers.push((relative, row));
+                match row {
+                    None => waiting.missing.push(relative),
+                    Some(row) => {
+                        waiting.has_parent_lease = true;
+                        if !row.checkpoint.is_shard_end() {
+                            waiting.unfinished = Some(relative);
+                        }
+                    }
+                }
                 waiting.outstanding = waiting.outstanding.saturating_sub(1);
                 if waiting.outstanding == 0 {
                     self.parents_known(key, now);
                 }
             }
             Phase::Ending(ending) => {
-                ending.answers.push((relative, row.is_some()));
+                if row.is_none() {
+                    ending.missing.push(relative);
+                }
                 ending.outstanding = ending.outstanding.saturating_sub(1);
                 if ending.outstanding == 0 {
                     self.merge_known(key);
@@ -174,7 +194,6 @@ impl Coordinator {
     }
 
     fn parents_known(&mut self, key: &LeaseKey, now: Instant) {
-        let poll_at = now + self.config.parent_poll_interval;
         let Some(held) = self.held.get_mut(key) else {
             return;
         };
@@ -182,13 +201,8 @@ impl Coordinator {
         let Phase::Waiting(waiting) = &mut held.phase else {
             return;
         };
-        let unfinished = waiting.answers.iter().find_map(|(_, row)| {
-            row.as_ref()
-                .filter(|row| !row.checkpoint.is_shard_end())
-                .map(Lease::shard)
-        });
-        if let Some(parent) = unfinished {
-            waiting.poll_at = poll_at;
+        if let Some(parent) = waiting.unfinished.take() {
+            waiting.poll_at = now + self.config.parent_poll_interval;
             if !std::mem::replace(&mut waiting.is_reported, true) {
                 self.report(Decision::WaitingForParent {
                     key: key.clone(),
@@ -197,29 +211,14 @@ impl Coordinator {
             }
             return;
         }
-        let has_parent_lease = waiting.answers.iter().any(|(_, row)| row.is_some());
-        let is_one_missing = waiting.answers.iter().any(|(_, row)| row.is_none());
         // A child past its start was begun by somebody who knew. One at TRIM_HORIZON was not: a parent without a lease
         // is done only if the service does not list it either.
-        if is_one_missing && checkpoint == Checkpoint::TrimHorizon {
+        if !waiting.missing.is_empty() && checkpoint == Checkpoint::TrimHorizon {
             waiting.outstanding = 1;
-            self.list_readable(key, token);
+            self.call(readable(key, token), LIST_ALL);
         } else {
-            self.start_reading(key, has_parent_lease);
+            self.start_reading(key);
         }
-    }
-
-    fn list_readable(&mut self, key: &LeaseKey, token: Token) {
-        let purpose = Purpose::Readable {
-            key: key.clone(),
-            token,
-        };
-        self.call(
-            purpose,
-            Request::ListShards {
-                filter: ShardFilter::All,
-            },
-        );
     }
 
     pub(crate) fn readable_listed(
@@ -232,106 +231,92 @@ impl Coordinator {
         let Outcome::Shards { shards, .. } = outcome else {
             return;
         };
-        let poll_at = now + self.config.parent_poll_interval;
-        let Some(held) = self.held.get_mut(key) else {
-            return;
-        };
-        if held.token != token {
+        if shards.is_empty() {
+            // A stream always has shards: an empty answer proves nothing.
+            let at = now + self.config.parent_poll_interval;
+            self.call_later(at, readable(key, token), LIST_ALL);
             return;
         }
-        let missing: Vec<LeaseKey> = match &held.phase {
-            Phase::Waiting(waiting) => waiting
-                .answers
-                .iter()
-                .filter(|(_, row)| row.is_none())
-                .map(|(key, _)| key.clone())
-                .collect(),
+        let read = read_ancestors(&shards, &self.leases());
+        let Some(held) = self.held.get_mut(key).filter(|held| held.token == token) else {
+            return;
+        };
+        let missing: Vec<&ShardId> = match &held.phase {
+            Phase::Waiting(waiting) => {
+                let is_unread = |shard: &&ShardId| !read.contains(*shard);
+                waiting.missing.iter().filter(is_unread).collect()
+            }
+            Phase::Ending(ending) if ending.children.is_empty() => {
+                // The shard is gone, and with it the answer that would have named its children.
+                let own = held.row.shard();
+                let children = shards
+                    .into_iter()
+                    .filter(|shard| shard.parents.contains(&own))
+                    .map(ChildShard::from)
+                    .collect();
+                self.end_with(key, children);
+                return;
+            }
+            // The child of the merge is missing as well, but its parents are what is in question.
             Phase::Ending(ending) => {
-                // The child of the merge is missing as well, but its parents are what is in question.
-                let is_child = |relative: &LeaseKey| {
-                    ending
-                        .children
-                        .iter()
-                        .any(|child| key.relative(&child.id) == *relative)
-                };
-                ending
-                    .answers
-                    .iter()
-                    .filter(|(relative, exists)| !exists && !is_child(relative))
-                    .map(|(key, _)| key.clone())
-                    .collect()
+                let is_parent = |shard: &&ShardId| !ending.has_child(shard);
+                ending.missing.iter().filter(is_parent).collect()
             }
             _ => return,
         };
-        let readable: Vec<Lease> = shards
+        let leases: Vec<Lease> = shards
             .into_iter()
-            .filter(|shard| missing.contains(&key.relative(&shard.id)))
-            .map(|shard| {
-                let mut lease = held.row.relative(shard.id, Checkpoint::TrimHorizon);
-                lease.parents = shard.parents;
-                lease.hash_range = Some(shard.hash_range);
-                lease
-            })
+            .filter(|shard| missing.contains(&&shard.id))
+            .map(|shard| held.row.child(&ChildShard::from(shard)))
             .collect();
-        let count = readable.len();
         match &mut held.phase {
-            Phase::Waiting(waiting) if count > 0 => {
-                waiting.outstanding = count;
-                waiting.poll_at = poll_at;
+            Phase::Waiting(waiting) if !leases.is_empty() => {
+                waiting.outstanding = leases.len();
+                waiting.poll_at = now + self.config.parent_poll_interval;
             }
-            Phase::Ending(ending) if count > 0 => ending.outstanding = count,
-            Phase::Waiting(waiting) => {
-                let has_parent_lease = waiting.answers.iter().any(|(_, row)| row.is_some());
-                self.start_reading(key, has_parent_lease);
-            }
+            Phase::Ending(ending) if !leases.is_empty() => ending.outstanding = leases.len(),
+            Phase::Waiting(_) => self.start_reading(key),
             _ => self.create_children(key),
         }
-        for lease in readable {
-            self.create_relative(key, token, lease);
-        }
+        self.create_relatives(key, token, leases);
     }
 
-    fn create_relative(&mut self, key: &LeaseKey, token: Token, lease: Lease) {
-        let purpose = Purpose::CreateRelative {
-            key: key.clone(),
-            token,
-            relative: lease.key.clone(),
-        };
-        self.call(purpose, Request::Create(Box::new(lease)));
+    fn create_relatives(&mut self, key: &LeaseKey, token: Token, leases: Vec<Lease>) {
+        for lease in leases {
+            let purpose = Purpose::CreateRelative {
+                key: key.clone(),
+                token,
+                relative: lease.shard(),
+            };
+            self.call(purpose, Request::Create(Box::new(lease)));
+        }
     }
 
     pub(crate) fn relative_created(
         &mut self,
         (key, token): (&LeaseKey, Token),
-        relative: &LeaseKey,
-        request: Request,
+        relative: &ShardId,
+        (request, outcome): (Request, &Outcome),
         now: Instant,
     ) {
-        if let Request::Create(lease) = request {
+        if let (Request::Create(lease), Outcome::Applied) = (request, outcome) {
             self.report(Decision::Created {
-                key: relative.clone(),
+                key: lease.key.clone(),
                 checkpoint: lease.checkpoint,
             });
-            if !self.seen.contains_key(relative) {
+            if !self.seen.contains_key(&lease.key) {
                 self.note(*lease, now);
             }
-            self.scan_soon(now);
         }
-        let Some(held) = self.held.get_mut(key) else {
+        self.scan_soon(now);
+        let Some(held) = self.held.get_mut(key).filter(|held| held.token == token) else {
             return;
         };
-        if held.token != token {
-            return;
-        }
         match &mut held.phase {
             Phase::Waiting(waiting) => waiting.outstanding = waiting.outstanding.saturating_sub(1),
             Phase::Ending(ending) => {
                 ending.outstanding = ending.outstanding.saturating_sub(1);
-                let is_child = ending
-                    .children
-                    .iter()
-                    .any(|child| key.relative(&child.id) == *relative);
-                if ending.outstanding == 0 && is_child {
+                if ending.outstanding == 0 && ending.has_child(relative) {
                     ending.is_ready = true;
                 } else if ending.outstanding == 0 {
                     self.create_children(key);
@@ -341,48 +326,57 @@ impl Coordinator {
         }
     }
 
-    /// The end of a shard was read and everything in it is accepted.
-    pub(crate) fn shard_ended(
-        &mut self,
-        key: &LeaseKey,
-        token: Token,
-        children: Vec<ChildShard>,
-        _now: Instant,
-    ) {
-        let Some(held) = self.held.get_mut(key) else {
+    /// The end of a shard was read and everything in it is accepted. Without children the service has forgotten the
+    /// shard: a listing names those that are left.
+    pub(crate) fn shard_ended(&mut self, key: &LeaseKey, token: Token, children: Vec<ChildShard>) {
+        let Some(held) = self.held_as(key, token) else {
             return;
         };
-        if held.token != token || !matches!(held.phase, Phase::Reading) {
+        if !matches!(held.phase, Phase::Reading) {
             return;
         }
-        let own = held.row.shard();
-        let merged: Vec<LeaseKey> = match children.as_slice() {
-            [child] => child
-                .parents
-                .iter()
-                .filter(|parent| **parent != own)
-                .map(|parent| key.relative(parent))
-                .collect(),
+        if children.is_empty() {
+            self.set_ending(key, Vec::new(), 1);
+            self.call(readable(key, token), LIST_ALL);
+        } else {
+            self.end_with(key, children);
+        }
+    }
+
+    fn set_ending(&mut self, key: &LeaseKey, children: Vec<ChildShard>, outstanding: usize) {
+        if let Some(held) = self.held.get_mut(key) {
+            held.phase = Phase::Ending(Ending {
+                is_ready: outstanding == 0,
+                children,
+                outstanding,
+                missing: Vec::new(),
+            });
+        }
+    }
+
+    fn end_with(&mut self, key: &LeaseKey, children: Vec<ChildShard>) {
+        let Some(held) = self.held.get(key) else {
+            return;
+        };
+        let (token, own) = (held.token, held.row.shard());
+        let others: Vec<ShardId> = match children.as_slice() {
+            [child] => {
+                let parents = child.parents.iter().filter(|parent| **parent != own);
+                parents.cloned().collect()
+            }
             _ => Vec::new(),
         };
-        let child_keys = children.iter().map(|child| key.relative(&child.id));
-        let relatives: Vec<LeaseKey> = if merged.is_empty() {
-            Vec::new()
-        } else {
-            merged.into_iter().chain(child_keys).collect()
-        };
-        let is_ready = children.is_empty();
-        let outstanding = relatives.len();
-        held.phase = Phase::Ending(Ending {
-            children,
-            outstanding,
-            answers: Vec::new(),
-            is_ready,
-        });
-        if outstanding > 0 {
-            self.read_relatives(key, token, relatives);
-        } else if !is_ready {
+        if others.is_empty() {
+            self.set_ending(key, children, 0);
             self.create_children(key);
+        } else {
+            let relatives: Vec<ShardId> = children
+                .iter()
+                .map(|child| child.id.clone())
+                .chain(others)
+                .collect();
+            self.set_ending(key, children, relatives.len());
+            self.read_relatives(key, token, relatives);
         }
     }
 
@@ -395,26 +389,13 @@ impl Coordinator {
         let Phase::Ending(ending) = &mut held.phase else {
             return;
         };
-        let exists = |wanted_child: bool| {
-            ending
-                .answers
-                .iter()
-                .filter(|(relative, _)| {
-                    ending
-                        .children
-                        .iter()
-                        .any(|child| key.relative(&child.id) == *relative)
-                        == wanted_child
-                })
-                .all(|(_, exists)| *exists)
-        };
-        if exists(true) {
+        if !ending.missing.iter().any(|shard| ending.has_child(shard)) {
             ending.is_ready = true;
-        } else if exists(false) {
+        } else if ending.missing.iter().all(|shard| ending.has_child(shard)) {
             self.create_children(key);
         } else {
             ending.outstanding = 1;
-            self.list_readable(key, token);
+            self.call(readable(key, token), LIST_ALL);
         }
     }
 
@@ -422,24 +403,15 @@ impl Coordinator {
         let Some(held) = self.held.get_mut(key) else {
             return;
         };
-        let token = held.token;
+        let (token, row) = (held.token, &held.row);
         let Phase::Ending(ending) = &mut held.phase else {
             return;
         };
         ending.outstanding = ending.children.len();
-        let leases: Vec<Lease> = ending
-            .children
-            .iter()
-            .map(|child| {
-                let mut lease = held.row.relative(child.id.clone(), Checkpoint::TrimHorizon);
-                lease.parents.clone_from(&child.parents);
-                lease.hash_range = Some(child.hash_range);
-                lease
-            })
-            .collect();
-        for lease in leases {
-            self.create_relative(key, token, lease);
-        }
+        ending.is_ready = ending.children.is_empty();
+        let leases = ending.children.iter().map(|child| row.child(child));
+        let leases = leases.collect();
+        self.create_relatives(key, token, leases);
     }
 
     /// SHARD_END is in the table.
@@ -461,5 +433,12 @@ impl Coordinator {
             children,
         });
         self.scan_soon(now);
+    }
+}
+
+fn readable(key: &LeaseKey, token: Token) -> Purpose {
+    Purpose::Readable {
+        key: key.clone(),
+        token,
     }
 }

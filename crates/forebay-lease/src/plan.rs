@@ -49,6 +49,15 @@ pub(crate) struct Plan {
     pub(crate) idle: Option<IdleReason>,
 }
 
+impl Plan {
+    const fn none(why: IdleReason) -> Self {
+        Self {
+            take: Vec::new(),
+            idle: Some(why),
+        }
+    }
+}
+
 pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
     let config = view.config;
     let mut counts: BTreeMap<&WorkerId, usize> = BTreeMap::from([(view.me, view.mine)]);
@@ -78,10 +87,7 @@ pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
     }
     let room = config.max_leases.get().saturating_sub(view.mine);
     if room == 0 {
-        return Plan {
-            take: Vec::new(),
-            idle: Some(IdleReason::Limit),
-        };
+        return Plan::none(IdleReason::Limit);
     }
     // Leases nobody took for long: somebody must, balance or not.
     if !very_old.is_empty() {
@@ -90,10 +96,7 @@ pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
     let target = target(view.seen.len(), counts.len()).min(config.max_leases.get());
     let need = target.saturating_sub(view.mine);
     if need == 0 {
-        return Plan {
-            take: Vec::new(),
-            idle: Some(IdleReason::Balanced),
-        };
+        return Plan::none(IdleReason::Balanced);
     }
     if !available.is_empty() {
         return choose(available, need.min(room), random);
@@ -103,18 +106,17 @@ pub(crate) fn plan(view: &View<'_>, random: &mut Random) -> Plan {
         .filter(|(owner, _)| **owner != view.me)
         .max_by_key(|(_, count)| **count);
     let Some((victim, count)) = victim.map(|(victim, count)| (*victim, *count)) else {
-        return Plan {
-            take: Vec::new(),
-            idle: Some(IdleReason::Balanced),
-        };
+        return Plan::none(IdleReason::Balanced);
     };
     // A victim at its target gives only to somebody who is short of two: otherwise leases would go round for ever.
     let worthwhile = count > target || (count == target && need > 1);
     if !worthwhile || !view.may_steal {
-        return Plan {
-            take: Vec::new(),
-            idle: Some(IdleReason::Balanced),
+        let why = if worthwhile {
+            IdleReason::StealInterval
+        } else {
+            IdleReason::Balanced
         };
+        return Plan::none(why);
     }
     let loot = view
         .seen

@@ -13,7 +13,7 @@ use crate::lineage::Phase;
 use crate::update::{Changes, Condition, OwnerChange, SwitchesChange, Update};
 
 /// A lease this worker believes to hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     /// The row as the table last confirmed it: memory never runs ahead of the table.
     pub(crate) row: Lease,
@@ -28,6 +28,8 @@ pub(crate) struct Held {
     pub(crate) has_reader: bool,
     /// Give it back once the reader is gone.
     pub(crate) is_leaving: bool,
+    /// A write that gives it back was made; it may land at any time, even if a read does not show it.
+    pub(crate) is_released: bool,
     /// Delete it: cleanup has proven that nobody needs it.
     pub(crate) is_obsolete: bool,
     /// Rows that cleanup is still waiting for.
@@ -40,7 +42,7 @@ pub(crate) struct Held {
 }
 
 /// The one write under way. A second one never starts before the first is resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Write {
     kind: WriteKind,
     update: Option<Update>,
@@ -73,15 +75,6 @@ impl Held {
             at = at.min(waiting.poll_at);
         }
         at
-    }
-
-    /// Whether the write that gives it back may have landed already.
-    pub(crate) fn is_being_released(&self) -> bool {
-        self.first_sent.is_some()
-            && self
-                .write
-                .as_ref()
-                .is_some_and(|write| write.kind == WriteKind::Release)
     }
 
     fn next_write(&self, now: Instant) -> Option<WriteKind> {
@@ -124,6 +117,7 @@ impl Coordinator {
             phase,
             has_reader: false,
             is_leaving: self.is_leaving(),
+            is_released: false,
             is_obsolete: false,
             cleaning: None,
             renew_at: sent + self.config.renew_interval(),
@@ -141,7 +135,7 @@ impl Coordinator {
             why: why.1,
         });
         if starts {
-            self.start_reading(&key, false);
+            self.start_reading(&key);
         }
     }
 
@@ -280,6 +274,7 @@ impl Coordinator {
             changes.clear_pending = true;
         }
         if kind == WriteKind::Release {
+            held.is_released = true;
             condition.owner = Some(me);
             condition.no_checkpoint_owner = true;
             changes.owner = Some(OwnerChange::Remove);

@@ -35,6 +35,16 @@ pub struct ChildShard {
     pub hash_range: HashRange,
 }
 
+impl From<Shard> for ChildShard {
+    fn from(shard: Shard) -> Self {
+        Self {
+            id: shard.id,
+            parents: shard.parents,
+            hash_range: shard.hash_range,
+        }
+    }
+}
+
 /// Which shards to list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(

@@ -1,21 +1,21 @@
 //! Which leases are missing: on an empty table, and when the audit finds a hole.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::action::Request;
+use crate::action::{LIST_ALL, Request};
 use crate::call::Purpose;
-use crate::checkpoint::Checkpoint;
 use crate::coordinator::Coordinator;
 use crate::decision::Decision;
 use crate::event::Outcome;
+use crate::hole::{hole, missing_leases, new_lease, pinned_start};
 use crate::leader::is_leader;
-use crate::lease::{HashRange, Lease, LeaseKey, ShardId, Timestamp};
-use crate::shard::{Shard, ShardFilter, StartPosition};
+use crate::lease::{Lease, LeaseKey, ShardId, Timestamp};
+use crate::shard::Shard;
 use crate::update::{Changes, Condition, Update};
 
 /// The state of audit and sync.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sync {
     pub(crate) audit_at: Instant,
     pub(crate) is_listing: bool,
@@ -25,6 +25,12 @@ pub(crate) struct Sync {
     queue: VecDeque<Lease>,
     creating: usize,
     leads: Option<bool>,
+    /// Whether the table ever had leases, to our knowledge.
+    pub(crate) had_leases: bool,
+    /// Since when scans show no lease.
+    pub(crate) empty_since: Option<Instant>,
+    /// When the fleet began, as the rows once told.
+    pub(crate) began: Option<Timestamp>,
 }
 
 impl Sync {
@@ -36,6 +42,9 @@ impl Sync {
             queue: VecDeque::new(),
             creating: 0,
             leads: None,
+            had_leases: false,
+            empty_since: None,
+            began: None,
         }
     }
 
@@ -51,18 +60,22 @@ impl Sync {
 }
 
 impl Coordinator {
-    pub(crate) fn sync_empty_table(&mut self) {
-        if self.forbidden().is_some() || self.sync.is_busy() {
+    /// The table has no leases: a first start, or somebody deleted them by hand. In the second case whoever holds one
+    /// writes it again with its position at the next renewal, and must not find a row that begins anew.
+    pub(crate) fn sync_empty_table(&mut self, now: Instant) {
+        let since = *self.sync.empty_since.get_or_insert(now);
+        let is_too_early = self.sync.had_leases && now < since + self.config.failover;
+        if is_too_early || self.forbidden().is_some() || self.sync.is_busy() {
             return;
         }
         self.sync.is_listing = true;
         self.report(Decision::Syncing);
-        self.call(
-            Purpose::EmptyTable,
-            Request::ListShards {
-                filter: self.start.filter(),
-            },
-        );
+        if self.sync.had_leases {
+            self.call(Purpose::Hole, LIST_ALL);
+        } else {
+            let filter = self.start.filter();
+            self.call(Purpose::EmptyTable, Request::ListShards { filter });
+        }
     }
 
     pub(crate) fn listed_for_empty_table(&mut self, outcome: Outcome, now: Instant) {
@@ -85,7 +98,7 @@ impl Coordinator {
             .map(|shard| {
                 (
                     shard,
-                    new_lease(shard, self.start.checkpoint(), self.start, asked_at),
+                    new_lease(shard, self.start.checkpoint(), self.start, Some(asked_at)),
                 )
             })
             .collect();
@@ -163,12 +176,7 @@ impl Coordinator {
                 .filter(|row| !row.checkpoint.is_shard_end())
         };
         if open().any(|row| row.hash_range.is_none()) {
-            self.call(
-                Purpose::FillRanges,
-                Request::ListShards {
-                    filter: ShardFilter::All,
-                },
-            );
+            self.call(Purpose::FillRanges, LIST_ALL);
             return;
         }
         let Some(at) = hole(open().filter_map(|row| row.hash_range)) else {
@@ -190,30 +198,25 @@ impl Coordinator {
             self.sync.hole = None;
             self.sync.is_listing = true;
             self.report(Decision::Syncing);
-            self.call(
-                Purpose::Hole,
-                Request::ListShards {
-                    filter: ShardFilter::All,
-                },
-            );
+            self.call(Purpose::Hole, LIST_ALL);
         }
     }
 
-    pub(crate) fn listed_for_hole(&mut self, outcome: Outcome, _now: Instant) {
+    pub(crate) fn listed_for_hole(&mut self, outcome: Outcome) {
         self.sync.is_listing = false;
         let Outcome::Shards { shards, asked_at } = outcome else {
             return;
         };
-        let leases: BTreeMap<ShardId, &Lease> = self
-            .seen
-            .values()
-            .map(|seen| (seen.row.shard(), &seen.row))
-            .collect();
-        // A fleet that crashed halfway through its first sync goes on from the time at which it began.
-        let first = leases.values().filter_map(|lease| lease.start_at).min();
-        let asked_at = first.map_or(asked_at, |first| first.min(asked_at));
-        self.sync.queue = missing_leases(&shards, &leases, self.start, asked_at).into();
+        let leases = self.leases();
+        let began = pinned_start(&leases, self.sync.began, asked_at);
+        self.sync.queue = missing_leases(&shards, &leases, self.start, began).into();
         self.create_missing();
+    }
+
+    /// The rows by shard, as last seen.
+    pub(crate) fn leases(&self) -> BTreeMap<ShardId, &Lease> {
+        let rows = self.seen.values().map(|seen| &seen.row);
+        rows.map(|row| (row.shard(), row)).collect()
     }
 
     /// Leases written by old versions lack their hash range; the audit needs it.
@@ -243,229 +246,6 @@ impl Coordinator {
     }
 }
 
-/// The first hash key that no range covers.
-fn hole(ranges: impl Iterator<Item = HashRange>) -> Option<u128> {
-    let mut ranges: Vec<HashRange> = ranges.collect();
-    ranges.sort();
-    let mut next = Some(0_u128);
-    for range in ranges {
-        match next {
-            Some(at) if range.start() > at => return Some(at),
-            Some(at) if range.end() >= at => next = range.end().checked_add(1),
-            _ => {}
-        }
-    }
-    next
-}
-
-fn new_lease(
-    shard: &Shard,
-    checkpoint: Checkpoint,
-    start: StartPosition,
-    asked_at: Timestamp,
-) -> Lease {
-    let mut lease = Lease::new(shard.id.clone(), checkpoint);
-    lease.parents.clone_from(&shard.parents);
-    lease.hash_range = Some(shard.hash_range);
-    lease.start_at = match (checkpoint, start) {
-        (Checkpoint::Latest, _) => Some(asked_at),
-        (Checkpoint::AtTimestamp, StartPosition::AtTimestamp(at)) => Some(at),
-        _ => None,
-    };
-    lease
-}
-
-/// The leases that a sync of a non-empty table creates, in the order of creation.
-fn missing_leases(
-    shards: &[Shard],
-    leases: &BTreeMap<ShardId, &Lease>,
-    start: StartPosition,
-    asked_at: Timestamp,
-) -> Vec<Lease> {
-    let mut lineage = Lineage {
-        listed: shards.iter().map(|shard| (&shard.id, shard)).collect(),
-        leases,
-        start,
-        known: BTreeMap::new(),
-        create: BTreeMap::new(),
-    };
-    for shard in shards.iter().filter(|shard| shard.is_open) {
-        if !lineage.is_covered(shard) {
-            lineage.create.insert(&shard.id, start.checkpoint());
-        }
-    }
-    let mut create: Vec<(&Shard, Checkpoint)> = lineage
-        .create
-        .iter()
-        .filter_map(|(id, checkpoint)| lineage.listed.get(id).map(|shard| (*shard, *checkpoint)))
-        .collect();
-    create.sort_by(|(left, _), (right, _)| (left.first, &left.id).cmp(&(right.first, &right.id)));
-    create
-        .into_iter()
-        .map(|(shard, checkpoint)| new_lease(shard, checkpoint, start, asked_at))
-        .collect()
-}
-
-struct Lineage<'a> {
-    listed: BTreeMap<&'a ShardId, &'a Shard>,
-    leases: &'a BTreeMap<ShardId, &'a Lease>,
-    start: StartPosition,
-    known: BTreeMap<&'a ShardId, bool>,
-    create: BTreeMap<&'a ShardId, Checkpoint>,
-}
-
-impl<'a> Lineage<'a> {
-    /// Whether this shard has a lease, or will get one from the lineage it belongs to. Notes the leases needed for that.
-    fn is_covered(&mut self, shard: &'a Shard) -> bool {
-        if self.leases.contains_key(&shard.id) {
-            return true;
-        }
-        if let Some(known) = self.known.get(&shard.id) {
-            return *known;
-        }
-        // A listing with a circle must not hang us.
-        self.known.insert(&shard.id, false);
-        let parents: Vec<&'a Shard> = shard
-            .parents
-            .iter()
-            .filter_map(|parent| self.listed.get(parent).copied())
-            .collect();
-        let covered: BTreeSet<&ShardId> = parents
-            .iter()
-            .filter(|parent| self.is_covered(parent))
-            .map(|parent| &parent.id)
-            .collect();
-        let is_covered = if covered.is_empty() {
-            let from_oldest = self.start != StartPosition::Latest;
-            if from_oldest {
-                self.create.insert(&shard.id, self.start.checkpoint());
-            }
-            from_oldest
-        } else {
-            for parent in &parents {
-                if !covered.contains(&parent.id) {
-                    self.create.insert(&parent.id, self.start.checkpoint());
-                }
-            }
-            let has_ended = |parent: &&Shard| {
-                self.leases
-                    .get(&parent.id)
-                    .is_some_and(|lease| lease.checkpoint.is_shard_end())
-            };
-            if parents.iter().all(has_ended) {
-                // Nobody is left who would create it.
-                self.create.insert(&shard.id, Checkpoint::TrimHorizon);
-            }
-            true
-        };
-        self.known.insert(&shard.id, is_covered);
-        is_covered
-    }
-}
-
 /// Creations under way at the same time.
 const SIDE_BY_SIDE: usize = 8;
 const LIST_AGAIN: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(number: u32) -> ShardId {
-        format!("shardId-{number:012}").parse().expect("id")
-    }
-
-    fn shard(number: u32, parents: &[u32], is_open: bool) -> Shard {
-        Shard {
-            id: id(number),
-            parents: parents.iter().map(|parent| id(*parent)).collect(),
-            hash_range: HashRange::FULL,
-            first: u128::from(number).into(),
-            is_open,
-        }
-    }
-
-    /// The example of the KCL's documentation of its syncer: 0+1→6, 2+3→7, 6+7→8, 5→9+10; leases for 4, 5, 7.
-    fn created(start: StartPosition, ended: &[u32]) -> Vec<(String, Checkpoint)> {
-        let shards = [
-            shard(0, &[], false),
-            shard(1, &[], false),
-            shard(2, &[], false),
-            shard(3, &[], false),
-            shard(4, &[], true),
-            shard(5, &[], false),
-            shard(6, &[0, 1], false),
-            shard(7, &[2, 3], false),
-            shard(8, &[6, 7], true),
-            shard(9, &[5], true),
-            shard(10, &[5], true),
-        ];
-        let rows: Vec<Lease> = [4, 5, 7]
-            .map(|number| {
-                let checkpoint = if ended.contains(&number) {
-                    Checkpoint::ShardEnd
-                } else {
-                    Checkpoint::TrimHorizon
-                };
-                Lease::new(id(number), checkpoint)
-            })
-            .into();
-        let leases = rows.iter().map(|row| (row.shard(), row)).collect();
-        missing_leases(&shards, &leases, start, Timestamp(9))
-            .into_iter()
-            .map(|lease| {
-                (
-                    lease
-                        .key
-                        .as_str()
-                        .trim_start_matches("shardId-")
-                        .trim_start_matches('0')
-                        .to_owned(),
-                    lease.checkpoint,
-                )
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_sync_at_latest_completes_the_ancestry_only() {
-        assert_eq!(
-            created(StartPosition::Latest, &[]),
-            [("6".to_owned(), Checkpoint::Latest)]
-        );
-    }
-
-    #[test]
-    fn a_sync_from_the_horizon_starts_with_the_oldest_ancestors() {
-        let expected = ["", "1"].map(|name| (name.to_owned(), Checkpoint::TrimHorizon));
-        assert_eq!(created(StartPosition::TrimHorizon, &[]), expected);
-        let expected = ["", "1"].map(|name| (name.to_owned(), Checkpoint::AtTimestamp));
-        assert_eq!(
-            created(StartPosition::AtTimestamp(Timestamp(1)), &[]),
-            expected
-        );
-    }
-
-    #[test]
-    fn children_whose_parents_have_ended_are_created_because_nobody_else_will() {
-        let created = created(StartPosition::Latest, &[5]);
-        assert!(created.contains(&("9".to_owned(), Checkpoint::TrimHorizon)));
-        assert!(created.contains(&("10".to_owned(), Checkpoint::TrimHorizon)));
-    }
-
-    #[test]
-    fn the_first_uncovered_hash_key_is_the_hole() {
-        let range = |start, end| HashRange::new(start, end).expect("range");
-        assert_eq!(
-            hole([range(0, 9), range(5, 20), range(21, u128::MAX)].into_iter()),
-            None
-        );
-        assert_eq!(
-            hole([range(0, 9), range(11, u128::MAX)].into_iter()),
-            Some(10)
-        );
-        assert_eq!(hole([range(0, 9)].into_iter()), Some(10));
-        assert_eq!(hole([range(3, u128::MAX)].into_iter()), Some(0));
-        assert_eq!(hole(std::iter::empty()), Some(0));
-    }
-}

@@ -106,7 +106,7 @@ impl Coordinator {
 
     /// Leases that the table says are ours although we do not hold them: an earlier run with this id, or a take or
     /// renewal that landed after we had given it up.
-    pub(crate) fn regain(&mut self, _now: Instant) {
+    pub(crate) fn regain(&mut self) {
         if self.forbidden().is_some() {
             return;
         }
@@ -125,14 +125,14 @@ impl Coordinator {
         let Some(seen) = self.seen.get(&key) else {
             return;
         };
-        self.taking.insert(
-            key.clone(),
-            Taking {
-                why,
-                row: seen.row.clone(),
-                update: None,
-            },
-        );
+        let row = seen.row.clone();
+        self.report(Decision::Taking {
+            key: key.clone(),
+            from: row.owner.clone(),
+            why,
+        });
+        let update = None;
+        self.taking.insert(key.clone(), Taking { why, row, update });
         if why == TakeReason::Free {
             self.send_take(&key);
         } else {

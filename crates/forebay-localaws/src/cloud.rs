@@ -6,8 +6,9 @@ use crate::fault::{Target, broken, denied, throttled};
 use crate::random::Random;
 use crate::route::{Call, Caller, Input, error_reply, not_implemented, route, value_reply};
 use crate::{
-    CallLog, CallRecord, CloudWatch, Delivery, DynamoDb, Ec2, Elb, Fault, FaultPlan, Kinesis,
-    Outcome, Reply, Request, S3, Service, ServiceError, Settings, Sqs, sts,
+    CallLog, CallRecord, CloudWatch, Delivery, DynamoDb, Ec2, Elb, EventMessage, Fault, FaultPlan,
+    Kinesis, Outcome, Push, Reply, Request, S3, Service, ServiceError, Settings, Sqs, Subscription,
+    sts,
 };
 
 /// A small AWS: the services, their faults and the log of calls.
@@ -98,6 +99,40 @@ impl Cloud {
         match route(request, &self.settings) {
             Ok(call) => self.answer(&call, None, now).0,
             Err(refused) => refused.reply,
+        }
+    }
+
+    /// The next message of a subscription. Faults aim at it as operation `SubscribeToShardEvent` on `stream/shard`:
+    /// an error becomes the last message, a lost answer breaks the connection, a delay makes it silent.
+    pub fn next_push(&mut self, subscription: &mut Subscription, now: u64) -> Push {
+        let mut ahead = subscription.clone();
+        let push = self.kinesis.next_push(&mut ahead, now);
+        if !matches!(push, Push::Message(_) | Push::Last(_)) {
+            return push;
+        }
+        let target = Target {
+            service: Service::Kinesis,
+            operation: "SubscribeToShardEvent",
+            resource: Some(&subscription.resource()),
+            caller: &subscription.caller,
+            now,
+        };
+        let exception = |error: &ServiceError| Push::Last(EventMessage::exception(error));
+        match self.faults.pick(&target, &mut self.random) {
+            Some(Fault::Error(error)) => exception(&error),
+            Some(Fault::Throttle) => exception(&throttled(Service::Kinesis, "SubscribeToShard")),
+            Some(Fault::ServerError | Fault::ServerErrorAfterEffect) => {
+                exception(&broken(Service::Kinesis))
+            }
+            Some(Fault::LoseRequest | Fault::LoseAnswer) => Push::Broken,
+            Some(Fault::Delay(milliseconds)) => {
+                subscription.hold_until(now + milliseconds);
+                Push::NotBefore(now + milliseconds)
+            }
+            _ => {
+                *subscription = ahead;
+                push
+            }
         }
     }
 
@@ -198,6 +233,18 @@ impl Cloud {
                 (reply, Outcome::AnswerLost)
             }
             Some(Fault::ServerErrorAfterEffect) => refuse(call, &broken(call.service)),
+            Some(Fault::CutBody(bytes)) => {
+                reply.body.truncate(bytes);
+                (reply, outcome)
+            }
+            Some(Fault::AlterBody) => {
+                let mut body = reply.body.to_vec();
+                if let Some(last) = body.last_mut() {
+                    *last ^= 1;
+                }
+                reply.body = body.into();
+                (reply, outcome)
+            }
             Some(Fault::Delay(milliseconds)) => {
                 reply.delay_ms = milliseconds;
                 (reply, outcome)
@@ -210,6 +257,13 @@ impl Cloud {
     fn dispatch(&mut self, call: &Call, now: u64) -> Result<Option<Reply>, ServiceError> {
         let operation = call.operation.as_str();
         let value = match (&call.input, call.service) {
+            (Input::Json(input), Service::Kinesis) if operation == "SubscribeToShard" => {
+                let mut subscription = self.kinesis.subscribe(input, now)?;
+                subscription.caller.clone_from(&call.caller.access_key);
+                let mut reply = Reply::new(200, "application/vnd.amazon.eventstream", "");
+                reply.events = Some(subscription);
+                return Ok(Some(reply));
+            }
             (Input::Json(input), Service::Kinesis) => self.kinesis.call(operation, input, now),
             (Input::Json(input), Service::DynamoDb) => self.dynamodb.call(operation, input, now),
             (Input::Json(input), Service::Sqs) => {
@@ -224,7 +278,8 @@ impl Cloud {
                 self.cloudwatch.call(operation, input, now)
             }
             (Input::S3(input), Service::S3) => {
-                return self.s3.call(operation, input, now).transpose();
+                let region = &call.caller.region;
+                return self.s3.call(operation, input, region, now).transpose();
             }
             (Input::Query(input), service) => {
                 let Caller {

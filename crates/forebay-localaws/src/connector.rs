@@ -13,7 +13,8 @@ use aws_smithy_types::byte_stream::ByteStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::{Cloud, Delivery, Reply, Request};
+use crate::event_body::event_body;
+use crate::{Cloud, Delivery, Push, Reply, Request, Subscription};
 
 /// A shared [`Cloud`] that serves unmodified AWS SDK clients inside the process, without a socket.
 ///
@@ -124,6 +125,23 @@ impl LocalAws {
         }
     }
 
+    /// Waits for the next message of a subscription.
+    async fn next_push(&self, mut subscription: Subscription) -> (Push, Subscription) {
+        loop {
+            // Registered before looking, so that a record put in between is not missed.
+            let changed = self.shared.changed.notified();
+            let now = self.now();
+            let push = self.lock().next_push(&mut subscription, now);
+            let Push::NotBefore(due) = push else {
+                return (push, subscription);
+            };
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(Duration::from_millis(due.saturating_sub(now).max(1))) => {}
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Cloud> {
         // The model keeps no invariant across calls that a panic of a test closure could break.
         self.shared
@@ -150,7 +168,7 @@ impl HttpConnector for LocalAws {
             let request = read(request).await?;
             let reply = front.answer(request).await;
             match reply.delivery {
-                Delivery::Answered => write(reply),
+                Delivery::Answered => write(reply, &front),
                 Delivery::RequestLost | Delivery::AnswerLost => {
                     Err(ConnectorError::io("the connection was reset".into()))
                 }
@@ -188,15 +206,26 @@ async fn read(request: HttpRequest) -> Result<Request, ConnectorError> {
     })
 }
 
-fn write(reply: Reply) -> Result<HttpResponse, ConnectorError> {
+fn write(reply: Reply, front: &LocalAws) -> Result<HttpResponse, ConnectorError> {
     let status = reply
         .status
         .try_into()
         .map_err(|error| ConnectorError::other(Box::new(error), None))?;
     let length = reply.body.len();
-    let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
+    // The length of an event stream is not known beforehand.
+    let mut sized = reply.events.is_some();
+    let body = match reply.events {
+        None => SdkBody::from(reply.body),
+        Some(subscription) => {
+            let front = front.clone();
+            SdkBody::from_body_1_x(event_body(subscription, move |subscription| {
+                let front = front.clone();
+                async move { front.next_push(subscription).await }
+            }))
+        }
+    };
+    let mut response = HttpResponse::new(status, body);
     let headers = response.headers_mut();
-    let mut sized = false;
     for (name, value) in reply.headers {
         sized |= name == "content-length";
         headers

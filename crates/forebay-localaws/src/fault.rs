@@ -177,6 +177,10 @@ pub enum Fault {
     LoseRequest,
     /// The work is done, then the connection breaks.
     LoseAnswer,
+    /// Done, but the body of the answer ends after this many bytes, short of its stated length.
+    CutBody(usize),
+    /// Done, but a bit of the body's last byte changes on the way.
+    AlterBody,
     /// A DynamoDB read without `ConsistentRead` shows the state of `DynamoDbSettings::stale_ms` ago.
     StaleRead,
 }

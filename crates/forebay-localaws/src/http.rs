@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use crate::Subscription;
+
 /// One HTTP request to AWS, with its body read whole.
 #[expect(clippy::exhaustive_structs, reason = "a front builds it as a literal")]
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,8 @@ pub struct Reply {
     pub delivery: Delivery,
     /// Set when this is the empty answer of a long poll that may wait on.
     pub wait: Option<Wait>,
+    /// Set when the body is an event stream, whose messages [`Cloud::next_push`](crate::Cloud::next_push) gives.
+    pub events: Option<Subscription>,
 }
 
 impl Reply {
@@ -55,6 +59,7 @@ impl Reply {
             delay_ms: 0,
             delivery: Delivery::Answered,
             wait: None,
+            events: None,
         }
     }
 
@@ -84,4 +89,16 @@ pub struct Wait {
     pub timeout_ms: u64,
     /// When a hidden or delayed message becomes visible, in Unix milliseconds.
     pub next_due: Option<u64>,
+}
+
+/// A message of an event stream, to be framed as `application/vnd.amazon.eventstream`.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventMessage {
+    /// `event` or `exception`.
+    pub message_type: &'static str,
+    /// The type of the event, or the code of the exception.
+    pub name: String,
+    /// JSON.
+    pub payload: Bytes,
 }

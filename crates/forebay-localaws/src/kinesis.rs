@@ -1,14 +1,17 @@
 //! Kinesis Data Streams: streams, shards, records, iterators, resharding.
 
+pub(crate) mod consumer;
 mod iterator;
 mod listing;
 mod operations;
 mod sequence;
 mod shard;
 mod stream;
+mod subscription;
 
 pub use sequence::{ParseSequenceNumberError, SequenceNumber};
 pub use shard::StoredRecord;
+pub use subscription::{Push, Subscription};
 
 use std::collections::BTreeMap;
 

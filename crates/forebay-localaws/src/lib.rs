@@ -11,6 +11,8 @@ mod dynamodb;
 mod ec2;
 mod elb;
 mod error;
+#[cfg(feature = "events")]
+mod event_body;
 mod fault;
 mod http;
 mod kinesis;
@@ -37,9 +39,10 @@ pub use ec2::{Association, Ec2, Instance, NetworkInterface};
 pub use elb::{Elb, LoadBalancer};
 pub use error::ServiceError;
 pub use fault::{Fault, FaultPlan, FaultRule};
-pub use http::{Delivery, Reply, Request, Wait};
+pub use http::{Delivery, EventMessage, Reply, Request, Wait};
 pub use kinesis::{
-    Kinesis, ParseSequenceNumberError, PutReceipt, SequenceNumber, ShardView, StoredRecord,
+    Kinesis, ParseSequenceNumberError, Push, PutReceipt, SequenceNumber, ShardView, StoredRecord,
+    Subscription,
 };
 pub use logs::{LogLine, LogsProducer};
 pub use s3::{Object, S3};

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
+use crate::kinesis::consumer::arn_parts;
 use crate::s3::S3Request;
 use crate::wire::query::{Parameters, decode};
 use crate::wire::xml::Xml;
@@ -287,6 +288,13 @@ fn resource(input: &Input) -> Option<String> {
     match input {
         Input::Json(value) => json::text(value, "StreamName")
             .map(str::to_owned)
+            .or_else(|| {
+                let (stream, _) = arn_parts(json::text(value, "ConsumerARN")?)?;
+                Some(match json::text(value, "ShardId") {
+                    Some(shard) => format!("{stream}/{shard}"),
+                    None => stream.to_owned(),
+                })
+            })
             .or_else(|| {
                 json::text(value, "ShardIterator").and_then(crate::kinesis::iterator_resource)
             })

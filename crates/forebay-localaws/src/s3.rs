@@ -23,6 +23,8 @@ pub struct S3 {
 #[derive(Clone, Debug)]
 struct Bucket {
     owner: String,
+    /// Where requests must come, if that matters.
+    region: Option<String>,
     created: u64,
     objects: BTreeMap<String, Object>,
 }
@@ -59,9 +61,18 @@ impl S3 {
             .entry(name.to_owned())
             .or_insert_with(|| Bucket {
                 owner,
+                region: None,
                 created: now,
                 objects: BTreeMap::new(),
             });
+    }
+
+    /// Makes a bucket that answers requests signed for `region` only, and others with where it is. An existing bucket is moved.
+    pub fn create_bucket_in(&mut self, name: &str, region: &str, now: u64) {
+        self.create_bucket(name, now);
+        if let Some(bucket) = self.buckets.get_mut(name) {
+            bucket.region = Some(region.to_owned());
+        }
     }
 
     /// Stores an object, with its bucket if that is missing.

@@ -1,8 +1,8 @@
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -11,7 +11,8 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::{Cloud, Delivery, Reply, Request};
+use crate::event_body::{Broken, event_body};
+use crate::{Cloud, Delivery, Push, Reply, Request, Subscription};
 
 /// Serves a cloud over HTTP/1.1 and HTTP/2 without TLS until `shutdown` is ready.
 ///
@@ -44,7 +45,7 @@ pub async fn serve(
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let (cloud, clock) = (Arc::clone(&cloud), Arc::clone(&clock));
-                async move { respond(request, &cloud, &*clock).await }
+                async move { respond(request, &cloud, &clock).await }
             });
             // A connection that breaks concerns its client only.
             let _ = Builder::new(TokioExecutor::new())
@@ -56,13 +57,12 @@ pub async fn serve(
 
 async fn respond(
     request: hyper::Request<Incoming>,
-    cloud: &Mutex<Cloud>,
-    clock: &(dyn Fn() -> u64 + Send + Sync),
-) -> Result<hyper::Response<Full<Bytes>>, Lost> {
+    cloud: &Arc<Mutex<Cloud>>,
+    clock: &Arc<Clock>,
+) -> Result<hyper::Response<BoxBody<Bytes, Broken>>, Lost> {
     let request = read(request).await?;
-    let lock = || cloud.lock().unwrap_or_else(PoisonError::into_inner);
     let start = clock();
-    let mut reply = lock().call(&request, start);
+    let mut reply = lock(cloud).call(&request, start);
     if reply.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(reply.delay_ms)).await;
     }
@@ -73,24 +73,52 @@ async fn respond(
             break;
         }
         tokio::time::sleep(POLL.min(Duration::from_millis(deadline - now))).await;
-        reply = lock().poll_again(&request, clock());
+        reply = lock(cloud).poll_again(&request, clock());
     }
+    let body = match reply.events.take() {
+        None => Full::new(std::mem::take(&mut reply.body))
+            .map_err(|never| match never {})
+            .boxed(),
+        Some(subscription) => {
+            let (cloud, clock) = (Arc::clone(cloud), Arc::clone(clock));
+            let next =
+                move |subscription| next_push(Arc::clone(&cloud), Arc::clone(&clock), subscription);
+            event_body(subscription, next).boxed()
+        }
+    };
     match reply.delivery {
-        Delivery::Answered => Ok(write(reply).unwrap_or_default()),
+        Delivery::Answered => write(reply, body).ok_or(Lost),
         Delivery::RequestLost | Delivery::AnswerLost => Err(Lost),
     }
 }
+
+/// Waits for the next message of a subscription.
+async fn next_push(
+    cloud: Arc<Mutex<Cloud>>,
+    clock: Arc<Clock>,
+    mut subscription: Subscription,
+) -> (Push, Subscription) {
+    loop {
+        let now = clock();
+        let push = lock(&cloud).next_push(&mut subscription, now);
+        let Push::NotBefore(due) = push else {
+            return (push, subscription);
+        };
+        let pause = Duration::from_millis(due.saturating_sub(now).max(1));
+        tokio::time::sleep(POLL.min(pause)).await;
+    }
+}
+
+fn lock(cloud: &Mutex<Cloud>) -> MutexGuard<'_, Cloud> {
+    cloud.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Clock = dyn Fn() -> u64 + Send + Sync;
 
 /// Makes hyper drop the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is lost on purpose, or its request could not be read")]
 struct Lost;
-
-impl From<Infallible> for Lost {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 async fn read(request: hyper::Request<Incoming>) -> Result<Request, Lost> {
     let (parts, body) = request.into_parts();
@@ -131,15 +159,18 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Lost> {
     })
 }
 
-fn write(reply: Reply) -> Option<hyper::Response<Full<Bytes>>> {
+fn write(
+    reply: Reply,
+    body: BoxBody<Bytes, Broken>,
+) -> Option<hyper::Response<BoxBody<Bytes, Broken>>> {
     let mut response = hyper::Response::builder().status(reply.status);
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    response.body(Full::new(reply.body)).ok()
+    response.body(body).ok()
 }
 
-/// How often a long poll looks again; clients of other processes notice no more.
+/// How often a long poll or a subscription looks again; clients of other processes notice no more.
 const POLL: Duration = Duration::from_millis(20);
 /// S3 objects of tests stay far below; no request may fill the memory.
 const BODY_BYTES: usize = 256 << 20;

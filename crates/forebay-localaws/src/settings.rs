@@ -26,6 +26,7 @@ impl Settings {
         settings.kinesis.create_ms = 0;
         settings.kinesis.reshard_ms = 0;
         settings.kinesis.delete_ms = 0;
+        settings.kinesis.consumer_ms = 0;
         settings.dynamodb.create_ms = 0;
         settings.dynamodb.index_ms = 0;
         settings.dynamodb.delete_ms = 0;
@@ -56,6 +57,8 @@ pub struct KinesisSettings {
     pub reshard_ms: u64,
     /// Milliseconds in DELETING.
     pub delete_ms: u64,
+    /// Milliseconds that a new consumer is CREATING.
+    pub consumer_ms: u64,
     /// Whether the per-shard rates hold (5 reads and 2 MiB read, 1,000 records and 1 MiB written per second).
     pub enforce_rates: bool,
     /// Largest record, data and partition key together, in bytes.
@@ -72,6 +75,7 @@ impl Default for KinesisSettings {
             create_ms: 500,
             reshard_ms: 500,
             delete_ms: 500,
+            consumer_ms: 500,
             enforce_rates: true,
             max_record_bytes: 1 << 20,
             retention_hours: 24,

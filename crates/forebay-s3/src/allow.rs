@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::content::Content;
+
 /// Buckets that notices may name.
 ///
 /// An empty list allows log files of CloudTrail's own key form in any bucket that belongs to `owner` (the caller's own
@@ -18,8 +20,8 @@ pub struct AllowList {
     pub buckets: Vec<AllowedBucket>,
 }
 
-/// One bucket that notices may name.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// One bucket that notices may name. Of several that fit an object the first one counts.
+#[derive(Clone, Debug, Default)]
 pub struct AllowedBucket {
     /// Bucket name.
     pub name: String,
@@ -27,13 +29,25 @@ pub struct AllowedBucket {
     pub prefix: String,
     /// Account that owns the bucket; `None` means the list's `owner`.
     pub owner: Option<String>,
+    /// What the objects hold. CloudTrail log files unless set.
+    pub content: Content,
+}
+
+/// How an object is to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rule<'a> {
+    /// The bucket's expected owner.
+    pub(crate) owner: Option<&'a str>,
+    pub(crate) content: Content,
+    /// Position in the list; `None` without a list.
+    pub(crate) index: Option<usize>,
 }
 
 /// What the list says of one object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Verdict<'a> {
-    /// Read it, with this expected bucket owner.
-    Allowed(Option<&'a str>),
+    /// Read it.
+    Allowed(Rule<'a>),
     /// Never read it.
     Refused(&'static str),
 }
@@ -44,6 +58,15 @@ impl AllowList {
         self.owner.is_some() || !self.buckets.is_empty()
     }
 
+    /// How objects of one entry are read.
+    pub(crate) fn rule<'a>(&'a self, index: usize, allowed: &'a AllowedBucket) -> Rule<'a> {
+        Rule {
+            owner: allowed.owner.as_deref().or(self.owner.as_deref()),
+            content: allowed.content,
+            index: Some(index),
+        }
+    }
+
     /// Judges one object; `of_cloudtrail` tells whether its key has the form of CloudTrail's own log files.
     pub(crate) fn judge(&self, bucket: &str, key: &str, of_cloudtrail: bool) -> Verdict<'_> {
         if key.split('/').any(|part| part == "..") {
@@ -51,7 +74,10 @@ impl AllowList {
         }
         if self.buckets.is_empty() {
             return if of_cloudtrail {
-                Verdict::Allowed(self.owner.as_deref())
+                Verdict::Allowed(Rule {
+                    owner: self.owner.as_deref(),
+                    ..Rule::default()
+                })
             } else {
                 Verdict::Refused(
                     "the key has not the form of a CloudTrail log file, and no list of buckets allows it",
@@ -59,10 +85,13 @@ impl AllowList {
             };
         }
         let mut named = false;
-        for allowed in self.buckets.iter().filter(|allowed| allowed.name == bucket) {
+        for (index, allowed) in self.buckets.iter().enumerate() {
+            if allowed.name != bucket {
+                continue;
+            }
             named = true;
             if key.starts_with(&allowed.prefix) {
-                return Verdict::Allowed(allowed.owner.as_deref().or(self.owner.as_deref()));
+                return Verdict::Allowed(self.rule(index, allowed));
             }
         }
         Verdict::Refused(if named {
@@ -84,71 +113,64 @@ mod tests {
                 AllowedBucket {
                     name: "trail".into(),
                     prefix: "AWSLogs/".into(),
-                    owner: None,
+                    ..AllowedBucket::default()
                 },
                 AllowedBucket {
                     name: "audit".into(),
-                    prefix: String::new(),
                     owner: Some("444455556666".into()),
+                    ..AllowedBucket::default()
                 },
             ],
         }
     }
 
+    /// Owner and entry, or why not.
+    fn judge<'a>(
+        list: &'a AllowList,
+        bucket: &str,
+        key: &str,
+        of_cloudtrail: bool,
+    ) -> Result<(&'a str, Option<usize>), &'static str> {
+        match list.judge(bucket, key, of_cloudtrail) {
+            Verdict::Allowed(rule) => Ok((rule.owner.unwrap_or_default(), rule.index)),
+            Verdict::Refused(why) => Err(why),
+        }
+    }
+
     #[test]
-    fn an_empty_list_leaves_the_decision_to_the_expected_owner() {
+    fn without_a_list_log_files_of_cloudtrail_are_read_if_the_owner_is_right() {
         let list = AllowList {
             owner: Some("111122223333".into()),
             buckets: Vec::new(),
         };
         assert_eq!(
-            list.judge("anything", "k", true),
-            Verdict::Allowed(Some("111122223333"))
+            judge(&list, "anything", "k", true),
+            Ok(("111122223333", None))
         );
-    }
-
-    #[test]
-    fn without_a_list_only_log_files_of_cloudtrail_are_read() {
-        let list = AllowList {
-            owner: Some("111122223333".into()),
-            buckets: Vec::new(),
-        };
-        assert!(matches!(
-            list.judge("anything", "secrets.json", false),
-            Verdict::Refused(_)
-        ));
+        assert!(judge(&list, "anything", "secrets.json", false).is_err());
         assert!(!AllowList::default().is_limited());
     }
 
     #[test]
     fn a_list_refuses_what_it_does_not_name() {
-        assert_eq!(
-            list().judge("trail", "AWSLogs/x", true),
-            Verdict::Allowed(Some("111122223333"))
-        );
-        assert_eq!(
-            list().judge("audit", "x", true),
-            Verdict::Allowed(Some("444455556666"))
-        );
-        assert_eq!(
-            list().judge("trail", "other/x", true),
-            Verdict::Refused("the key is outside the allowed prefix")
-        );
-        assert_eq!(
-            list().judge("elsewhere", "AWSLogs/x", true),
-            Verdict::Refused("the bucket is not on the allow-list")
-        );
-    }
-
-    #[test]
-    fn a_climbing_key_is_refused() {
-        assert_eq!(
-            list().judge("audit", "AWSLogs/../x", true),
-            Verdict::Refused("the key climbs with `..`")
-        );
-        assert_eq!(
-            list().judge("audit", "a..b/x", true),
-            Verdict::Allowed(Some("444455556666"))
-        );
+        let list = list();
+        for (bucket, key, expected) in [
+            ("trail", "AWSLogs/x", Ok(("111122223333", Some(0)))),
+            ("audit", "x", Ok(("444455556666", Some(1)))),
+            (
+                "trail",
+                "other/x",
+                Err("the key is outside the allowed prefix"),
+            ),
+            (
+                "elsewhere",
+                "AWSLogs/x",
+                Err("the bucket is not on the allow-list"),
+            ),
+            ("audit", "AWSLogs/../x", Err("the key climbs with `..`")),
+            ("audit", "a..b/x", Ok(("444455556666", Some(1)))),
+        ] {
+            assert_eq!(judge(&list, bucket, key, true), expected, "{bucket} {key}");
+        }
     }
 }

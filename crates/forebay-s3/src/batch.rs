@@ -17,6 +17,8 @@ use crate::source::ObjectId;
 #[derive(Debug)]
 pub struct Batch {
     object: Arc<ObjectId>,
+    rule: Option<usize>,
+    header: Option<Arc<[u8]>>,
     bytes: Vec<u8>,
     /// End of each record in `bytes`.
     ends: Vec<usize>,
@@ -26,7 +28,7 @@ pub struct Batch {
 
 impl Batch {
     pub(crate) fn new(
-        object: Arc<ObjectId>,
+        (object, rule, header): (Arc<ObjectId>, Option<usize>, Option<Arc<[u8]>>),
         records: Records,
         progress: Arc<Progress>,
         budget: OwnedSemaphorePermit,
@@ -43,6 +45,8 @@ impl Batch {
         };
         Self {
             object,
+            rule,
+            header,
             bytes,
             ends,
             first,
@@ -54,6 +58,18 @@ impl Batch {
     #[must_use]
     pub fn object(&self) -> &Arc<ObjectId> {
         &self.object
+    }
+
+    /// Which entry of [`AllowList::buckets`](crate::AllowList::buckets) allowed the object; `None` without a list.
+    #[must_use]
+    pub fn rule(&self) -> Option<usize> {
+        self.rule
+    }
+
+    /// The header line that the records are to be read with; see [`Lines::is_header`](crate::Lines::is_header).
+    #[must_use]
+    pub fn header(&self) -> Option<&[u8]> {
+        self.header.as_deref()
     }
 
     /// Index of the first record within its object, from 0.
@@ -271,6 +287,11 @@ impl Records {
         self.bytes.len()
     }
 
+    /// Bytes that the records hold in memory.
+    pub(crate) fn cost(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
+    }
+
     /// Index of the record after the last one.
     pub(crate) fn next(&self) -> u64 {
         self.first + self.ends.len() as u64
@@ -291,7 +312,7 @@ mod tests {
         records.push(b"{\"a\":1}");
         let permit = Arc::clone(budget).acquire_many_owned(9).await.unwrap();
         Batch::new(
-            Arc::new(ObjectId::new("b", "k")),
+            (Arc::new(ObjectId::new("b", "k")), None, None),
             records,
             Arc::clone(progress),
             permit,

@@ -25,11 +25,30 @@ pub struct Config {
     pub object_retry: Duration,
     /// Receives of a notice whose object does not exist before it goes to the dead letter. 3 unless set.
     pub missing_receives: u32,
+    /// What becomes of an object that cannot be read, and of its notice, after the tries above.
+    pub on_object_error: OnObjectError,
+    /// Longest object in bytes, as stored. 256 MiB unless set. Inflated, 8 GiB are read.
+    pub object_bytes: u64,
     /// Pause of receiving after a failure that no notice has caused (denied, throttled, unreachable). Doubles from
     /// a sixty-fourth of this value up to it. 60 s unless set.
     pub pause: Duration,
+    /// How long a stop waits for running work. What is not finished then is handed back at once. 20 s unless set.
+    pub stop_grace: Duration,
     /// What notices may make us read. Must be given.
     pub allow: AllowList,
+}
+
+/// What becomes of an object that is missing, archived, changed or broken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OnObjectError {
+    /// It goes to [`Processor::reject`](crate::Processor::reject), and the notice is deleted.
+    #[default]
+    DeadLetter,
+    /// The notice stays in the queue, whose own redrive policy must take it: without one it comes back until its retention ends.
+    Leave,
+    /// The notice is deleted, and [`Observer::dropped`](crate::Observer::dropped) is told.
+    Delete,
 }
 
 impl Default for Config {
@@ -42,6 +61,9 @@ impl Default for Config {
             object_attempts: 3,
             object_retry: Duration::from_secs(10),
             missing_receives: 3,
+            on_object_error: OnObjectError::DeadLetter,
+            object_bytes: 256 << 20,
+            stop_grace: Duration::from_secs(20),
             pause: Duration::from_secs(60),
             allow: AllowList::default(),
         }

@@ -5,6 +5,8 @@ use std::{error::Error as StdError, fmt};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::source::redirected;
+
 /// A failure with its resource. `Display` names kind, resource and remedy; the cause is `source()`.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind} ({context})")]
@@ -33,6 +35,8 @@ pub enum ErrorKind {
     Changed,
     /// The content is not what it should be: compression, JSON or limits. Reading again rarely helps.
     Corrupt,
+    /// The content is of a kind that is not read, or larger than allowed. Reading again never helps.
+    Unsupported,
     /// A notice that names what it may not, or that is no notice.
     Refused,
     /// The notice can no longer be held: somebody else may have it.
@@ -52,7 +56,8 @@ impl fmt::Display for ErrorKind {
             Self::MissingObject => "the object does not exist",
             Self::Archived => "the object is archived and must be restored first",
             Self::Changed => "the object changed after its notice",
-            Self::Corrupt => "the object cannot be read",
+            Self::Corrupt => "the object is damaged",
+            Self::Unsupported => "the object is of a kind that is not read",
             Self::Refused => "the notice was refused",
             Self::Expired => "the notice could not be held any longer",
             Self::Abandoned => "the processor gave records back",
@@ -112,19 +117,20 @@ impl Error {
             .map(|response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
         let kind = classify(code.as_deref(), status);
-        let context = match kind {
-            ErrorKind::Denied => {
-                format!(
-                    "needs `{action}` on {resource}{}",
-                    code.as_deref()
-                        .map_or(String::new(), |code| format!(", answered {code}"))
-                )
+        let answered = match (&code, status) {
+            (Some(code), _) => format!(", answered {code}"),
+            (None, Some(status)) => format!(", HTTP status {status}"),
+            (None, None) => String::new(),
+        };
+        let context = match (kind, redirected(&error)) {
+            (ErrorKind::NoSuchResource, Some(region)) => {
+                format!("{resource} is in region {region}{answered}; set that region")
             }
-            _ => match (code, status) {
-                (Some(code), _) => format!("{resource}, answered {code}"),
-                (None, Some(status)) => format!("{resource}, HTTP status {status}"),
-                (None, None) => resource.to_owned(),
-            },
+            (ErrorKind::Denied, _) => {
+                let needs = missing_right(code.as_deref(), error.message(), action, resource);
+                format!("{needs}{answered}")
+            }
+            _ => format!("{resource}{answered}"),
         };
         Self::new(kind, context).caused_by(error)
     }
@@ -142,6 +148,29 @@ impl Error {
             self.kind,
             ErrorKind::Unavailable | ErrorKind::Abandoned | ErrorKind::Changed
         )
+    }
+}
+
+/// What a denied call lacks. S3 and KMS often name action and resource themselves; these may be other ones than the call's own.
+fn missing_right(code: Option<&str>, message: Option<&str>, action: &str, of: &str) -> String {
+    let named = message.and_then(|message| {
+        let (_, rest) = message.split_once("not authorized to perform: ")?;
+        let (action, rest) = rest.split_once(" on resource: ")?;
+        let resource = rest.split_whitespace().next()?;
+        Some((action, resource.trim_matches(['"', '.'])))
+    });
+    match (named, code) {
+        (Some((action, resource)), _) if !resource.is_empty() => {
+            format!("{of}: needs `{action}` on {resource}")
+        }
+        (_, Some(code)) if code.starts_with("KMS") => {
+            format!("{of}: needs `kms:Decrypt` on the key that encrypts it, and the key enabled")
+        }
+        _ if action == "s3:GetObject" => format!(
+            "needs `s3:GetObject` on {of}; without `s3:ListBucket` S3 answers like this for a missing object too, and also \
+             for a bucket of another account than expected and for a requester-pays bucket"
+        ),
+        _ => format!("needs `{action}` on {of}"),
     }
 }
 
@@ -264,6 +293,45 @@ mod tests {
         ] {
             assert_eq!(classify(code, status), expected, "{code:?} {status:?}");
         }
+    }
+
+    #[test]
+    fn a_denied_call_names_the_right_it_lacks() {
+        for (code, message, expected) in [
+            (
+                Some("AccessDenied"),
+                Some(
+                    "User: arn:aws:sts::1:assumed-role/a/b is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:1:key/2 because no policy allows it",
+                ),
+                "s3://b/k: needs `kms:Decrypt` on arn:aws:kms:eu-west-1:1:key/2",
+            ),
+            (
+                Some("AccessDenied"),
+                Some(
+                    "User: arn:aws:iam::1:user/a is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\" because",
+                ),
+                "s3://b/k: needs `s3:GetObject` on arn:aws:s3:::b/k",
+            ),
+            (
+                Some("KMS.DisabledException"),
+                None,
+                "s3://b/k: needs `kms:Decrypt` on the key that encrypts it, and the key enabled",
+            ),
+            (
+                Some("AccessDenied"),
+                Some("Access Denied"),
+                "needs `s3:GetObject` on s3://b/k; without `s3:ListBucket` S3 answers like this for a missing object too, and also for a bucket of another account than expected and for a requester-pays bucket",
+            ),
+        ] {
+            assert_eq!(
+                missing_right(code, message, "s3:GetObject", "s3://b/k"),
+                expected
+            );
+        }
+        assert_eq!(
+            missing_right(None, None, "sqs:ReceiveMessage", "queue `q`"),
+            "needs `sqs:ReceiveMessage` on queue `q`"
+        );
     }
 
     #[test]

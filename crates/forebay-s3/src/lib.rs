@@ -5,11 +5,17 @@
 mod allow;
 mod batch;
 mod config;
+mod content;
 mod error;
+mod lines;
 mod memory;
 mod message;
 mod object;
 mod observer;
+mod parts;
+mod pause;
+mod poller;
+mod positions;
 mod processor;
 mod queue;
 mod reader;
@@ -18,10 +24,15 @@ mod visibility;
 
 pub use allow::{AllowList, AllowedBucket};
 pub use batch::{Acknowledger, Batch};
-pub use config::Config;
+pub use config::{Config, OnObjectError};
+pub use content::{Content, Lines};
 pub use error::{ConfigError, Error, ErrorKind};
 pub use observer::Observer;
+pub use poller::{Polled, Poller, Polling};
+pub use positions::Positions;
 pub use processor::{Processor, Rejected, RejectedKind};
 pub use queue::Queue;
 pub use reader::{Reader, Summary};
-pub use source::{MemoryBody, MemorySource, ObjectBody, ObjectId, ObjectSource, S3Body, S3Source};
+pub use source::{
+    Listed, MemoryBody, MemorySource, ObjectBody, ObjectId, ObjectSource, S3Body, S3Source,
+};

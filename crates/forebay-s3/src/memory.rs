@@ -1,9 +1,11 @@
-//! What this process already settled, so that a second delivery sends only the rest.
+//! What this process already settled or is working on, so that a second delivery sends only the rest.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use tokio::sync::Notify;
 
 use crate::source::ObjectId;
 
@@ -11,13 +13,24 @@ use crate::source::ObjectId;
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     state: Mutex<State>,
+    /// A claim was given up.
+    released: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    objects: HashMap<ObjectId, Extent>,
+    /// By [`name`].
+    objects: HashMap<String, Known>,
     /// Insertion order, for forgetting the oldest.
-    order: VecDeque<ObjectId>,
+    order: VecDeque<String>,
+    claimed: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Of the content that was read.
+    etag: Option<String>,
+    extent: Extent,
 }
 
 /// How much of an object is settled.
@@ -29,37 +42,92 @@ pub(crate) enum Extent {
     Complete,
 }
 
+/// The right to work on an object, until dropped.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    settled: &'a Settled,
+    name: String,
+}
+
 impl Settled {
-    /// What is known of `object`. Only objects with an entity tag or version are ever remembered: without one, a
-    /// rewritten object could not be told from the old one.
-    pub(crate) fn extent(&self, object: &ObjectId) -> Extent {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state
-            .objects
-            .get(object)
-            .copied()
-            .unwrap_or(Extent::Prefix(0))
+    /// Waits until nobody else works on `object`: of two deliveries of one notice the second then finds what the first settled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is claimed before this returns.
+    pub(crate) async fn claim(&self, object: &ObjectId) -> Claim<'_> {
+        let name = name(object);
+        loop {
+            // Registered before looking, so that a claim given up in between is not missed.
+            let mut released = std::pin::pin!(self.released.notified());
+            released.as_mut().enable();
+            if self.state().claimed.insert(name.clone()) {
+                return Claim {
+                    settled: self,
+                    name,
+                };
+            }
+            released.await;
+        }
     }
 
-    pub(crate) fn remember(&self, object: &ObjectId, extent: Extent) {
-        if object.etag.is_none() && object.version.is_none() && !is_write_once(&object.key) {
+    /// What is known of the content `etag` of `object`. Without an entity tag a rewritten object could not be told from the
+    /// old one, so nothing is known of it, unless its key is of those that are written once.
+    pub(crate) fn extent(&self, object: &ObjectId, etag: Option<&str>) -> Extent {
+        let state = self.state();
+        state
+            .objects
+            .get(&name(object))
+            .filter(|known| match etag {
+                Some(_) => known.etag.as_deref() == etag,
+                None => is_write_once(&object.key),
+            })
+            .map_or(Extent::Prefix(0), |known| known.extent)
+    }
+
+    pub(crate) fn remember(&self, object: &ObjectId, etag: Option<&str>, extent: Extent) {
+        if etag.is_none() && !is_write_once(&object.key) {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two attempts may overlap after a visibility timeout: what one of them settled stays settled.
-        if let Some(known) = state.objects.get_mut(object) {
-            *known = (*known).max(extent);
-            return;
-        }
-        if state.objects.insert(object.clone(), extent).is_none() {
-            state.order.push_back(object.clone());
-            if state.order.len() > CAPACITY
-                && let Some(oldest) = state.order.pop_front()
-            {
-                state.objects.remove(&oldest);
+        let name = name(object);
+        let mut state = self.state();
+        if let Some(known) = state.objects.get_mut(&name) {
+            if known.etag.as_deref() == etag {
+                // What was settled once stays settled.
+                known.extent = known.extent.max(extent);
+            } else {
+                *known = Known {
+                    etag: etag.map(str::to_owned),
+                    extent,
+                };
             }
+            return;
+        }
+        let etag = etag.map(str::to_owned);
+        state.objects.insert(name.clone(), Known { etag, extent });
+        state.order.push_back(name);
+        if state.order.len() > CAPACITY
+            && let Some(oldest) = state.order.pop_front()
+        {
+            state.objects.remove(&oldest);
         }
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.settled.state().claimed.remove(&self.name);
+        self.settled.released.notify_waiters();
+    }
+}
+
+/// No bucket name has a slash.
+fn name(object: &ObjectId) -> String {
+    format!("{}/{}", object.bucket, object.key)
 }
 
 /// CloudTrail never writes the same key twice: its names end in 16 random characters.
@@ -67,64 +135,76 @@ fn is_write_once(key: &str) -> bool {
     key.contains("/CloudTrail") && key.ends_with(".json.gz")
 }
 
-/// Objects remembered; about 2 MiB at the usual key length.
+/// Objects remembered; about 3 MiB at the usual key length.
 const CAPACITY: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn a_settled_object_is_recognised() {
-        let settled = Settled::default();
-        let object = ObjectId::new("b", "AWSLogs/1/CloudTrail/x.json.gz");
-        assert_eq!(settled.extent(&object), Extent::Prefix(0));
-        settled.remember(&object, Extent::Complete);
-        assert_eq!(settled.extent(&object), Extent::Complete);
+    fn trail(name: impl std::fmt::Display) -> ObjectId {
+        ObjectId::new("b", format!("AWSLogs/1/CloudTrail/{name}.json.gz"))
     }
 
     #[test]
-    fn an_object_that_may_be_rewritten_is_not_remembered_without_its_tag() {
+    fn a_settled_object_is_recognised_with_and_without_its_tag() {
+        let settled = Settled::default();
+        let object = trail("x");
+        assert_eq!(settled.extent(&object, None), Extent::Prefix(0));
+        settled.remember(&object, Some("e"), Extent::Complete);
+        assert_eq!(settled.extent(&object, None), Extent::Complete);
+        assert_eq!(settled.extent(&object, Some("e")), Extent::Complete);
+        assert_eq!(settled.extent(&object, Some("f")), Extent::Prefix(0));
+    }
+
+    #[test]
+    fn an_object_that_may_be_rewritten_is_known_by_its_tag_only() {
         let settled = Settled::default();
         let object = ObjectId::new("b", "app.log");
-        settled.remember(&object, Extent::Complete);
-        assert_eq!(settled.extent(&object), Extent::Prefix(0));
-        let tagged = ObjectId {
-            etag: Some("e".into()),
-            ..object
-        };
-        settled.remember(&tagged, Extent::Complete);
-        assert_eq!(settled.extent(&tagged), Extent::Complete);
+        settled.remember(&object, None, Extent::Complete);
+        assert_eq!(settled.extent(&object, None), Extent::Prefix(0));
+        settled.remember(&object, Some("e"), Extent::Complete);
+        assert_eq!(settled.extent(&object, None), Extent::Prefix(0));
+        assert_eq!(settled.extent(&object, Some("e")), Extent::Complete);
+        settled.remember(&object, Some("f"), Extent::Prefix(2));
+        assert_eq!(settled.extent(&object, Some("e")), Extent::Prefix(0));
     }
 
     #[test]
     fn what_was_settled_once_stays_settled() {
         let settled = Settled::default();
-        let object = ObjectId::new("b", "AWSLogs/1/CloudTrail/x.json.gz");
-        settled.remember(&object, Extent::Prefix(9));
-        settled.remember(&object, Extent::Prefix(4));
-        assert_eq!(settled.extent(&object), Extent::Prefix(9));
-        settled.remember(&object, Extent::Complete);
-        settled.remember(&object, Extent::Prefix(9));
-        assert_eq!(settled.extent(&object), Extent::Complete);
+        let object = trail("x");
+        settled.remember(&object, None, Extent::Prefix(9));
+        settled.remember(&object, None, Extent::Prefix(4));
+        assert_eq!(settled.extent(&object, None), Extent::Prefix(9));
+        settled.remember(&object, None, Extent::Complete);
+        settled.remember(&object, None, Extent::Prefix(9));
+        assert_eq!(settled.extent(&object, None), Extent::Complete);
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let settled = Settled::default();
-        for n in 0..CAPACITY + 1 {
-            settled.remember(
-                &ObjectId::new("b", format!("/CloudTrail/{n}.json.gz")),
-                Extent::Complete,
-            );
+        for number in 0..CAPACITY + 1 {
+            settled.remember(&trail(number), None, Extent::Complete);
         }
-        assert_eq!(
-            settled.extent(&ObjectId::new("b", "/CloudTrail/0.json.gz")),
-            Extent::Prefix(0)
-        );
-        assert_eq!(
-            settled.extent(&ObjectId::new("b", "/CloudTrail/1.json.gz")),
-            Extent::Complete
-        );
+        assert_eq!(settled.extent(&trail(0), None), Extent::Prefix(0));
+        assert_eq!(settled.extent(&trail(1), None), Extent::Complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_worked_on_by_one_at_a_time() {
+        let settled = Settled::default();
+        let first = settled.claim(&trail(1)).await;
+        let _other = settled.claim(&trail(2)).await;
+        let object = trail(1);
+        let second = settled.claim(&object);
+        let mut second = std::pin::pin!(second);
+        let waited = tokio::time::timeout(Duration::from_secs(9), &mut second).await;
+        assert!(waited.is_err(), "the first still works on it");
+        drop(first);
+        second.await;
     }
 }

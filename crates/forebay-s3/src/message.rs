@@ -6,13 +6,14 @@ use forebay_cloudtrail::{Disposition, Notice, ObjectRef};
 use tokio::time::sleep_until;
 
 use crate::{
-    allow::Verdict,
+    allow::{Rule, Verdict},
+    config::OnObjectError,
     error::{Error, ErrorKind},
-    memory::Extent,
+    object::chain,
     observer::Observer,
+    parts::Parts,
     processor::{Processor, Rejected},
     queue::{Queue, Received},
-    reader::Parts,
     source::{MemoryBody, ObjectId, ObjectSource},
     visibility::{Due, Visibility},
 };
@@ -81,120 +82,107 @@ impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
 
     async fn settle(&self, message: &Received) -> Outcome {
         let body = message.body.as_bytes();
+        let parts = &*self.parts;
         let notice = match Notice::parse(body) {
             Ok(notice) => notice,
             Err(error) => {
-                return self
-                    .reject(Rejected::notice(&error.to_string(), body))
-                    .await
-                    .into();
+                let reason = error.to_string();
+                return parts.reject(Rejected::notice(&reason, body)).await.into();
             }
         };
         match notice.disposition() {
-            Disposition::Objects => {}
-            Disposition::Record => return self.inline(&notice, body).await.into(),
+            Disposition::Objects => self.objects(&notice, message).await,
+            Disposition::Record => self.inline(&notice, body).await.into(),
             Disposition::Nothing(why) => {
-                self.parts.observer.skipped(&why.to_string());
-                return Outcome::Settled;
+                parts.observer.skipped(&why.to_string());
+                Outcome::Settled
             }
             _ => {
                 let reason = "the message is no notice that is known: neither CloudTrail, nor S3, nor EventBridge";
-                return self.reject(Rejected::notice(reason, body)).await.into();
+                parts.reject(Rejected::notice(reason, body)).await.into()
             }
         }
-        let mut left = None;
+    }
+
+    /// Every object that a notice announces: the good ones first. What is to be rejected is rejected when nothing else keeps
+    /// the notice in the queue, so that a second delivery does not reject it again.
+    async fn objects(&self, notice: &Notice, message: &Received) -> Outcome {
+        let parts = &*self.parts;
+        let (mut left, mut refused, mut poisoned) = (None, Vec::new(), Vec::new());
         for announced in &notice.objects {
             let object = ObjectId::from(announced);
-            let outcome = match self.parts.config.allow.judge(
-                &object.bucket,
-                &object.key,
-                announced.key.cloudtrail_form().is_some(),
-            ) {
-                Verdict::Allowed(owner) => self.object(&object, owner, message.receives).await,
-                Verdict::Refused(why) => {
-                    let reason = format!("{object}: {why}");
-                    self.reject(Rejected::notice(&reason, body)).await
-                }
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(error) if error.kind().is_environment() => return Outcome::Left(error.kind()),
-                // The other objects of the notice are read all the same; what is settled is remembered.
-                Err(error) => left = Some(error.kind()),
+            let of_cloudtrail = announced.key.cloudtrail_form().is_some();
+            let verdict = parts
+                .config
+                .allow
+                .judge(&object.bucket, &object.key, of_cloudtrail);
+            match verdict {
+                Verdict::Refused(why) => refused.push(format!("{object}: {why}")),
+                Verdict::Allowed(rule) => match parts.object(&object, rule, message.receives).await
+                {
+                    Ok(None) => {}
+                    Ok(Some(poison)) => poisoned.push((object, poison)),
+                    Err(error) if error.kind().is_environment() => {
+                        return Outcome::Left(error.kind());
+                    }
+                    // The other objects of the notice are read all the same; what is settled is remembered.
+                    Err(error) => left = Some(error.kind()),
+                },
             }
         }
-        left.map_or(Outcome::Settled, Outcome::Left)
+        if let Some(kind) = left {
+            return Outcome::Left(kind);
+        }
+        if let Some(first) = refused.first() {
+            let more = refused.len() - 1;
+            let reason = match more {
+                0 => first.clone(),
+                _ => format!("{first}; {more} more objects of the notice are refused"),
+            };
+            let rejected = Rejected::notice(&reason, message.body.as_bytes());
+            if let Err(error) = parts.reject(rejected).await {
+                return Outcome::Left(error.kind());
+            }
+        }
+        let mut outcome = Outcome::Settled;
+        for (object, poison) in &poisoned {
+            match parts.config.on_object_error {
+                OnObjectError::DeadLetter => {
+                    let rejected = Rejected::object(object, &poison.reason);
+                    if let Err(error) = parts.reject(rejected).await {
+                        return Outcome::Left(error.kind());
+                    }
+                }
+                OnObjectError::Leave => outcome = Outcome::Left(poison.kind),
+                OnObjectError::Delete => parts.observer.dropped(object, &poison.reason),
+            }
+        }
+        outcome
     }
 
     /// A message that holds the record itself: CloudTrail through EventBridge.
     async fn inline(&self, notice: &Notice, body: &[u8]) -> Result<(), Error> {
         let text = notice.payload.clone().unwrap_or_default();
         let object = ObjectId::new("sqs", self.queue.name());
-        match self
-            .read_body(MemoryBody::new(text.into()), &object, 0)
-            .await
-        {
+        let read = self
+            .parts
+            .read_body(
+                MemoryBody::new(text.into()),
+                &object,
+                None,
+                Rule::default(),
+                0,
+            )
+            .await;
+        match read {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                self.reject(Rejected::notice(&chain(&error), body)).await
+            Err(error) if error.kind().is_environment() => Err(error),
+            Err(error) => {
+                self.parts
+                    .reject(Rejected::notice(&chain(&error), body))
+                    .await
             }
-            Err(error) => Err(error),
         }
-    }
-
-    /// Reads one object until it is settled, rejected, or must be tried at a later receive.
-    async fn object(
-        &self,
-        object: &ObjectId,
-        owner: Option<&str>,
-        receives: u32,
-    ) -> Result<(), Error> {
-        let config = &self.parts.config;
-        let begun = now();
-        let mut attempt = 1;
-        loop {
-            let known = match self.parts.settled.extent(object) {
-                Extent::Complete => return Ok(()),
-                Extent::Prefix(records) => records,
-            };
-            let error = match self.read(object, owner, known).await {
-                Ok(records) => {
-                    self.parts.settled.remember(object, Extent::Complete);
-                    self.parts
-                        .observer
-                        .object_settled(object, records, now() - begun);
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            self.parts
-                .observer
-                .failed(&error.kind(), &error.to_string());
-            tracing::warn!(%object, attempt, error = %chain(&error), "object not read");
-            let exhausted = match error.kind() {
-                ErrorKind::Corrupt => attempt >= config.object_attempts,
-                ErrorKind::MissingObject | ErrorKind::Archived | ErrorKind::Changed => {
-                    if receives < config.missing_receives {
-                        return Err(error);
-                    }
-                    true
-                }
-                _ => return Err(error),
-            };
-            if exhausted {
-                let reason = chain(&error);
-                self.reject(Rejected::object(object, &reason)).await?;
-                self.parts.settled.remember(object, Extent::Complete);
-                return Ok(());
-            }
-            attempt += 1;
-            tokio::time::sleep(config.object_retry).await;
-        }
-    }
-
-    pub(crate) async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Error> {
-        self.parts.observer.rejected(rejected.reason);
-        self.parts.processor.reject(rejected).await
     }
 }
 
@@ -215,18 +203,6 @@ impl From<Result<(), Error>> for Outcome {
             Err(error) => Self::Left(error.kind()),
         }
     }
-}
-
-/// An error with its causes, for reports that people read.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 pub(crate) fn now() -> Instant {

@@ -1,6 +1,6 @@
 //! What a reader tells about its work.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{error::ErrorKind, source::ObjectId};
 
@@ -10,6 +10,8 @@ use crate::{error::ErrorKind, source::ObjectId};
 pub trait Observer: Send + Sync + 'static {
     /// A receive call brought this many messages.
     fn received(&self, _messages: usize) {}
+    /// This many messages are being worked on now.
+    fn in_flight(&self, _messages: usize) {}
     /// Messages were deleted, because all they announce is settled.
     fn deleted(&self, _messages: usize) {}
     /// A message was left in the queue; it comes back after its visibility timeout, or at once.
@@ -20,12 +22,55 @@ pub trait Observer: Send + Sync + 'static {
     fn visibility_extended(&self) {}
     /// Records were handed to the processor.
     fn records(&self, _object: &ObjectId, _count: usize, _bytes: usize) {}
+    /// An attempt at an object ended, after this many bytes as stored.
+    fn downloaded(&self, _object: &ObjectId, _bytes: u64) {}
     /// An object is settled: all its records are accepted.
     fn object_settled(&self, _object: &ObjectId, _records: u64, _took: Duration) {}
     /// An object, record or message was handed to [`Processor::reject`](crate::Processor::reject).
     fn rejected(&self, _reason: &str) {}
+    /// An object that cannot be read was dropped, as [`OnObjectError::Delete`](crate::OnObjectError::Delete) demands.
+    fn dropped(&self, _object: &ObjectId, _reason: &str) {}
     /// A call failed; `detail` names resource and remedy.
     fn failed(&self, _kind: &ErrorKind, _detail: &str) {}
 }
 
 impl Observer for () {}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn received(&self, messages: usize) {
+        (**self).received(messages);
+    }
+    fn in_flight(&self, messages: usize) {
+        (**self).in_flight(messages);
+    }
+    fn deleted(&self, messages: usize) {
+        (**self).deleted(messages);
+    }
+    fn returned(&self, why: &ErrorKind) {
+        (**self).returned(why);
+    }
+    fn skipped(&self, why: &str) {
+        (**self).skipped(why);
+    }
+    fn visibility_extended(&self) {
+        (**self).visibility_extended();
+    }
+    fn records(&self, object: &ObjectId, count: usize, bytes: usize) {
+        (**self).records(object, count, bytes);
+    }
+    fn downloaded(&self, object: &ObjectId, bytes: u64) {
+        (**self).downloaded(object, bytes);
+    }
+    fn object_settled(&self, object: &ObjectId, records: u64, took: Duration) {
+        (**self).object_settled(object, records, took);
+    }
+    fn rejected(&self, reason: &str) {
+        (**self).rejected(reason);
+    }
+    fn dropped(&self, object: &ObjectId, reason: &str) {
+        (**self).dropped(object, reason);
+    }
+    fn failed(&self, kind: &ErrorKind, detail: &str) {
+        (**self).failed(kind, detail);
+    }
+}

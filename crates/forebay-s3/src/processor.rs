@@ -13,16 +13,16 @@ pub trait Processor: Send + Sync + 'static {
     fn process(&self, batch: Batch) -> impl Future<Output = ()> + Send;
 
     /// Takes what cannot be read: a notice that is none or that is refused, an object that is missing or broken, a
-    /// record that is no JSON. Must be durable when it returns `Ok`, because what it describes is then settled.
+    /// record that is none. Must be durable when it returns `Ok`, because what it describes is then settled.
     ///
     /// # Errors
     ///
-    /// It could not be kept. The notice then stays in the queue, and receiving pauses.
+    /// It could not be kept. It is handed over again, and nothing is received until it is kept.
     fn reject(&self, rejected: Rejected<'_>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Something that cannot be read, with its origin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Rejected<'a> {
     /// What it is.

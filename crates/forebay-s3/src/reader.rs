@@ -1,6 +1,7 @@
 //! The loop: receive, work, delete.
 
 use std::{
+    collections::HashSet,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -8,7 +9,6 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, watch},
     task::{JoinError, JoinSet},
     time::sleep_until,
 };
@@ -16,9 +16,10 @@ use tokio::{
 use crate::{
     config::Config,
     error::{ConfigError, Error, ErrorKind},
-    memory::Settled,
     message::{Outcome, Work, now},
     observer::Observer,
+    parts::Parts,
+    pause::Pause,
     processor::Processor,
     queue::{Queue, Received},
     source::ObjectSource,
@@ -30,18 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Reader<S, P, O = ()> {
     queue: Queue,
-    parts: Arc<Parts<S, P, O>>,
-}
-
-/// What every message's work shares.
-#[derive(Debug)]
-pub(crate) struct Parts<S, P, O> {
-    pub(crate) source: S,
-    pub(crate) processor: P,
-    pub(crate) observer: O,
-    pub(crate) config: Config,
-    pub(crate) budget: Arc<Semaphore>,
-    pub(crate) settled: Settled,
+    parts: Parts<S, P, O>,
 }
 
 /// What a reader did, told when it ends.
@@ -63,47 +53,15 @@ impl<S: ObjectSource, P: Processor> Reader<S, P> {
     ///
     /// A setting is out of range.
     pub fn new(queue: Queue, source: S, processor: P, config: Config) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let budget = Arc::new(Semaphore::new(config.bytes_in_flight.get()));
-        let parts = Parts {
-            source,
-            processor,
-            observer: (),
-            config,
-            budget,
-            settled: Settled::default(),
-        };
-        Ok(Self {
-            queue,
-            parts: Arc::new(parts),
-        })
+        let parts = Parts::new(source, processor, config)?;
+        Ok(Self { queue, parts })
     }
-}
 
-impl<S: ObjectSource, P: Processor> Reader<S, P, ()> {
     /// Tells `observer` about the work.
     pub fn observer<O: Observer>(self, observer: O) -> Reader<S, P, O> {
-        let Self { queue, parts } = self;
-        let parts = Arc::into_inner(parts)
-            .expect("a reader that does not run is the only owner of its parts");
-        let Parts {
-            source,
-            processor,
-            config,
-            budget,
-            settled,
-            observer: (),
-        } = parts;
         Reader {
-            queue,
-            parts: Arc::new(Parts {
-                source,
-                processor,
-                observer,
-                config,
-                budget,
-                settled,
-            }),
+            queue: self.queue,
+            parts: self.parts.observed(observer),
         }
     }
 }
@@ -112,8 +70,8 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
     /// Reads until `shutdown` completes, then lets running work end, hands back what is left and returns.
     ///
     /// After `shutdown` no message is received. A poll that is under way runs out (at most
-    /// [`Config::wait`]); what it brings is handed back at once. Work under way goes on: the caller bounds it by
-    /// dropping this future.
+    /// [`Config::wait`]); what it brings is handed back at once. Work under way goes on for [`Config::stop_grace`]; what is not
+    /// finished then is given up, and its messages become visible at once.
     ///
     /// # Cancel safety
     ///
@@ -121,27 +79,25 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
     /// timeout, and records that were accepted meanwhile come twice.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Summary {
         let Self { queue, parts } = self;
+        let parts = Arc::new(parts);
         let mut state = Loop {
             settled: Vec::new(),
             work: JoinSet::new(),
+            running: HashSet::new(),
             calls: JoinSet::new(),
             summary: Summary::default(),
+            polled: now(),
             receiving: Pause::new(parts.config.pause),
-            working: Pause::new(parts.config.pause),
         };
-        let (stop, stopping) = watch::channel(false);
         let mut shutdown = std::pin::pin!(shutdown);
         let mut poll: Option<Poll> = None;
+        let mut give_up: Option<Instant> = None;
         loop {
-            let stopped = *stopping.borrow();
+            let stopped = parts.is_stopping();
             state.delete_settled(&queue, &parts);
-            let free = parts
-                .config
-                .concurrency
-                .get()
-                .saturating_sub(state.work.len());
-            let paused = state.paused_until(now());
+            let (free, paused) = state.room(&parts);
             if poll.is_none() && !stopped && free > 0 && paused.is_none() {
+                state.polled = now();
                 poll = Some(receive(&queue, free, &parts.config));
             }
             if stopped && poll.is_none() && state.work.is_empty() && state.calls.is_empty() {
@@ -149,16 +105,20 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
             }
             tokio::select! {
                 () = &mut shutdown, if !stopped => {
-                    // Nobody listens any more only if no work runs: nothing to tell then.
-                    let _ = stop.send(true);
+                    parts.stop();
+                    give_up = Some(now() + parts.config.stop_grace);
                 }
                 answer = ready(&mut poll), if poll.is_some() => {
                     poll = None;
-                    state.received(answer, &queue, &parts, &stopping);
+                    state.received(answer, &queue, &parts);
                 }
                 Some(done) = state.work.join_next() => state.finished(done, &queue, &parts),
                 Some(done) = state.calls.join_next() => state.called(done),
                 () = sleep_until(paused.unwrap_or_else(now).into()), if paused.is_some() && !stopped => {}
+                () = sleep_until(give_up.unwrap_or_else(now).into()), if give_up.is_some() => {
+                    give_up = None;
+                    state.give_up(&queue, &parts);
+                }
             }
         }
     }
@@ -188,13 +148,15 @@ struct Loop {
     /// Handles of settled messages, deleted together.
     settled: Vec<String>,
     work: JoinSet<(Outcome, String)>,
+    /// Handles of the messages that are being worked on.
+    running: HashSet<String>,
     /// Deletes and hand-backs under way.
     calls: JoinSet<Called>,
     summary: Summary,
-    /// Back-off after failed receives.
+    /// When the last receive call left.
+    polled: Instant,
+    /// Back-off after failed receives and denied deletes.
     receiving: Pause,
-    /// Back-off after messages that could not be worked on for want of a right or a service.
-    working: Pause,
 }
 
 /// What a call beside the work did.
@@ -207,12 +169,31 @@ enum Called {
 }
 
 impl Loop {
+    /// How many messages may be received now, and when to look again if none.
+    fn room<S, P, O>(&self, parts: &Parts<S, P, O>) -> (usize, Option<Instant>) {
+        let now = now();
+        let free = parts
+            .config
+            .concurrency
+            .get()
+            .saturating_sub(self.work.len());
+        let full = (parts.budget.available_permits() == 0).then(|| now + BUDGET_PAUSE);
+        let paused = self.receiving.until(now).max(full);
+        match parts.outage() {
+            None => (free, paused),
+            // As long as objects cannot be read, now and then one message tries whether that is true for all.
+            Some(pause) => {
+                let next = Some(self.polled + pause).filter(|&next| next > now);
+                (free.min(1), paused.max(next))
+            }
+        }
+    }
+
     fn received<S: ObjectSource, P: Processor, O: Observer>(
         &mut self,
         (sent, answer): (Instant, Result<Vec<Received>, Error>),
         queue: &Queue,
         parts: &Arc<Parts<S, P, O>>,
-        stopping: &watch::Receiver<bool>,
     ) {
         let messages = match answer {
             Ok(messages) => messages,
@@ -230,7 +211,7 @@ impl Loop {
         self.summary.received += messages.len() as u64;
         parts.observer.received(messages.len());
         for message in messages {
-            if *stopping.borrow() {
+            if parts.is_stopping() {
                 self.give_back(ErrorKind::Stopping, message.handle, queue, &parts.observer);
                 continue;
             }
@@ -238,11 +219,13 @@ impl Loop {
                 parts: Arc::clone(parts),
                 queue: queue.clone(),
             };
+            self.running.insert(message.handle.clone());
             self.work.spawn(async move {
                 let handle = message.handle.clone();
                 (work.run(message, sent).await, handle)
             });
         }
+        parts.observer.in_flight(self.running.len());
     }
 
     fn finished<S: ObjectSource, P: Processor, O: Observer>(
@@ -255,19 +238,34 @@ impl Loop {
         // Others that ended in the same instant share the delete call.
         while let Some(done) = next {
             match done {
-                Ok((Outcome::Settled, handle)) => {
-                    self.working.succeeded();
-                    self.settled.push(handle);
-                }
-                Ok((Outcome::Left(kind), handle)) => {
-                    if kind.is_environment() {
-                        self.working.failed(now());
+                Ok((outcome, handle)) => {
+                    self.running.remove(&handle);
+                    match outcome {
+                        Outcome::Settled => self.settled.push(handle),
+                        Outcome::Left(kind) => {
+                            self.give_back(kind, handle, queue, &parts.observer);
+                        }
                     }
-                    self.give_back(kind, handle, queue, &parts.observer);
                 }
                 Err(error) => propagate(error),
             }
             next = self.work.try_join_next();
+        }
+        parts.observer.in_flight(self.running.len());
+    }
+
+    /// The stop takes too long: what is still worked on is somebody else's.
+    fn give_up<S: ObjectSource, P: Processor, O: Observer>(
+        &mut self,
+        queue: &Queue,
+        parts: &Parts<S, P, O>,
+    ) {
+        if let Some(done) = self.work.try_join_next() {
+            self.finished(done, queue, parts);
+        }
+        self.work.abort_all();
+        for handle in std::mem::take(&mut self.running) {
+            self.give_back(ErrorKind::Stopping, handle, queue, &parts.observer);
         }
     }
 
@@ -292,11 +290,11 @@ impl Loop {
     ) {
         self.summary.returned += 1;
         observer.returned(&kind);
-        // A message that cannot be worked on is not offered again before receiving goes on: each receive counts
-        // towards the queue's own redrive.
+        // Each receive counts towards the queue's own redrive: what cannot be worked on is not offered again soon.
         let hidden = match kind {
             ErrorKind::Stopping => Duration::ZERO,
-            _ => RETURN_DELAY.max(self.working.current),
+            ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::NoSuchResource => DENIED_DELAY,
+            _ => RETURN_DELAY,
         };
         let queue = queue.clone();
         self.calls.spawn(async move {
@@ -313,16 +311,12 @@ impl Loop {
             Ok(Called::Deleted { count, denied }) => {
                 self.summary.deleted += count;
                 if denied {
-                    self.working.failed(now());
+                    self.receiving.failed(now());
                 }
             }
             Ok(Called::Returned) => {}
             Err(error) => propagate(error),
         }
-    }
-
-    fn paused_until(&self, now: Instant) -> Option<Instant> {
-        self.receiving.until(now).max(self.working.until(now))
     }
 }
 
@@ -374,48 +368,14 @@ fn propagate(error: JoinError) {
     }
 }
 
-/// Back-off of the receive call, so that a failing environment is not flooded and no receive count is burnt.
-struct Pause {
-    longest: Duration,
-    current: Duration,
-    until: Option<Instant>,
-}
-
-impl Pause {
-    fn new(longest: Duration) -> Self {
-        Self {
-            longest,
-            current: Duration::ZERO,
-            until: None,
-        }
-    }
-
-    fn failed(&mut self, now: Instant) {
-        if self.until(now).is_some() {
-            // Several messages that fail of one cause are one failure.
-            return;
-        }
-        let first = (self.longest / 64).max(Duration::from_millis(200));
-        self.current = if self.current.is_zero() {
-            first
-        } else {
-            (self.current * 2).min(self.longest)
-        };
-        self.until = Some(now + self.current);
-    }
-
-    fn succeeded(&mut self) {
-        self.current = Duration::ZERO;
-        self.until = None;
-    }
-
-    fn until(&self, now: Instant) -> Option<Instant> {
-        self.until.filter(|&until| until > now)
-    }
-}
-
 const DELETE_ATTEMPTS: u32 = 6;
 const DELETE_PAUSE: Duration = Duration::from_millis(200);
 
 /// A message that could not be finished is not offered again at once.
 const RETURN_DELAY: Duration = Duration::from_secs(10);
+
+/// An object that stayed denied or out of reach is tried again this much later.
+const DENIED_DELAY: Duration = Duration::from_secs(15 * 60);
+
+/// How soon a full budget is looked at again.
+const BUDGET_PAUSE: Duration = Duration::from_millis(250);

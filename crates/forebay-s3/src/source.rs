@@ -1,6 +1,7 @@
 //! Where objects come from: a trait, with S3 and memory behind it.
 
 mod memory;
+mod region;
 mod s3;
 
 use std::{fmt, future::Future};
@@ -8,6 +9,8 @@ use std::{fmt, future::Future};
 use bytes::Bytes;
 
 use crate::error::Error;
+
+pub(crate) use region::redirected;
 
 pub use memory::{MemoryBody, MemorySource};
 pub use s3::{S3Body, S3Source};
@@ -64,6 +67,51 @@ pub trait ObjectSource: Send + Sync + 'static {
         object: &ObjectId,
         owner: Option<&str>,
     ) -> impl Future<Output = Result<Self::Body, Error>> + Send;
+
+    /// Lists objects of `bucket` whose keys begin with `prefix` and stand behind `after`, in the order of their keys: at least
+    /// one, at most a thousand; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectSource::open`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is consumed.
+    fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        owner: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+}
+
+/// An object as a listing shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// Key of the object.
+    pub key: String,
+    /// Entity tag without quotes.
+    pub etag: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// When it was written, in milliseconds since 1970.
+    pub modified: i64,
+}
+
+impl Listed {
+    /// An object without entity tag.
+    #[must_use]
+    pub fn new(key: impl Into<String>, size: u64, modified: i64) -> Self {
+        Self {
+            key: key.into(),
+            etag: None,
+            size,
+            modified,
+        }
+    }
 }
 
 /// A running download.
@@ -78,4 +126,14 @@ pub trait ObjectBody: Send {
     ///
     /// Not safe: a piece may be lost. Drop the body after cancelling.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
+
+    /// Entity tag of the content that was opened, without quotes. Two reads with the same tag give the same bytes.
+    fn etag(&self) -> Option<&str> {
+        None
+    }
+
+    /// Bytes of the whole content, if known.
+    fn length(&self) -> Option<u64> {
+        None
+    }
 }

@@ -55,7 +55,7 @@ impl Account {
         if let Some(role) = &settings.assume_role {
             let mut provider = AssumeRoleProvider::builder(&role.arn)
                 .session_name(&role.session_name)
-                .configure(&sdk);
+                .configure(&sdk_for(&sdk, &settings, "sts", None));
             if let Some(external_id) = &role.external_id {
                 provider = provider.external_id(external_id);
             }
@@ -78,14 +78,7 @@ impl Account {
     }
 
     fn sdk_for(&self, service: &str, region: Option<&str>) -> SdkConfig {
-        let mut builder = self.sdk.to_builder();
-        if let Some(region) = region {
-            builder = builder.region(Region::new(region.to_owned()));
-        }
-        if let Some(endpoint) = self.settings.endpoints.get(service) {
-            builder = builder.endpoint_url(endpoint);
-        }
-        builder.build()
+        sdk_for(&self.sdk, &self.settings, service, region)
     }
 
     /// A Kinesis client.
@@ -98,6 +91,12 @@ impl Account {
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.sdk_for("dynamodb", None))
+    }
+
+    /// An STS client.
+    #[must_use]
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.sdk_for("sts", None))
     }
 
     /// An SQS client for `region`, or the account's own.
@@ -131,4 +130,20 @@ impl Account {
     ) -> aws_sdk_elasticloadbalancing::Client {
         aws_sdk_elasticloadbalancing::Client::new(&self.sdk_for("elasticloadbalancing", region))
     }
+}
+
+fn sdk_for(
+    sdk: &SdkConfig,
+    settings: &config::Aws,
+    service: &str,
+    region: Option<&str>,
+) -> SdkConfig {
+    let mut builder = sdk.to_builder();
+    if let Some(region) = region {
+        builder = builder.region(Region::new(region.to_owned()));
+    }
+    if let Some(endpoint) = settings.endpoints.get(service) {
+        builder = builder.endpoint_url(endpoint);
+    }
+    builder.build()
 }

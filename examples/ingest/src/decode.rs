@@ -21,10 +21,11 @@ use forebay_flowlog::Field;
 use crate::{
     clock,
     collect::{Bad, Collect},
-    config::Decode,
+    config::{Config, Decode},
     dead_letter::Class,
+    entities::Names,
     exit::Exit,
-    log_reader::LogReader,
+    log_reader::{LogReader, RecordOrigin},
     route::{Route, Routes, flow_format},
     shape::{Event, Shaper, is_blank},
 };
@@ -78,7 +79,7 @@ pub fn files(
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = FILE_BYTES + 1;
     if path == Path::new("-") {
@@ -96,25 +97,140 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A dead letter, read back.
+#[derive(Debug)]
+pub(crate) struct Letter<'a> {
+    /// What it is called when something about it is told.
+    pub(crate) name: &'a str,
+    pub(crate) class: &'a str,
+    pub(crate) origin: &'a str,
+    pub(crate) position: &'a str,
+    pub(crate) payload: &'a [u8],
+}
+
 /// What decoding one file after the other needs.
-struct Decoding {
+pub(crate) struct Decoding {
     logs: LogReader,
     shaper: Shaper,
     route: Route,
     names: Index,
+    full_message: bool,
 }
 
 impl Decoding {
     fn new(options: &Options) -> anyhow::Result<Self> {
         let format = || flow_format(&options.flow_format).context("`--flow-format`");
-        let routes = Routes::only(Route::new(Decode::Auto, format()?, false));
+        let routes = Routes::only(Route::new(
+            Decode::Auto,
+            format()?,
+            false,
+            &Names::default(),
+        ));
         let shaper = || Shaper::new(&BTreeMap::new(), None);
         Ok(Self {
             logs: LogReader::new(shaper(), Arc::new(routes), "".into()),
             shaper: shaper(),
-            route: Route::new(Decode::Auto, format()?, false),
+            route: Route::new(Decode::Auto, format()?, false, &Names::default()),
             names: Index::empty(),
+            full_message: false,
         })
+    }
+
+    /// Decodes as the input `name` of `config` does, except that addresses get no names; as [`files`] does if there is no
+    /// such input.
+    pub(crate) fn of_input(config: &Config, name: &str) -> anyhow::Result<Self> {
+        let names = Names::default();
+        let (mut host, mut format, mut prefix, mut stream, mut full_message) =
+            (None, "default", false, "", false);
+        let mut routes = None;
+        if let Some(input) = config.kinesis.get(name) {
+            (host, format, prefix) = (
+                input.source.as_deref(),
+                input.flow_format.as_str(),
+                input.field_prefix,
+            );
+            stream = input.stream_name();
+            routes = Some(Routes::new(input, &names)?);
+        } else if let Some(input) = config.cloudtrail.get(name) {
+            (host, full_message) = (input.source.as_deref(), input.full_message);
+        }
+        let route = || {
+            anyhow::Ok(Route::new(
+                Decode::Auto,
+                flow_format(format)?,
+                prefix,
+                &names,
+            ))
+        };
+        let routes = match routes {
+            Some(routes) => routes,
+            None => Routes::only(route()?),
+        };
+        let shaper = || Shaper::new(&BTreeMap::new(), host);
+        Ok(Self {
+            logs: LogReader::new(shaper(), Arc::new(routes), stream.into()),
+            shaper: shaper(),
+            route: route()?,
+            names: Index::empty(),
+            full_message,
+        })
+    }
+
+    /// Decodes the payload of a dead letter to `out`, one message per line. Returns the number of faults, each told on
+    /// `errors`.
+    pub(crate) fn letter(
+        &mut self,
+        letter: &Letter<'_>,
+        out: &mut Vec<u8>,
+        errors: &mut impl Write,
+    ) -> anyhow::Result<u64> {
+        let mut printer = Printer::new(Path::new(letter.name), out, errors);
+        match letter.class {
+            // One event of a payload: an envelope around it makes it a payload again.
+            "event" => {
+                let mut payload = br#"{"messageType":"DATA_MESSAGE","owner":"","logGroup":"","logStream":"","subscriptionFilters":[],"logEvents":["#.to_vec();
+                payload.extend_from_slice(letter.payload);
+                payload.extend_from_slice(b"]}");
+                self.logs.read(&payload, None, &self.names, &mut printer);
+            }
+            "payload" => {
+                // The same record gives the same message ids as at its first reading.
+                let (number, sub) = letter
+                    .position
+                    .split_once('/')
+                    .unwrap_or((letter.position, "0"));
+                let sub = sub
+                    .split(',')
+                    .next()
+                    .and_then(|sub| sub.parse().ok())
+                    .unwrap_or(0);
+                let origin = RecordOrigin {
+                    shard: letter.origin,
+                    sequence_number: number,
+                    sub_sequence: sub,
+                };
+                self.logs
+                    .read(letter.payload, Some(&origin), &self.names, &mut printer);
+            }
+            "flow-log" => self.line(letter.payload, &mut printer),
+            _ => {
+                self.bytes(letter.payload, 1, &mut printer);
+            }
+        }
+        Ok(printer.finish(None)?)
+    }
+
+    /// Decodes a captured file to `out`, one message per line. Returns the number of faults, each told on `errors`.
+    pub(crate) fn file(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        errors: &mut impl Write,
+    ) -> anyhow::Result<u64> {
+        let mut printer = Printer::new(path, out, errors);
+        self.bytes(bytes, 0, &mut printer);
+        Ok(printer.finish(None)?)
     }
 
     /// Decodes bytes of any known form; `depth` counts the wrappings taken off so far. Returns what they were.
@@ -196,10 +312,11 @@ impl Decoding {
     fn records(&mut self, decoder: &mut FileDecoder, printer: &mut Printer<'_>) {
         while let Some(record) = decoder.next_record() {
             match record {
-                Ok(record) => match self
-                    .shaper
-                    .trail(&record.event(), false, clock::wall_millis())
-                {
+                Ok(record) => match self.shaper.trail(
+                    &record.event(),
+                    self.full_message,
+                    clock::wall_millis(),
+                ) {
                     Ok(message) => printer.message(&message),
                     Err(error) if is_blank(&error) => {}
                     Err(error) => {
@@ -304,7 +421,7 @@ impl Decoding {
         let plan = if *record.format() == self.route.format {
             &self.route.plan
         } else {
-            plan = crate::shape::FlowPlan::new(record.format(), false);
+            plan = crate::shape::FlowPlan::new(record.format(), false, &Names::default());
             &plan
         };
         match self.shaper.flow(&context, plan, record, &self.names) {

@@ -16,6 +16,8 @@ use crate::{
     clock,
     dead_letter::{Class, DeadLetter, DeadLetters},
     settlement::Settlement,
+    stats::InputStats,
+    throttle::{Gate, Pace},
 };
 
 /// Messages being collected for one send, and which record of their source batch each came from.
@@ -50,14 +52,50 @@ impl Outgoing {
 pub(crate) struct Origin {
     /// Input name of the configuration.
     pub(crate) input: Arc<str>,
+    pub(crate) stats: Arc<InputStats>,
+    /// The input's own cap.
+    pub(crate) pace: Pace,
     /// Shard, or bucket and key.
     pub(crate) place: Arc<str>,
 }
 
-/// The way to the sink, shared by all inputs.
+/// The way to one output.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlet {
+    pub(crate) sink: Sink,
+    /// JSON members that this output's messages have beside those of the others, with a comma in front.
+    pub(crate) extra: Arc<[u8]>,
+}
+
+impl Outlet {
+    /// The batch as this output gets it.
+    pub(crate) fn own(&self, batch: &Batch) -> Batch {
+        if self.extra.is_empty() {
+            return batch.clone();
+        }
+        let mut own = Batch::with_capacity(
+            batch.len(),
+            batch.byte_len() + batch.len() * self.extra.len(),
+        );
+        let mut message = Vec::new();
+        for common in batch {
+            message.clear();
+            message.extend_from_slice(common.strip_suffix(b"}").unwrap_or(common));
+            message.extend_from_slice(&self.extra);
+            message.push(b'}');
+            // Neither part has a delimiter: the encoder escapes them.
+            own.push_json(&message)
+                .expect("an encoded message has no delimiter");
+        }
+        own
+    }
+}
+
+/// The way from one input to its outputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
-    sink: Sink,
+    outlets: Arc<[Outlet]>,
+    gate: Gate,
     waiting: mpsc::UnboundedSender<Waiting>,
     /// Emptied batches, to be filled again.
     spare: Arc<Mutex<Vec<Outgoing>>>,
@@ -80,13 +118,14 @@ struct Waiting {
 }
 
 impl Delivery {
-    /// A delivery through `sink`, and the settler that must run beside it.
-    pub(crate) fn new(sink: Sink, dead_letters: DeadLetters) -> (Self, Settler) {
+    /// A delivery without outputs, to be given some by [`Self::to`], and the settler that must run beside it.
+    pub(crate) fn new(gate: Gate, dead_letters: DeadLetters) -> (Self, Settler) {
         let (waiting, incoming) = mpsc::unbounded_channel();
         let spare = Arc::new(Mutex::new(Vec::new()));
         let counters = Arc::new(DeliveryCounters::default());
         let delivery = Self {
-            sink,
+            outlets: Arc::default(),
+            gate,
             waiting,
             spare: Arc::clone(&spare),
             counters: Arc::clone(&counters),
@@ -102,6 +141,14 @@ impl Delivery {
         )
     }
 
+    /// The same for an input whose messages all go to each of `outlets`.
+    pub(crate) fn to(&self, outlets: Vec<Outlet>) -> Self {
+        Self {
+            outlets: outlets.into(),
+            ..self.clone()
+        }
+    }
+
     /// An empty batch.
     pub(crate) fn outgoing(&self) -> Outgoing {
         self.spare
@@ -111,11 +158,12 @@ impl Delivery {
             .unwrap_or_default()
     }
 
-    /// Hands `outgoing` to the sink and leaves an empty batch in its place. Waits while the sink's budget is used up.
+    /// Hands `outgoing` to every output and leaves an empty batch in its place. Waits while reading is held back, and while
+    /// the budget of one of them is used up: the slowest output sets the pace.
     ///
     /// # Errors
     ///
-    /// The sink is closed: nothing will be accepted any more.
+    /// A sink is closed: nothing will be accepted any more.
     pub(crate) async fn send(
         &self,
         outgoing: &mut Outgoing,
@@ -125,9 +173,45 @@ impl Delivery {
         if outgoing.is_empty() {
             return Ok(());
         }
+        let messages = outgoing.origins.len();
+        origin.pace.wait(messages).await;
+        self.gate.pass(messages).await;
+        origin.stats.messages(messages);
         let Outgoing { batch, origins } = std::mem::replace(outgoing, self.outgoing());
-        open(settlement, &origins);
-        let ticket = self
+        let Some((last, others)) = self.outlets.split_last() else {
+            return Err(SinkError::Closed);
+        };
+        // Before anything is sent: a record is settled only when every output has taken all of it.
+        for _ in self.outlets.iter() {
+            open(settlement, &origins);
+        }
+        for outlet in others {
+            self.send_to(
+                outlet,
+                outlet.own(&batch),
+                origins.clone(),
+                settlement,
+                origin,
+            )
+            .await?;
+        }
+        let batch = if last.extra.is_empty() {
+            batch
+        } else {
+            last.own(&batch)
+        };
+        self.send_to(last, batch, origins, settlement, origin).await
+    }
+
+    async fn send_to(
+        &self,
+        outlet: &Outlet,
+        batch: Batch,
+        origins: Vec<u32>,
+        settlement: &Arc<Settlement>,
+        origin: &Origin,
+    ) -> Result<(), SinkError> {
+        let ticket = outlet
             .sink
             .send(batch)
             .await

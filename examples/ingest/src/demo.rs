@@ -3,6 +3,7 @@
 //! Nothing of the pipeline is replaced: the unmodified AWS SDK clients talk to a model of AWS that is plugged in at
 //! their HTTP layer, and messages travel over a real TCP connection to a GELF listener in the same process.
 
+mod act;
 mod feed;
 mod ledger;
 mod world;
@@ -12,7 +13,7 @@ use std::{
     fmt,
     io::Write,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,7 +24,11 @@ use aws_credential_types::Credentials;
 use forebay_gelf::listener::{Listener, ListenerConfig};
 use forebay_localaws::{Cloud, Fault, FaultRule, LocalAws, Service, Settings};
 use serde_json::{Map, Value};
-use tokio::{sync::oneshot, task::JoinSet, time::Instant};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 
 use crate::{
     aws::Account,
@@ -33,18 +38,21 @@ use crate::{
     pipeline::{Pipeline, Summary},
 };
 
+pub use act::Act;
 pub use ledger::{Expected, Ledger, Receipt, Tally};
 
 use feed::{BROKEN, CUSTOM_FORMAT, CUSTOM_GROUP, FLOW_GROUP, Feed, identify};
 use world::{QUEUE, REGION, STREAM, World};
 
 /// How the demo runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long events are fed.
     pub feed: Duration,
     /// Whether the embedded AWS fails now and then.
     pub faults: bool,
+    /// Kinds of trouble to play, spread over the time of the feed.
+    pub acts: Vec<Act>,
 }
 
 /// What a run of the demo showed.
@@ -144,29 +152,37 @@ pub async fn play(
 
     let ledger = Arc::new(Ledger::default());
     let mut tasks = JoinSet::new();
-    let address = listen(&mut tasks, Arc::clone(&ledger), show).await?;
+    let show = Arc::new(show);
+    let address = listen(&mut tasks, Arc::clone(&ledger), Arc::clone(&show)).await?;
     let letters = folder.join("dead-letters.ndjson");
-    let config = configuration(address, &letters)?;
-    let pipeline = Pipeline::with_accounts(
-        config,
-        BTreeMap::from([("default".to_owned(), account.clone())]),
-    );
-    let (stop, stopped) = oneshot::channel::<()>();
     let started = Instant::now();
-    let running = tokio::spawn(pipeline.run(async move {
-        // A sender that is gone means that the demo failed.
-        let _ = stopped.await;
-    }));
+    let mut worker = Worker {
+        address,
+        letters: letters.clone(),
+        running: None,
+    };
+    worker.start(&account)?;
 
-    Feed::new(world, Arc::clone(&ledger), epoch)
-        .run(options.feed)
-        .await?;
+    let feeding = Feed::new(world, Arc::clone(&ledger), epoch).run(options.feed);
+    let acting = async {
+        let mut broken = BROKEN;
+        let tell = |text: &str| {
+            let text = Value::String(text.to_owned());
+            show(ACT, &Map::from_iter([("short_message".to_owned(), text)]));
+        };
+        let pause = options.feed / u32::try_from(options.acts.len() + 1)?;
+        for act in &options.acts {
+            tokio::time::sleep(pause).await;
+            broken += act.play(&aws, &account, &mut worker, &tell).await?;
+        }
+        anyhow::Ok(broken)
+    };
+    let ((), broken) = tokio::try_join!(feeding, acting)?;
     let complete = ledger.complete(PATIENCE).await;
     tracing::info!(complete, "everything was fed");
     // Dead letters have no receiver to wait for.
-    wait_for_letters(&letters).await;
-    drop(stop);
-    let summary = running.await.context("the pipeline ended early")??;
+    wait_for_letters(&letters, broken).await;
+    let summary = worker.stop().await?;
     tasks.shutdown().await;
 
     aws.with(|cloud, _| cloud.faults().clear());
@@ -178,12 +194,48 @@ pub async fn play(
             .map(|at| at.saturating_duration_since(started.into_std())),
         receipt,
         summary,
-        broken: BROKEN,
+        broken,
         letters: read_letters(&letters)?,
         leases_held,
         leases_advanced,
         queue_left: queue_left(&account).await?,
     })
+}
+
+/// The process of the demo that reads: a pipeline that can be killed.
+struct Worker {
+    address: SocketAddr,
+    letters: PathBuf,
+    running: Option<(oneshot::Sender<()>, JoinHandle<anyhow::Result<Summary>>)>,
+}
+
+impl Worker {
+    fn start(&mut self, account: &Account) -> anyhow::Result<()> {
+        let config = configuration(self.address, &self.letters)?;
+        let accounts = BTreeMap::from([("default".to_owned(), account.clone())]);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(Pipeline::with_accounts(config, accounts).run(async move {
+            // A sender that is gone means that the demo failed.
+            let _ = stopped.await;
+        }));
+        self.running = Some((stop, running));
+        Ok(())
+    }
+
+    /// Ends the pipeline as a crash would.
+    async fn kill(&mut self) {
+        if let Some((_stop, running)) = self.running.take() {
+            running.abort();
+            // It was aborted: there is nothing to learn.
+            let _ = running.await;
+        }
+    }
+
+    async fn stop(&mut self) -> anyhow::Result<Summary> {
+        let (stop, running) = self.running.take().context("the demo's pipeline is gone")?;
+        drop(stop);
+        running.await.context("the pipeline ended early")?
+    }
 }
 
 async fn sdk(aws: &LocalAws) -> aws_config::SdkConfig {
@@ -211,6 +263,8 @@ stream = "{STREAM}"
 start = "trim-horizon"
 read_interval = "200ms"
 decode = "auto"
+[kinesis.demo.lease]
+failover = "3s"
 [[kinesis.demo.route]]
 log_group = "{CUSTOM_GROUP}"
 decode = "flowlog"
@@ -221,6 +275,7 @@ decode = "flowlog"
 [cloudtrail.demo]
 queue = "{QUEUE}"
 object_retry = "100ms"
+visibility = "30s"
 [entities]
 enabled = true
 [output.demo]
@@ -230,8 +285,7 @@ path = {letters:?}
 "#,
         letters = letters.display().to_string(),
     );
-    Config::parse(&text)
-        .map_err(|problems| anyhow::anyhow!("the demo's configuration: {problems:?}"))
+    Config::parse(Path::new("the demo's configuration"), &text).map_err(anyhow::Error::from)
 }
 
 /// Every kind of trouble that a retry must get over, at rates far above the real ones.
@@ -275,7 +329,7 @@ fn fail_now_and_then(aws: &LocalAws) {
 async fn listen(
     tasks: &mut JoinSet<()>,
     ledger: Arc<Ledger>,
-    show: impl Fn(&str, &Map<String, Value>) + Send + Sync + 'static,
+    show: Arc<impl Fn(&str, &Map<String, Value>) + Send + Sync + 'static>,
 ) -> anyhow::Result<SocketAddr> {
     let mut config = ListenerConfig::loopback();
     config.udp = None;
@@ -300,9 +354,9 @@ async fn listen(
     Ok(address)
 }
 
-async fn wait_for_letters(path: &Path) {
+async fn wait_for_letters(path: &Path, broken: u64) {
     let wait = async {
-        while read_letters(path).is_ok_and(|letters| (letters.len() as u64) < BROKEN) {
+        while read_letters(path).is_ok_and(|letters| (letters.len() as u64) < broken) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -316,9 +370,16 @@ fn read_letters(path: &Path) -> anyhow::Result<Vec<Value>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).context("the demo's dead letters"),
     };
-    text.lines()
-        .map(|line| serde_json::from_str(line).context("the demo's dead letters"))
-        .collect()
+    let mut letters: Vec<Value> = Vec::new();
+    for line in text.lines() {
+        let letter: Value = serde_json::from_str(line).context("the demo's dead letters")?;
+        // What is read again after a crash gives its letter again.
+        let place = |letter: &Value| (letter["origin"].clone(), letter["position"].clone());
+        if !letters.iter().any(|known| place(known) == place(&letter)) {
+            letters.push(letter);
+        }
+    }
+    Ok(letters)
 }
 
 /// Leases with an owner, and leases with a sequence number.
@@ -381,7 +442,7 @@ impl Shown {
     fn show(&mut self, kind: &str, message: &Map<String, Value>) {
         let count = self.kinds.entry(kind.to_owned()).or_default();
         *count += 1;
-        if *count > SHOWN {
+        if *count > SHOWN && kind != ACT {
             return;
         }
         let text = |name: &str| message.get(name).and_then(Value::as_str);
@@ -457,6 +518,9 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// The kind under which acts are told.
+const ACT: &str = "act";
+
 /// The demo is the same each time.
 const SEED: u64 = 7;
 
@@ -464,4 +528,4 @@ const SEED: u64 = 7;
 const SHOWN: u32 = 2;
 
 /// How long the last messages may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(45);

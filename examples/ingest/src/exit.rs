@@ -12,7 +12,7 @@ pub enum Exit {
     Done,
     /// Something is wrong inside.
     Internal,
-    /// `decode` could not read some of its input, `demo` lost something.
+    /// `check` found a failure, `decode` or `replay` could not read some of its input, `demo` lost something.
     Failed,
     /// Input or output of the file system.
     InputOutput,
@@ -30,8 +30,11 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<ConfigError>().is_some() {
             Self::Config
-        } else if error.downcast_ref::<std::io::Error>().is_some() {
-            Self::InputOutput
+        } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            match error.kind() {
+                std::io::ErrorKind::BrokenPipe => Self::Done,
+                _ => Self::InputOutput,
+            }
         } else {
             Self::Internal
         }

@@ -10,11 +10,12 @@ use std::{
 };
 
 use anyhow::Context;
-use forebay_entity::Table;
 use forebay_kinesis::{
-    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, Outcome, Processor, Stopping,
-    StreamName, Worker, WorkerId,
+    Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, LeaseTable, MemoryLeaseTable,
+    Outcome, Processor, Stopping, StreamName, Worker, WorkerHandle, WorkerId,
 };
+
+use futures_util::future::BoxFuture;
 
 use crate::{
     aws::Account,
@@ -23,12 +24,14 @@ use crate::{
     config::{Kinesis, Start},
     dead_letter::{Class, DeadLetters},
     delivery::{Delivery, Origin},
+    entities::Names,
     log_reader::{LogReader, RecordOrigin},
-    observe::InputObserver,
     pipeline::SharedName,
     route::Routes,
     settlement::{Acknowledge, Settlement},
     shape::Shaper,
+    stats::InputStats,
+    throttle::Pace,
 };
 
 /// What an input is made of.
@@ -45,7 +48,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) fields: &'a BTreeMap<String, String>,
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
-    pub(crate) entities: Table,
+    pub(crate) names: Names,
+    pub(crate) stats: Arc<InputStats>,
+    /// Leases are given back when the processor is stalled for this long; zero keeps them.
+    pub(crate) patience: Duration,
+    /// Whether leases and checkpoints are kept in the table; else they are forgotten at the end.
+    pub(crate) leases: bool,
 }
 
 /// Reads the stream until `shutdown`, then drains, checkpoints and releases the leases.
@@ -56,27 +64,25 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn run(
     parts: Parts<'_>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+) -> anyhow::Result<(WorkerHandle, BoxFuture<'static, anyhow::Result<()>>)> {
     let Parts {
         name,
         input,
         account,
         ..
     } = parts;
-    let stream = input.stream.get_ref();
+    let stream = &input.stream;
     let stream_name = if stream.starts_with("arn:") {
         StreamName::from_arn(stream)
     } else {
         StreamName::new(stream)
     };
     let stream_name = stream_name.with_context(|| format!("`stream` of [kinesis.{name}]"))?;
-    let routes =
-        Arc::new(Routes::new(input).with_context(|| format!("`flow_format` of [kinesis.{name}]"))?);
-    let table_name = input
-        .lease
-        .table
-        .clone()
-        .unwrap_or_else(|| format!("graylog-aws-plugin-{}", stream_name.as_str()));
+    let routes = Arc::new(
+        Routes::new(input, &parts.names)
+            .with_context(|| format!("`flow_format` of [kinesis.{name}]"))?,
+    );
+    let table_name = input.table();
     let worker_id = worker_id(parts.worker_id)?;
     tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
@@ -84,14 +90,18 @@ pub(crate) fn run(
     config.initial_position = match input.start {
         Start::Latest => InitialPosition::Latest,
         Start::TrimHorizon => InitialPosition::TrimHorizon,
+        Start::At(time) => InitialPosition::AtTimestamp(time),
     };
     config.failover_time = input.lease.failover;
     config.max_leases = NonZeroUsize::new(input.lease.max_leases.get() as usize);
-    config.max_records =
-        NonZeroU16::new(u16::try_from(input.batch_size.get_ref().get()).unwrap_or(10_000))
-            .unwrap_or(config.max_records);
+    config.max_records = u16::try_from(input.batch_size)
+        .ok()
+        .and_then(NonZeroU16::new)
+        .unwrap_or(config.max_records);
     config.idle = input.read_interval;
     config.bytes_in_flight = parts.bytes;
+    // `throttle::relieve` looks at gate and sink and is first; the worker's own watch is for stalls of other kinds.
+    config.release_after = (!parts.patience.is_zero()).then_some(parts.patience * 2);
     config.stop_grace = parts.grace.mul_f32(0.8);
 
     let processor = Logs {
@@ -102,23 +112,46 @@ pub(crate) fn run(
         host: input.source.clone(),
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
-        entities: parts.entities,
+        names: parts.names,
+        stats: Arc::clone(&parts.stats),
+        pace: Pace::new(input.max_messages_per_second),
         readers: Mutex::default(),
     };
-    let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
     let stream = KinesisStream::new(account.kinesis(), stream_name);
-    let worker = Worker::new(worker_id, stream, table, processor)
-        .with_config(config)
-        .with_observer(InputObserver::new(name));
     let name: SharedName = name.into();
-    Ok(async move {
+    Ok(if parts.leases {
+        let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
+        let worker = Worker::new(worker_id, stream, table, processor);
+        work(
+            worker.with_config(config).with_observer(parts.stats),
+            name,
+            shutdown,
+        )
+    } else {
+        let worker = Worker::new(worker_id, stream, MemoryLeaseTable::new(), processor);
+        work(
+            worker.with_config(config).with_observer(parts.stats),
+            name,
+            shutdown,
+        )
+    })
+}
+
+fn work(
+    worker: Worker<impl LeaseTable, Logs>,
+    name: SharedName,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> (WorkerHandle, BoxFuture<'static, anyhow::Result<()>>) {
+    let handle = worker.handle();
+    let run = async move {
         let summary = worker
             .run(shutdown)
             .await
             .with_context(|| format!("input [kinesis.{name}]"))?;
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
-    })
+    };
+    (handle, Box::pin(run))
 }
 
 /// Turns batches of records into messages.
@@ -131,7 +164,9 @@ struct Logs {
     host: Option<String>,
     delivery: Delivery,
     dead_letters: DeadLetters,
-    entities: Table,
+    names: Names,
+    stats: Arc<InputStats>,
+    pace: Pace,
     /// Readers with their buffers, as many as shards were ever read at once.
     readers: Mutex<Vec<LogReader>>,
 }
@@ -156,6 +191,8 @@ impl Logs {
     async fn read(&self, batch: &Batch, reader: &mut LogReader) -> Outcome {
         let origin = Origin {
             input: Arc::clone(&self.input),
+            stats: Arc::clone(&self.stats),
+            pace: self.pace.clone(),
             place: batch.shard().to_string().into(),
         };
         let settlement = Settlement::new(
@@ -178,7 +215,7 @@ impl Logs {
                 None => reader.read(
                     &record.data,
                     Some(&from),
-                    &self.entities.load(),
+                    &self.names.load(),
                     &mut collector,
                 ),
                 // Part of an aggregate that could not be read: its bytes are kept, its neighbours are delivered.
@@ -229,6 +266,7 @@ impl Logs {
         }
         match self.dead_letters.keep_all(&letters, clock::wall()) {
             Ok(()) => {
+                self.stats.bad(letters.len());
                 collector.clear_letters();
                 true
             }
@@ -246,7 +284,7 @@ impl Logs {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref());
+            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
         })
     }

@@ -4,9 +4,11 @@
 //! nothing to others. Users of single parts take the `forebay-*` crates.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod aws;
 mod clock;
 mod collect;
+pub mod command;
 pub mod config;
 pub mod dead_letter;
 pub mod decode;
@@ -17,11 +19,18 @@ pub mod exit;
 mod kinesis_input;
 mod log_reader;
 mod message_id;
-mod observe;
+mod metrics;
 mod output;
 pub mod pipeline;
+pub mod reading;
+mod repeats;
 mod route;
+mod rows;
 pub mod run;
 mod settlement;
 mod shape;
+pub mod stats;
+pub mod status;
+mod summary;
+mod throttle;
 mod trail_input;

@@ -96,6 +96,7 @@ impl LogReader {
                 }
             }
         }
+        self.shaper.flush();
     }
 }
 

@@ -1,32 +1,61 @@
 //! The GELF receiver of the configuration, as a sink.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
 use forebay_gelf::{
-    Balance, Driver, Grade, HttpConfig, Observer, RefusalReason, Roots, Sink, SinkConfig,
-    TcpConfig, TlsConfig, Transport, UdpConfig,
+    Balance, ClientIdentity, Driver, Encoder, FieldBlock, FieldName, HttpConfig, Roots, Sink,
+    SinkConfig, TcpConfig, TlsConfig, Transport, UdpConfig,
 };
 
-use crate::config::{Output, Protocol};
+use crate::{
+    config::{self, Output, Protocol},
+    stats::OutputStats,
+};
+
+/// Counters of an output, all at zero.
+pub(crate) fn stats(name: &str, output: &Output) -> Arc<OutputStats> {
+    let protocol = match output.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Tls => "tls",
+        Protocol::Http => "http",
+        Protocol::Udp => "udp",
+    };
+    OutputStats::new(name, protocol, &output.address)
+}
 
 /// Opens the sink of an output with this byte budget.
 ///
 /// # Errors
 ///
 /// A certificate file cannot be read, or the settings contradict each other.
-pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driver)> {
-    let addresses = output.address.get_ref();
-    let first = addresses.first().context("`address` is empty")?.as_str();
+pub(crate) fn open(
+    output: &Output,
+    budget: usize,
+    stats: &Arc<OutputStats>,
+) -> anyhow::Result<(Sink, Driver)> {
+    let first = output
+        .address
+        .first()
+        .context("`address` is empty")?
+        .as_str();
     let transport: Transport = match output.protocol {
-        Protocol::Tcp => tcp(addresses, None).into(),
-        Protocol::Tls => tcp(addresses, Some(tls(output)?)).into(),
+        Protocol::Tcp => tcp(output, None).into(),
+        Protocol::Tls => tcp(output, Some(tls(output)?)).into(),
         Protocol::Http => {
-            let mut http = HttpConfig::new(url(first));
+            let mut http = HttpConfig::new("");
+            http.urls = output
+                .address
+                .iter()
+                .map(|address| url(address).into())
+                .collect();
+            http.balance = balance(output);
+            http.gzip = output.gzip;
+            http.bulk = output.bulk;
             http.tls = tls(output)?;
             http.into()
         }
@@ -36,16 +65,43 @@ pub(crate) fn open(output: &Output, budget: usize) -> anyhow::Result<(Sink, Driv
     config.budget = budget.max(MINIMUM_BUDGET);
     // Two processes that share a receiver must differ: the standard library seeds each hasher from the system.
     config.seed = RandomState::new().build_hasher().finish();
-    Ok(Sink::open(transport, config, Arc::new(Tell))?)
+    let (sink, driver) = Sink::open(transport, config, Arc::clone(stats) as _)?;
+    stats.watch(&sink);
+    Ok((sink, driver))
 }
 
-fn tcp(addresses: &[String], tls: Option<TlsConfig>) -> TcpConfig {
+/// The JSON members that `fields` add to every message, with a comma in front.
+pub(crate) fn members(fields: &BTreeMap<String, String>) -> anyhow::Result<Vec<u8>> {
+    let mut block = FieldBlock::new();
+    for (name, value) in fields {
+        block = block.text(&FieldName::new(name)?, value);
+    }
+    let mut encoder = Encoder::default();
+    let mut render = |block: &FieldBlock| {
+        let mut message = encoder.begin("-");
+        message.short_message("-").fields(block);
+        message.finish().map(|message| message.as_bytes().to_vec())
+    };
+    let (bare, full) = (render(&FieldBlock::new())?, render(&block)?);
+    let members = full.get(bare.len() - 1..full.len() - 1);
+    Ok(members.unwrap_or_default().to_vec())
+}
+
+fn balance(output: &Output) -> Balance {
+    match output.balance {
+        config::Balance::Failover => Balance::Failover,
+        config::Balance::RoundRobin => Balance::RoundRobin,
+    }
+}
+
+fn tcp(output: &Output, tls: Option<TlsConfig>) -> TcpConfig {
     let mut tcp = TcpConfig::new("");
-    tcp.addresses = addresses
+    tcp.addresses = output
+        .address
         .iter()
         .map(|address| address.as_str().into())
         .collect();
-    tcp.balance = Balance::Failover;
+    tcp.balance = balance(output);
     tcp.tls = tls;
     tcp
 }
@@ -56,6 +112,11 @@ fn tls(output: &Output) -> anyhow::Result<TlsConfig> {
         let pem = std::fs::read(path)
             .with_context(|| format!("`ca_file` {} cannot be read", path.display()))?;
         tls.roots = Roots::Pem(pem);
+    }
+    if let (Some(path), Some(key)) = (&output.client_cert, &output.client_key) {
+        let pem = std::fs::read(path)
+            .with_context(|| format!("`client_cert` {} cannot be read", path.display()))?;
+        tls.client = Some(ClientIdentity::from_pem(pem, key.read()?));
     }
     tls.server_name = output.server_name.as_deref().map(Box::from);
     Ok(tls)
@@ -70,41 +131,6 @@ fn url(address: &str) -> String {
     }
 }
 
-/// Tells what happens to the connection as log lines.
-#[derive(Debug)]
-struct Tell;
-
-impl Observer for Tell {
-    fn connected(&self, address: &str) {
-        tracing::debug!(address, "output connected");
-    }
-
-    fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
-        if unproven > 0 {
-            tracing::warn!(
-                address,
-                reason,
-                unproven,
-                "output connection failed, messages are sent again"
-            );
-        } else {
-            tracing::debug!(address, reason, "output connection ended");
-        }
-    }
-
-    fn backing_off(&self, wait: Duration) {
-        tracing::warn!(?wait, "output not reachable, trying again");
-    }
-
-    fn accepted(&self, messages: usize, grade: Grade, latency: Duration) {
-        tracing::trace!(messages, ?grade, ?latency, "messages accepted");
-    }
-
-    fn refused(&self, reason: RefusalReason) {
-        tracing::debug!(?reason, "message refused");
-    }
-}
-
 /// The sink must take a full batch and go on filling the next.
 const MINIMUM_BUDGET: usize = 1 << 20;
 
@@ -116,5 +142,14 @@ mod tests {
     fn a_host_and_port_gets_the_path_of_graylog() {
         assert_eq!(url("graylog:12201"), "http://graylog:12201/gelf");
         assert_eq!(url("https://graylog:12201/in"), "https://graylog:12201/in");
+    }
+
+    #[test]
+    fn members_can_follow_those_of_any_message() {
+        let fields = [("zone", "a \"b\""), ("environment", "prod")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let members = String::from_utf8(members(&fields.into()).unwrap()).unwrap();
+        assert_eq!(members, r#","_environment":"prod","_zone":"a \"b\"""#);
+        assert_eq!(super::members(&BTreeMap::new()).unwrap(), b"");
     }
 }

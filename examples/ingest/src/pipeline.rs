@@ -8,12 +8,21 @@ use std::{
 };
 
 use anyhow::Context;
-use forebay_gelf::{Report, Sink};
+use forebay_gelf::{Driver, Sink};
+use futures_util::future::join_all;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    aws::Account, config::Config, dead_letter::DeadLetters, delivery::Delivery, entities,
-    kinesis_input, output, trail_input,
+    aws::Account,
+    config::Config,
+    dead_letter::DeadLetters,
+    delivery::{Delivery, Outlet},
+    entities, kinesis_input, output,
+    reading::{Reading, caught_up},
+    stats::{InputStats, OutputStats, Stats},
+    summary,
+    throttle::{self, Gate},
+    trail_input,
 };
 
 /// The pipeline of one configuration.
@@ -22,6 +31,11 @@ pub struct Pipeline {
     config: Config,
     accounts: BTreeMap<String, Account>,
     dead_letters: DeadLetters,
+    gate: Gate,
+    inputs: BTreeMap<String, Arc<InputStats>>,
+    outputs: BTreeMap<String, Arc<OutputStats>>,
+    stats: Arc<Stats>,
+    reading: Reading,
 }
 
 /// What a pipeline did, told when it ends.
@@ -45,24 +59,62 @@ impl Pipeline {
     ///
     /// A secret cannot be read, or an account has no region.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
-        let mut accounts = BTreeMap::new();
-        for name in used_accounts(&config) {
-            let settings = config.aws(&name).unwrap_or_default();
-            accounts.insert(name.clone(), Account::load(&name, settings).await?);
-        }
+        let accounts = accounts(&config).await?;
         Ok(Self::with_accounts(config, accounts))
     }
 
     /// A pipeline over ready-made accounts: for demos and tests on an embedded AWS.
     #[must_use]
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
-        let dead_letters =
-            DeadLetters::new(&config.dead_letter.path, config.dead_letter.max_size.0);
+        let dead_letters = DeadLetters::new(&config.dead_letter);
+        let gate = Gate::new(config.throttle.max_messages_per_second);
+        let streams = config
+            .kinesis
+            .keys()
+            .map(|name| (name.clone(), InputStats::stream(name)));
+        let queues = config
+            .cloudtrail
+            .keys()
+            .map(|name| (name.clone(), InputStats::queue(name)));
+        let inputs: BTreeMap<_, _> = streams.chain(queues).collect();
+        let outputs: BTreeMap<_, _> = config
+            .output
+            .iter()
+            .map(|(name, output)| (name.clone(), output::stats(name, output)))
+            .collect();
+        let stats = Stats::new(
+            &config.service.worker_id,
+            inputs.values().cloned().collect(),
+            outputs.values().cloned().collect(),
+            dead_letters.clone(),
+            gate.clone(),
+        );
         Self {
             config,
             accounts,
             dead_letters,
+            gate,
+            inputs,
+            outputs,
+            stats,
+            reading: Reading::default(),
         }
+    }
+
+    /// Reads in another way than the service does.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        if reading.instead.is_some() {
+            self.dead_letters.discard();
+        }
+        self.reading = reading;
+        self
+    }
+
+    /// What the pipeline does, for whoever shows it.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
     }
 
     /// The dead-letter file.
@@ -86,28 +138,89 @@ impl Pipeline {
             config,
             accounts,
             dead_letters,
+            gate,
+            inputs: input_stats,
+            outputs: output_stats,
+            stats,
+            reading,
         } = self;
-        let (name, settings) = config.output().context("the configuration has no output")?;
         let inputs = config.kinesis.len() + config.cloudtrail.len();
-        // One budget for everything that grows with data: half for what waits in the sink, half for what is read.
-        let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
-        let share = (budget / 2 / inputs.max(1)).max(MINIMUM_SHARE);
-        let (sink, driver) =
-            output::open(settings, budget / 2).with_context(|| format!("[output.{name}]"))?;
-        let (delivery, settler) = Delivery::new(sink.clone(), dead_letters.clone());
-
+        let (delivery, settler) = Delivery::new(gate.clone(), dead_letters.clone());
         let mut background = JoinSet::new();
-        background.spawn(async {
-            driver.run().await;
+        // One budget for everything that grows with data: half for what waits in a sink, half for what is read.
+        let mut share = usize::MAX;
+        let mut outlets = BTreeMap::new();
+        let instead = reading.instead.map(|(sink, driver)| {
+            background.spawn(drive(driver));
+            Outlet {
+                sink,
+                extra: Arc::default(),
+            }
         });
+        for (name, settings) in config.output.iter().filter(|_| instead.is_none()) {
+            let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
+            share = share.min((budget / 2 / inputs.max(1)).max(MINIMUM_SHARE));
+            let stats = output_stats
+                .get(name)
+                .context("every output has its counters")?;
+            let opened = output::open(settings, budget / 2, stats);
+            let (sink, driver) = opened.with_context(|| format!("[output.{name}]"))?;
+            background.spawn(drive(driver));
+            let extra = output::members(&settings.fields)?.into();
+            outlets.insert(name.as_str(), Outlet { sink, extra });
+        }
+        // With one output its fields are part of every message from the start, and nothing is written twice.
+        let none = BTreeMap::new();
+        let only = match config.output.values().next() {
+            Some(only) if outlets.len() == 1 => {
+                outlets
+                    .values_mut()
+                    .for_each(|outlet| outlet.extra = Arc::default());
+                &only.fields
+            }
+            _ => &none,
+        };
+        let delivery_to = |listed: &[String]| {
+            if let Some(instead) = &instead {
+                return delivery.to(vec![instead.clone()]);
+            }
+            let listed = config.outputs_of(listed);
+            delivery.to(listed
+                .filter_map(|name| outlets.get(name).cloned())
+                .collect())
+        };
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
-        let table = entities::start(&config, &accounts, &mut background, stopping.clone())?;
+        background.spawn(Arc::clone(&stats).sample());
+        background.spawn(summary::each_minute(Arc::clone(&stats)));
+        if let Some(poll) = throttle::poll(&config.throttle, gate.clone())? {
+            background.spawn(poll);
+        }
+        let names = entities::start(
+            &config,
+            &accounts,
+            &stats,
+            &mut background,
+            stopping.clone(),
+        )?;
         if config.entities.enabled {
             // So that the first records have names too; a slow or denied refresh does not hold them up for long.
-            entities::first_names(&table).await;
+            entities::first_names(&names).await;
         }
 
+        let sinks: Vec<Sink> = outlets
+            .values()
+            .chain(&instead)
+            .map(|outlet| outlet.sink.clone())
+            .collect();
+        let patience = config.throttle.release_leases_after;
+        let stats_of = |name: &String| {
+            let stats = input_stats
+                .get(name)
+                .context("every input has its counters")?;
+            anyhow::Ok(Arc::clone(stats))
+        };
+        let mut workers = Vec::new();
         let mut running: JoinSet<anyhow::Result<()>> = JoinSet::new();
         for (name, input) in &config.kinesis {
             let account = account(&accounts, &input.aws)?;
@@ -118,41 +231,59 @@ impl Pipeline {
                 worker_id: &config.service.worker_id,
                 grace: config.service.shutdown_grace,
                 bytes: share,
-                fields: &settings.fields,
-                delivery: delivery.clone(),
+                fields: only,
+                delivery: delivery_to(&input.outputs),
                 dead_letters: dead_letters.clone(),
-                entities: table.clone(),
+                names: names.clone(),
+                stats: stats_of(name)?,
+                patience,
+                leases: instead.is_none(),
             };
-            running.spawn(kinesis_input::run(parts, stopped(stopping.clone()))?);
+            let (worker, run) = kinesis_input::run(parts, stopped(stopping.clone()))?;
+            workers.push(worker);
+            running.spawn(run);
         }
-        for (name, input) in &config.cloudtrail {
+        if !patience.is_zero() {
+            background.spawn(throttle::relieve(gate, sinks.clone(), workers, patience));
+        }
+        for (name, input) in config.cloudtrail.iter().filter(|_| instead.is_none()) {
             let account = account(&accounts, &input.aws)?;
             let parts = trail_input::Parts {
                 name,
                 input,
                 account,
                 bytes: share,
-                fields: &settings.fields,
-                delivery: delivery.clone(),
+                fields: only,
+                delivery: delivery_to(&input.outputs),
                 dead_letters: dead_letters.clone(),
+                names: names.clone(),
+                stats: stats_of(name)?,
             };
             running.spawn(trail_input::run(parts, stopped(stopping.clone()))?);
         }
 
         let outcome = supervise(
             running,
-            &sink,
+            &sinks,
             stop,
-            shutdown,
+            async {
+                let failovers = config.kinesis.values().map(|input| input.lease.failover);
+                let failover = failovers.max().unwrap_or_default();
+                tokio::select! {
+                    () = shutdown => {}
+                    () = caught_up(Arc::clone(&stats), failover), if reading.until_caught_up => {}
+                }
+            },
             config.service.shutdown_grace,
         )
         .await;
-        let report = sink.close(CLOSE_PATIENCE).await;
+        let reports = join_all(sinks.iter().map(|sink| sink.close(CLOSE_PATIENCE))).await;
         let counters = delivery.counters();
         let summary = Summary {
             accepted: counters.accepted.load(Ordering::Relaxed),
             refused: counters.refused.load(Ordering::Relaxed),
-            ..summary(&report, &dead_letters)
+            unsettled: reports.iter().map(|report| report.unsettled).sum(),
+            dead_letters: dead_letters.count(),
         };
         drop(delivery);
         background.shutdown().await;
@@ -165,7 +296,7 @@ impl Pipeline {
 /// Waits for the shutdown or for an input that ends by itself, then for all inputs.
 async fn supervise(
     mut running: JoinSet<anyhow::Result<()>>,
-    sink: &Sink,
+    sinks: &[Sink],
     stop: watch::Sender<bool>,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
@@ -191,7 +322,7 @@ async fn supervise(
     let flushing = async {
         // Inputs wait for acceptance; a sink that proves it in its own time is asked to do so now.
         loop {
-            let _ = sink.flush(FLUSH).await;
+            join_all(sinks.iter().map(|sink| sink.flush(FLUSH))).await;
             tokio::time::sleep(FLUSH_PAUSE).await;
         }
     };
@@ -203,17 +334,27 @@ async fn supervise(
     outcome
 }
 
-fn summary(report: &Report, dead_letters: &DeadLetters) -> Summary {
-    Summary {
-        unsettled: report.unsettled,
-        dead_letters: dead_letters.count(),
-        ..Summary::default()
-    }
+async fn drive(driver: Driver) {
+    driver.run().await;
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // A sender that is gone means the same.
     let _ = stopping.wait_for(|&stopped| stopped).await;
+}
+
+/// The accounts that `config` uses, by the names of its credentials sets.
+///
+/// # Errors
+///
+/// A secret cannot be read, or an account has no region.
+pub(crate) async fn accounts(config: &Config) -> anyhow::Result<BTreeMap<String, Account>> {
+    let mut accounts = BTreeMap::new();
+    for name in used_accounts(config) {
+        let settings = config.aws(&name).unwrap_or_default();
+        accounts.insert(name.clone(), Account::load(&name, settings).await?);
+    }
+    Ok(accounts)
 }
 
 fn used_accounts(config: &Config) -> Vec<String> {

@@ -4,6 +4,7 @@ use forebay_flowlog::{Format, FormatError};
 
 use crate::{
     config::{Decode, Kinesis},
+    entities::Names,
     shape::FlowPlan,
 };
 
@@ -24,8 +25,8 @@ pub(crate) struct Route {
 
 impl Route {
     /// A route that reads flow logs in `format`.
-    pub(crate) fn new(decode: Decode, format: Format, field_prefix: bool) -> Self {
-        let plan = FlowPlan::new(&format, field_prefix);
+    pub(crate) fn new(decode: Decode, format: Format, field_prefix: bool, names: &Names) -> Self {
+        let plan = FlowPlan::new(&format, field_prefix, names);
         Self {
             decode,
             format,
@@ -36,22 +37,24 @@ impl Route {
 
 impl Routes {
     /// The routes of an input, as configured; the configuration was checked.
-    pub(crate) fn new(input: &Kinesis) -> Result<Self, FormatError> {
-        let route =
-            |decode, format: &str| Ok(Route::new(decode, flow_format(format)?, input.field_prefix));
+    pub(crate) fn new(input: &Kinesis, names: &Names) -> Result<Self, FormatError> {
+        let route = |decode, format: &str| {
+            let format = flow_format(format)?;
+            Ok(Route::new(decode, format, input.field_prefix, names))
+        };
         let routes = input
             .route
             .iter()
             .map(|entry| {
                 Ok((
                     Pattern::new(&entry.log_group),
-                    route(entry.decode, entry.flow_format.get_ref())?,
+                    route(entry.decode, &entry.flow_format)?,
                 ))
             })
             .collect::<Result<_, FormatError>>()?;
         Ok(Self {
             routes,
-            default: route(input.decode, input.flow_format.get_ref())?,
+            default: route(input.decode, &input.flow_format)?,
         })
     }
 

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use forebay_cloudtrail::Flattener;
 use forebay_gelf::{EncodeError, Encoder, FieldBlock, FieldName};
 
-use crate::message_id::MessageId;
+use crate::{
+    entities::{NamedField, Names, Tally},
+    message_id::MessageId,
+};
 
 pub(crate) use flow::{FlowError, FlowPlan};
 
@@ -27,7 +30,9 @@ pub(crate) struct Shaper {
     /// Text that is put together before it is written.
     text: String,
     flattener: Flattener,
-    names: trail::NameCache,
+    /// The table for records that bring no snapshot along, and the fields for `source_address`.
+    trail_names: Option<(Names, NamedField)>,
+    tally: Tally,
 }
 
 /// What a CloudWatch log event inherits from its payload and its record. Texts are contents of JSON strings, as they
@@ -59,8 +64,23 @@ impl Shaper {
             host: host.filter(|host| !host.trim().is_empty()).map(Box::from),
             text: String::new(),
             flattener: Flattener::default(),
-            names: trail::NameCache::default(),
+            trail_names: None,
+            tally: Tally::default(),
         }
+    }
+
+    /// Counts lookups in `names`, and translates `source_address` of CloudTrail records if that is asked for.
+    pub(crate) fn with_names(mut self, names: &Names) -> Self {
+        self.tally = Tally::new(names.counts().clone());
+        self.trail_names = names
+            .wants("source_address")
+            .then(|| (names.clone(), names.target("source_address")));
+        self
+    }
+
+    /// Makes the lookups counted so far visible.
+    pub(crate) fn flush(&mut self) {
+        self.tally.flush();
     }
 }
 
@@ -91,3 +111,47 @@ static AWS_LOG_STREAM: FieldName = FieldName::literal("aws_log_stream");
 static AWS_OWNER: FieldName = FieldName::literal("aws_owner");
 static AWS_SOURCE: FieldName = FieldName::literal("aws_source");
 static FOREBAY_ID: FieldName = FieldName::literal("forebay_id");
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
+    use forebay_entity::{EntityDescription, Index, OnConflict, Origin, PartBuilder, Source, Table};
+
+    use super::*;
+    use crate::config::Entities;
+
+    #[test]
+    fn the_source_address_of_a_trail_record_gets_its_name_when_that_is_asked_for() {
+        let mut part = PartBuilder::new(Origin::new("123456789012", "eu-west-1"), Source::Manual);
+        part.entity(&EntityDescription {
+            kind: forebay_entity::Kind::NatGateway,
+            id: "nat-1",
+            addresses: &["192.0.2.7".parse().unwrap()],
+            ..EntityDescription::default()
+        });
+        let index = Index::new([part.finish().unwrap()], OnConflict::ByInterface).unwrap();
+        for (fields, expected) in [(vec!["source_address".to_owned()], true), (vec!["src_addr".to_owned()], false)] {
+            let settings = Entities { fields, ..Entities::default() };
+            let names = Names::new(Table::new(index_of(&index)), &settings);
+            let mut shaper = Shaper::new(&BTreeMap::new(), None).with_names(&names);
+            for address in ["192.0.2.7", "192.0.2.8", "ec2.amazonaws.com"] {
+                let record = format!(r#"{{"eventTime":"2026-11-26T08:00:00Z","eventSource":"s3","eventName":"Get","sourceIPAddress":"{address}"}}"#);
+                let mut index = EventIndex::default();
+                let event = TrailEvent::parse(&record, &mut index).unwrap();
+                let message = shaper.trail(&event, false, 0).unwrap();
+                let named = message.as_str().contains(r#""_source_address_entity":"nat:nat-1""#);
+                assert_eq!(named, expected && address == "192.0.2.7", "{}", message.as_str());
+            }
+            shaper.flush();
+            let counts = names.counts();
+            let counted = [&counts.hit, &counts.miss].map(|count| count.load(Ordering::Relaxed));
+            assert_eq!(counted, if expected { [1, 1] } else { [0, 0] }, "a name of a service is no lookup");
+        }
+    }
+
+    fn index_of(index: &Index) -> Index {
+        Index::new(index.parts().iter().cloned(), index.policy()).unwrap()
+    }
+}

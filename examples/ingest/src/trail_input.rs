@@ -22,10 +22,12 @@ use crate::{
     config::CloudTrail,
     dead_letter::{Class, DeadLetter, DeadLetters},
     delivery::{Delivery, Origin},
-    observe::InputObserver,
+    entities::Names,
     pipeline::SharedName,
     settlement::{Acknowledge, Settlement},
     shape::{Shaper, is_blank},
+    stats::InputStats,
+    throttle::Pace,
 };
 
 /// What an input is made of.
@@ -39,6 +41,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) fields: &'a BTreeMap<String, String>,
     pub(crate) delivery: Delivery,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) names: Names,
+    pub(crate) stats: Arc<InputStats>,
 }
 
 /// Reads the queue until `shutdown`, then lets running work end.
@@ -71,10 +75,13 @@ pub(crate) fn run(
         host: input.source.clone(),
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
+        names: parts.names,
+        stats: Arc::clone(&parts.stats),
+        pace: Pace::new(input.max_messages_per_second),
         spare: Mutex::default(),
     };
-    let observer = InputObserver::new(name);
-    let (name, queue): (SharedName, String) = (name.into(), input.queue.get_ref().clone());
+    let observer = parts.stats;
+    let (name, queue): (SharedName, String) = (name.into(), input.queue.clone());
     Ok(async move {
         let queue = Queue::find(sqs, &queue)
             .await
@@ -95,6 +102,7 @@ fn allowed(bucket: &crate::config::Bucket) -> AllowedBucket {
         name: bucket.name.clone(),
         prefix: bucket.prefix.clone(),
         owner: bucket.owner.clone(),
+        ..AllowedBucket::default()
     }
 }
 
@@ -120,6 +128,9 @@ struct Trail {
     host: Option<String>,
     delivery: Delivery,
     dead_letters: DeadLetters,
+    names: Names,
+    stats: Arc<InputStats>,
+    pace: Pace,
     /// Shapers with their buffers, as many as objects were ever read at once.
     spare: Mutex<Vec<(Shaper, EventIndex)>>,
 }
@@ -133,12 +144,14 @@ impl Processor for Trail {
             .pop();
         let (mut shaper, mut index) = spare.unwrap_or_else(|| {
             (
-                Shaper::new(&self.fields, self.host.as_deref()),
+                Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names),
                 EventIndex::default(),
             )
         });
         let origin = Origin {
             input: Arc::clone(&self.input),
+            stats: Arc::clone(&self.stats),
+            pace: self.pace.clone(),
             place: batch.object().to_string().into(),
         };
         let settlement = Settlement::new(batch.len(), Acknowledge::S3(batch.acknowledger()));
@@ -151,6 +164,7 @@ impl Processor for Trail {
             );
             self.record(&mut shaper, &mut index, record, read_at, &mut collector);
         }
+        shaper.flush();
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
         if self.keep(&mut collector, &origin)
             && self
@@ -194,7 +208,9 @@ impl Processor for Trail {
         };
         self.dead_letters
             .keep(&letter, clock::wall())
-            .map_err(|error| Error::not_kept("the dead-letter file", error))
+            .map_err(|error| Error::not_kept("the dead-letter file", error))?;
+        self.stats.bad(1);
+        Ok(())
     }
 }
 
@@ -234,7 +250,10 @@ impl Trail {
     fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         let letters = collector.letters(origin);
         match self.dead_letters.keep_all(&letters, clock::wall()) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.stats.bad(letters.len());
+                true
+            }
             Err(error) => {
                 tracing::error!(input = %self.input, %error, "dead letters not kept: the notice comes again");
                 false

@@ -3,6 +3,8 @@
 //! `mutate SECONDS [TARGET]` runs each target (or one) for a time, `mutate --executions N [TARGET]` for a number of
 //! inputs. The inputs are the same in every run: a run that was stopped by the clock is a prefix of a longer one.
 //! A panic ends the process after its input was printed as hex, so that it can become a test case.
+//!
+//! `mutate --corpus DIRECTORY` writes the seeds where cargo-fuzz looks for them (`corpus`), one directory per target.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::disallowed_methods,
@@ -12,17 +14,29 @@
 )]
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::{ExitCode, abort};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use std::{env, panic};
+use std::{env, fs, io, panic};
 
 use forebay_fuzz::{TARGETS, Target};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [flag, directory] = arguments.as_slice()
+        && flag == "--corpus"
+    {
+        return match write_corpus(Path::new(directory)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("the seeds cannot be written to {directory}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let Some((budget, name)) = parse(&arguments) else {
-        eprintln!("usage: mutate SECONDS [TARGET] | mutate --executions N [TARGET]");
+        eprintln!("usage: mutate SECONDS [TARGET] | mutate --executions N [TARGET] | mutate --corpus DIRECTORY");
         return ExitCode::from(2);
     };
     let targets: Vec<&Target> = TARGETS
@@ -39,6 +53,17 @@ fn main() -> ExitCode {
         run(target, budget);
     }
     ExitCode::SUCCESS
+}
+
+fn write_corpus(directory: &Path) -> io::Result<()> {
+    for (name, _, seeds) in TARGETS {
+        let directory = directory.join(name);
+        fs::create_dir_all(&directory)?;
+        for (number, seed) in seeds().iter().enumerate() {
+            fs::write(directory.join(format!("seed-{number}")), seed)?;
+        }
+    }
+    Ok(())
 }
 
 /// When to stop with one target.
@@ -95,9 +120,10 @@ fn run(&(name, function, seeds): &Target, budget: Budget) {
         function(&current);
         executions += 1;
     }
+    let seconds = start.elapsed().as_secs_f64();
     println!(
-        "{name} {executions} executions {:.1} s",
-        start.elapsed().as_secs_f64()
+        "{name} {executions} executions {seconds:.1} s, {:.0} a second",
+        executions as f64 / seconds
     );
 }
 

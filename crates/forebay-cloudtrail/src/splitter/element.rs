@@ -21,6 +21,16 @@ pub(super) struct Element {
     pub(super) end: Option<usize>,
 }
 
+impl Element {
+    fn blame(&mut self, fault: RecordFault) {
+        self.fault = Some(fault);
+        if let RecordFault::Syntax { at, .. } = fault {
+            // The fault shows at the first byte behind the broken string; the name that follows may have closed it.
+            self.searched = at.saturating_sub(2).max(1);
+        }
+    }
+}
+
 /// Where an element stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
@@ -32,21 +42,23 @@ impl RecordSplitter {
     /// Begins with an element that is incomplete or broken.
     pub(super) fn element(&mut self, place: Place, fault: RecordFault) -> Next {
         let first = self.window.unread().first().copied().unwrap_or(0);
-        let searched = match fault {
-            // The fault shows at the first byte behind the broken string; the name that follows may have closed it.
-            RecordFault::Syntax { at, .. } => at.saturating_sub(2).max(1),
-            _ => 0,
-        };
-        let fault = Some(fault).filter(|fault| *fault != RecordFault::Truncated);
-        self.state = State::Element(Element {
+        let mut element = Element {
             place,
             outline: Outline::new(0, first),
-            fault,
-            searched,
+            fault: None,
+            searched: 0,
             dropping: false,
             lost: false,
             end: None,
-        });
+        };
+        if fault != RecordFault::Truncated {
+            element.blame(fault);
+        }
+        self.again(element)
+    }
+
+    fn again(&mut self, element: Element) -> Next {
+        self.state = State::Element(element);
         Next::Again
     }
 
@@ -56,7 +68,7 @@ impl RecordSplitter {
         if element.end.is_none() && !element.lost {
             element.end = element.outline.run(bytes);
         }
-        let mut end = element.end.filter(|_| !element.lost);
+        let end = element.end.filter(|_| !element.lost);
         if let (Some(end), None) = (end, element.fault) {
             match scan_record(
                 bytes.get(..end.min(self.cap)).unwrap_or_default(),
@@ -69,15 +81,10 @@ impl RecordSplitter {
                 Err(RecordFault::Truncated) if end > self.cap => {
                     element.fault = Some(RecordFault::TooLong { limit: self.cap });
                 }
-                Err(fault) => {
-                    element.fault = Some(fault);
-                    if let RecordFault::Syntax { at, .. } = fault {
-                        element.searched = at.saturating_sub(2).max(1);
-                    }
-                }
+                Err(fault) => element.blame(fault),
             }
         }
-        let mut looked_at = end.unwrap_or(bytes.len());
+        let looked_at = end.unwrap_or(bytes.len());
         if let Some(fault @ RecordFault::Syntax { .. }) = element.fault {
             let seen = bytes.get(..looked_at).unwrap_or_default();
             let restart = match element.place {
@@ -103,16 +110,7 @@ impl RecordSplitter {
                     }
                     _ => {
                         element.lost = true;
-                        end = None;
-                        looked_at = bytes.len();
-                        let restart = restart_in_list(bytes, element.searched);
-                        if let (Some(restart), Some(fault)) = (restart, element.fault) {
-                            self.leave(element.place);
-                            return self.end_element(element.dropping, fault, restart);
-                        }
-                        element.searched = element
-                            .searched
-                            .max(looked_at.saturating_sub(RESTART_WIDTH));
+                        return self.again(element);
                     }
                 }
             }
@@ -132,13 +130,11 @@ impl RecordSplitter {
         if length > self.cap {
             // Only now is it certain that more is wrong than one byte: look before giving up on what follows.
             if element.fault.is_none()
-                && let Err(fault @ RecordFault::Syntax { at, .. }) =
+                && let Err(fault @ RecordFault::Syntax { .. }) =
                     scan_record(capped(bytes, self.cap), &mut self.index)
             {
-                element.fault = Some(fault);
-                element.searched = at.saturating_sub(2).max(1);
-                self.state = State::Element(element);
-                return Next::Again;
+                element.blame(fault);
+                return self.again(element);
             }
             let fault = element
                 .fault
@@ -156,11 +152,9 @@ impl RecordSplitter {
         // The end of the text, inside a record.
         let scanned = scan_record(bytes, &mut self.index);
         match (element.fault, scanned) {
-            (None, Err(fault @ RecordFault::Syntax { at, .. })) => {
-                element.fault = Some(fault);
-                element.searched = at.saturating_sub(2).max(1);
-                self.state = State::Element(element);
-                Next::Again
+            (None, Err(fault @ RecordFault::Syntax { .. })) => {
+                element.blame(fault);
+                self.again(element)
             }
             (Some(fault), _) => {
                 self.state = State::Cut;

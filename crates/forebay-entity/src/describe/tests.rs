@@ -64,6 +64,11 @@ const CASES: &[Case] = &[
         "the plugin: not exactly two words",
     ),
     case(
+        ("Balancer my-own", "interface", "amazon-elb"),
+        (Kind::ClassicLoadBalancer, "my-own"),
+        "the plugin: the second of two words, whatever the first",
+    ),
+    case(
         ("", "interface", "amazon-elb"),
         (Kind::ClassicLoadBalancer, "unknown-name"),
         "the plugin: not exactly two words",
@@ -428,7 +433,7 @@ fn the_owner_of_the_public_address_decides_as_in_the_plugin() {
     );
     check(
         "amazon-elb",
-        "nothing telling",
+        "nothing telling us",
         Kind::ClassicLoadBalancer,
         "unknown-name",
     );

@@ -41,12 +41,15 @@ pub struct Health {
     pub in_flight: usize,
     /// For how long nothing was accepted although something is in flight; zero when nothing is.
     pub stalled: Duration,
+    /// TLS certificates are not verified, by order of the settings.
+    pub unverified: bool,
 }
 
 /// Written by the driver, read by the handles.
 #[derive(Debug)]
 pub(crate) struct Status {
     inner: watch::Sender<Inner>,
+    unverified: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +62,7 @@ struct Inner {
 }
 
 impl Status {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(unverified: bool) -> Self {
         let now = Instant::now();
         Self {
             inner: watch::Sender::new(Inner {
@@ -68,6 +71,7 @@ impl Status {
                 progress: now,
                 report: Report::default(),
             }),
+            unverified,
         }
     }
 
@@ -132,6 +136,7 @@ impl Status {
             } else {
                 inner.progress.elapsed()
             },
+            unverified: self.unverified,
         }
     }
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::sink::error::SinkError;
 use crate::sink::tcp::Balance;
-use crate::sink::tcp::connect::is_allowed;
+use crate::sink::tcp::connect::{is_allowed, look_up};
 use crate::sink::tls::TlsConfig;
 
 pub(crate) use self::driver::run;
@@ -39,7 +40,8 @@ pub struct HttpConfig {
     /// Longest body before compression. Default 65,536 bytes, Graylog's `max_chunk_size`; longer messages are
     /// refused without being sent.
     pub body_bytes: usize,
-    /// A proxy, `http://[user:password@]host:port`. The environment is not looked at.
+    /// A proxy, `http://[user:password@]host:port`; its password is sent to nobody else. The environment is not
+    /// looked at.
     pub proxy: Option<Box<str>>,
     /// Limit for lookup, connect and TLS handshake. Default 5 s.
     pub connect_timeout: Duration,
@@ -69,7 +71,10 @@ impl HttpConfig {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), SinkError> {
+    /// Checks the settings; gives the client of all requests and the receivers' addresses.
+    ///
+    /// Redirects are answers, not orders: a receiver must not send messages elsewhere.
+    pub(crate) fn client(&self) -> Result<(reqwest::Client, Vec<Url>), SinkError> {
         if self.urls.is_empty() {
             return Err(SinkError::config(
                 "`urls` is empty; name at least one receiver",
@@ -80,16 +85,11 @@ impl HttpConfig {
                 "`concurrency` and `body_bytes` must be above 0",
             ));
         }
-        self.parsed_urls()?;
-        self.client().map(drop)
-    }
-
-    pub(crate) fn parsed_urls(&self) -> Result<Vec<Url>, SinkError> {
-        self.urls.iter().map(|url| self.parse_url(url)).collect()
-    }
-
-    /// The client of all requests. Redirects are answers, not orders: a receiver must not send messages elsewhere.
-    pub(crate) fn client(&self) -> Result<reqwest::Client, SinkError> {
+        let urls = self
+            .urls
+            .iter()
+            .map(|url| self.parse_url(url))
+            .collect::<Result<_, _>>()?;
         let mut headers = reqwest::header::HeaderMap::new();
         for (name, value) in &self.headers {
             let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
@@ -108,6 +108,7 @@ impl HttpConfig {
             // Graylog closes an idle connection after 60 s; be gone before.
             .pool_idle_timeout(Duration::from_secs(50))
             .http1_only()
+            .dns_resolver(Resolver)
             .tls_backend_preconfigured(self.tls.client_config()?);
         builder = match &self.proxy {
             None => builder.no_proxy(),
@@ -117,9 +118,10 @@ impl HttpConfig {
                 builder.proxy(proxy)
             }
         };
-        builder
+        let client = builder
             .build()
-            .map_err(|error| SinkError::config(format!("HTTP client: {error}")))
+            .map_err(|error| SinkError::config(format!("HTTP client: {error}")))?;
+        Ok((client, urls))
     }
 
     fn parse_url(&self, text: &str) -> Result<Url, SinkError> {
@@ -149,12 +151,26 @@ impl HttpConfig {
             ));
         }
         let loopback = address.map_or(host == "localhost", |address| address.is_loopback());
-        if url.scheme() == "http" && !self.headers.is_empty() && !loopback {
+        let readable = url.scheme() == "http" && (!loopback || self.proxy.is_some());
+        if readable && !self.headers.is_empty() {
             return Err(SinkError::config(
                 "`headers` would travel readable over http://; use https://",
             ));
         }
         Ok(url)
+    }
+}
+
+/// Looks up names as the other transports do.
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The client puts the port of the URL in the place of 0.
+            let addresses = look_up((name.as_str(), 0)).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
     }
 }
 

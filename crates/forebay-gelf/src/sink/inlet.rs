@@ -23,18 +23,6 @@ pub(crate) enum Command {
     Close(Instant),
 }
 
-/// What a driver has to act on.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    Parcel(Parcel),
-    /// Somebody waits for proof: see [`Inlet::flush_wanted`].
-    Flush,
-    /// Drain until then and end.
-    Close(Instant),
-    /// All handles are gone: drain and end.
-    Gone,
-}
-
 /// A batch inside, with its room in the budget.
 #[derive(Debug)]
 pub(crate) struct Parcel {
@@ -85,7 +73,10 @@ pub(crate) struct Inlet {
     first: u64,
     /// Who waits for all batches below a serial.
     flushes: Vec<(u64, oneshot::Sender<()>)>,
+    /// All handles are gone.
     gone: bool,
+    ending: bool,
+    deadline: Option<Instant>,
 }
 
 impl Inlet {
@@ -103,29 +94,24 @@ impl Inlet {
             first: 0,
             flushes: Vec::new(),
             gone: false,
+            ending: false,
+            deadline: None,
         }
     }
 
-    /// What comes next. After [`Arrival::Gone`] it stays pending for ever.
+    /// The next batch, or `None` when something else has changed: somebody waits for proof or wants the end.
     ///
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> Arrival {
+    pub(crate) async fn next(&mut self) -> Option<Parcel> {
         if self.gone {
             std::future::pending::<()>().await;
         }
-        match self.incoming.recv().await {
-            Some(command) => self.enter(command),
-            None => {
-                self.gone = true;
-                Arrival::Gone
-            }
-        }
-    }
-
-    /// What has come already.
-    pub(crate) fn try_next(&mut self) -> Option<Arrival> {
-        let command = self.incoming.try_recv().ok()?;
-        Some(self.enter(command))
+        let Some(command) = self.incoming.recv().await else {
+            self.gone = true;
+            self.ending = true;
+            return None;
+        };
+        self.enter(command)
     }
 
     /// Settles a batch: everything but its refused messages is accepted.
@@ -166,9 +152,19 @@ impl Inlet {
         !self.flushes.is_empty()
     }
 
-    /// Whether everything that came in is settled.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settled.is_empty()
+    /// Whether the sink is to end once everything is settled.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// Whether the sink is to end now. What was handed over before the close is drained too.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ending && self.settled.is_empty() && self.incoming.is_empty()
+    }
+
+    /// When the sink has to end whatever is not settled.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Shows a state to the handles.
@@ -190,11 +186,13 @@ impl Inlet {
     pub(crate) fn end(mut self) -> Report {
         // What is still in the channel was never sent.
         self.incoming.close();
-        while self.try_next().is_some() {}
+        while let Ok(command) = self.incoming.try_recv() {
+            self.enter(command);
+        }
         self.shared.status.close(self.unsettled)
     }
 
-    fn enter(&mut self, command: Command) -> Arrival {
+    fn enter(&mut self, command: Command) -> Option<Parcel> {
         match command {
             Command::Parcel(mut parcel) => {
                 if self.settled.is_empty() {
@@ -204,7 +202,7 @@ impl Inlet {
                 parcel.serial = self.first + self.settled.len() as u64;
                 self.settled.push_back(false);
                 self.unsettled += parcel.batch.len() as u64;
-                Arrival::Parcel(parcel)
+                return Some(parcel);
             }
             Command::Flush(done) => {
                 if self.settled.is_empty() {
@@ -213,10 +211,13 @@ impl Inlet {
                     self.flushes
                         .push((self.first + self.settled.len() as u64, done));
                 }
-                Arrival::Flush
             }
-            Command::Close(deadline) => Arrival::Close(deadline),
+            Command::Close(deadline) => {
+                self.ending = true;
+                self.deadline = Some(deadline);
+            }
         }
+        None
     }
 
     fn mark_settled(&mut self, serial: u64) {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::sink::acceptance::{Grade, Report};
 use crate::sink::health::State;
-use crate::sink::inlet::{Arrival, Inlet, Parcel};
+use crate::sink::inlet::{Inlet, Parcel};
 use crate::sink::observer::Observer;
 use crate::sink::retry::Retry;
 
@@ -32,26 +32,12 @@ pub(crate) async fn run(mut lane: impl Lane, mut retry: Retry, mut inlet: Inlet)
     let observer = inlet.observer_handle();
     let mut waiting: VecDeque<Parcel> = VecDeque::new();
     let mut pause: Option<Instant> = None;
-    let mut deadline: Option<Instant> = None;
-    let mut ending = false;
     inlet.set_state(State::Ready);
-    while !(ending && waiting.is_empty()) {
+    while !inlet.is_done() {
+        let deadline = inlet.deadline();
         tokio::select! {
             biased;
-            arrival = inlet.next() => match arrival {
-                Arrival::Parcel(parcel) => waiting.push_back(parcel),
-                Arrival::Flush => {}
-                Arrival::Gone => ending = true,
-                Arrival::Close(until) => {
-                    ending = true;
-                    deadline = Some(until);
-                    while let Some(arrival) = inlet.try_next() {
-                        if let Arrival::Parcel(parcel) = arrival {
-                            waiting.push_back(parcel);
-                        }
-                    }
-                }
-            },
+            parcel = inlet.next() => waiting.extend(parcel),
             () = wait_for(deadline) => break,
             () = wait_for(pause), if pause.is_some() => pause = None,
             sent = advance(&mut lane, waiting.front_mut(), &*observer), if pause.is_none() => match sent {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::sink::SinkConfig;
-use crate::sink::acceptance::Report;
 use crate::sink::error::SinkError;
-use crate::sink::inlet::Inlet;
+use crate::sink::tcp::connect::Connector;
+
+pub(crate) use self::driver::run;
 
 pub(crate) mod connect;
 mod driver;
@@ -32,8 +32,8 @@ pub struct TcpConfig {
     pub send_buffer: usize,
     /// Age of the oldest unproven message at which a connection is closed for proof. Default 5 s.
     pub close_after: Duration,
-    /// How long the receiver may take to answer an orderly close; then everything unproven is sent again. Default
-    /// 30 s.
+    /// How long the receiver may take to answer an orderly close; then everything unproven is sent again, and
+    /// connections are closed after fewer bytes until it can. Default 30 s.
     pub close_wait: Duration,
     /// Limit for name lookup and connect, per address. Default 5 s.
     pub connect_timeout: Duration,
@@ -66,7 +66,8 @@ impl TcpConfig {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), SinkError> {
+    /// Checks the settings and makes what all connections need.
+    pub(crate) fn connector(&self) -> Result<Connector, SinkError> {
         let problem = if self.addresses.is_empty() {
             "`addresses` is empty; name at least one receiver as host:port"
         } else if self.addresses.iter().any(|address| !has_port(address)) {
@@ -78,35 +79,16 @@ impl TcpConfig {
             "timeouts must be above 0"
         } else {
             #[cfg(feature = "tls")]
-            if let Some(tls) = &self.tls {
-                tls.connector()?;
-            }
-            return Ok(());
+            return self
+                .tls
+                .as_ref()
+                .map(crate::sink::tls::TlsConfig::connector)
+                .transpose();
+            #[cfg(not(feature = "tls"))]
+            return Ok(Connector);
         };
         Err(SinkError::config(problem))
     }
-}
-
-pub(crate) async fn run(config: TcpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
-    #[cfg(feature = "tls")]
-    let connector = match config
-        .tls
-        .as_ref()
-        .map(crate::sink::tls::TlsConfig::connector)
-        .transpose()
-    {
-        Ok(connector) => connector,
-        Err(error) => {
-            // `Sink::open` has checked it; only the system's certificate store can have changed since.
-            inlet.set_state(crate::sink::health::State::Misconfigured {
-                reason: error.to_string().into(),
-            });
-            return inlet.end();
-        }
-    };
-    #[cfg(not(feature = "tls"))]
-    let connector = ();
-    driver::run(config, connector, sink, inlet).await
 }
 
 /// Which of several receivers a new connection goes to.

@@ -25,7 +25,7 @@ pub struct TlsConfig {
     /// Name to verify and to ask for (SNI), if it differs from the host of the address. TCP only.
     pub server_name: Option<Box<str>>,
     /// Accepts any certificate: encryption without any protection against somebody in between. Warns at start and
-    /// hourly.
+    /// hourly, and [`Health::unverified`](crate::Health::unverified) says so.
     pub danger_accept_invalid_certs: bool,
 }
 
@@ -41,9 +41,6 @@ impl TlsConfig {
             .with_safe_default_protocol_versions()
             .map_err(|error| SinkError::config(format!("TLS: {error}")))?;
         let builder = if self.danger_accept_invalid_certs {
-            tracing::warn!(
-                "TLS certificates are not verified: anybody in between can read and change what is sent"
-            );
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified::new(&provider)))

@@ -1,6 +1,5 @@
 //! Which way messages go.
 
-use crate::sink::error::SinkError;
 use crate::sink::tcp::TcpConfig;
 use crate::sink::udp::UdpConfig;
 use crate::sink::writer::WriterConfig;
@@ -21,13 +20,17 @@ pub enum Transport {
 }
 
 impl Transport {
-    pub(crate) fn check(&self) -> Result<(), SinkError> {
+    /// Whether certificates of receivers are taken unseen.
+    pub(crate) fn is_unverified(&self) -> bool {
         match self {
-            Self::Udp(config) => config.check(),
-            Self::Tcp(config) => config.check(),
+            #[cfg(feature = "tls")]
+            Self::Tcp(config) => config
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.danger_accept_invalid_certs),
             #[cfg(feature = "http")]
-            Self::Http(config) => config.check(),
-            Self::Writer(_) => Ok(()),
+            Self::Http(config) => config.tls.danger_accept_invalid_certs,
+            _ => false,
         }
     }
 }

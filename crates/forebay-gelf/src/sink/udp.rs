@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 
 use crate::chunk::{ChunkError, Chunks, DatagramSize, MessageId};
 use crate::compress::{Compression, Compressor};
@@ -13,7 +13,7 @@ use crate::sink::inlet::Parcel;
 use crate::sink::lane::Lane;
 use crate::sink::observer::Observer;
 use crate::sink::retry::Retry;
-use crate::sink::tcp::connect::is_allowed;
+use crate::sink::tcp::connect::look_up;
 
 /// Settings of the UDP transport.
 ///
@@ -159,15 +159,8 @@ impl Lane for UdpLane {
 }
 
 async fn connect(address: &str) -> io::Result<UdpSocket> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host(address).await? {
-        if !is_allowed(address.ip()) {
-            failure = io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "link-local addresses are refused",
-            );
-            continue;
-        }
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    for address in look_up(address).await? {
         let local: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),

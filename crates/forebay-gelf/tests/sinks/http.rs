@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use forebay_gelf::testing::{Answer, HttpListener, Request};
-use forebay_gelf::{Grade, HttpConfig, RefusalReason, Roots, Sink, SinkError, State};
+use forebay_gelf::{Balance, Grade, HttpConfig, RefusalReason, Roots, Sink, SinkError, State};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::{PATIENCE, batch, number_of, open, padded, quick_sink, settled};
@@ -21,7 +21,7 @@ async fn receiver(
     (config, requests)
 }
 
-fn inflate(request: &Request) -> Vec<u8> {
+pub(crate) fn inflate(request: &Request) -> Vec<u8> {
     let gzip = request
         .headers
         .iter()
@@ -56,6 +56,45 @@ async fn each_message_is_one_request_and_202_accepts_it() {
         numbers.sort_unstable();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
         assert!(requests.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn connections_are_kept_and_one_that_was_closed_is_replaced() {
+    let script = [
+        Answer::Status(202),
+        Answer::Status(202),
+        Answer::StatusAndClose(202),
+    ];
+    let (mut config, mut requests) = receiver(script).await;
+    config.concurrency = 1;
+    let (sink, _driver) = open(config, quick_sink());
+    for number in 0..5 {
+        let ticket = sink.send(batch(number..number + 1)).await.unwrap();
+        assert_eq!(settled(ticket).await.accepted(), 1);
+    }
+    let mut accepted = std::collections::BTreeMap::new();
+    while let Ok(request) = requests.try_recv() {
+        accepted
+            .entry(request.connection)
+            .or_insert_with(Vec::new)
+            .push(number_of(&inflate(&request)));
+    }
+    assert_eq!(accepted, [(1, vec![0, 1, 2]), (2, vec![3, 4])].into());
+}
+
+#[tokio::test]
+async fn several_messages_share_a_request_only_when_asked() {
+    for (bulk, expected) in [(false, 4), (true, 1)] {
+        let (mut config, mut requests) = receiver([]).await;
+        config.bulk = bulk;
+        let (sink, _driver) = open(config, quick_sink());
+        settled(sink.send(batch(0..4)).await.unwrap()).await;
+        let mut count = 0;
+        while requests.try_recv().is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, expected, "bulk = {bulk}");
     }
 }
 
@@ -124,6 +163,67 @@ async fn transient_answers_are_tried_again_until_they_pass() {
     }
     assert_eq!(accepted, [0, 1, 2], "one at a time keeps the order");
     assert_eq!(sink.health().state, State::Ready);
+}
+
+#[tokio::test]
+async fn the_second_receiver_takes_over_at_once() {
+    for balance in [Balance::Failover, Balance::RoundRobin] {
+        let (mut config, mut first) = receiver([Answer::Status(500)]).await;
+        let (other, mut second) = receiver([]).await;
+        config.urls.extend(other.urls);
+        config.balance = balance;
+        config.concurrency = 1;
+        let mut sink = quick_sink();
+        // A wait would be longer than the test.
+        (sink.retry_first, sink.retry_cap) = (2 * PATIENCE, 2 * PATIENCE);
+        let (sink, _driver) = open(config, sink);
+        let acceptance = settled(sink.send(batch(0..4)).await.unwrap()).await;
+        assert_eq!(acceptance.accepted(), 4);
+        assert_eq!(first.recv().await.unwrap().status, Some(500));
+        assert!(first.try_recv().is_err(), "it is passed over for a minute");
+        for number in 0..4 {
+            let request = second.recv().await.unwrap();
+            assert_eq!(number_of(&inflate(&request)), number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn round_robin_uses_all_receivers() {
+    let (mut config, mut first) = receiver([]).await;
+    let (other, mut second) = receiver([]).await;
+    config.urls.extend(other.urls);
+    config.balance = Balance::RoundRobin;
+    let (sink, _driver) = open(config, quick_sink());
+    settled(sink.send(batch(0..10)).await.unwrap()).await;
+    for requests in [&mut first, &mut second] {
+        let mut count = 0;
+        while requests.try_recv().is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, 5);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_only_when_it_was_read_to_its_end() {
+    let body = |promised, sent| Answer::Body {
+        status: 202,
+        promised,
+        sent,
+    };
+    // Cut off, longer than anybody wants to read, and good.
+    let script = [body(10, 5), body(4_000_000, 4_000_000), body(1000, 1000)];
+    let (mut config, mut requests) = receiver(script).await;
+    config.concurrency = 1;
+    let (sink, _driver) = open(config, quick_sink());
+    let acceptance = settled(sink.send(batch(0..1)).await.unwrap()).await;
+    assert_eq!(acceptance.accepted(), 1);
+    let mut connections = Vec::new();
+    while let Ok(request) = requests.try_recv() {
+        connections.push(request.connection);
+    }
+    assert_eq!(connections, [1, 2, 3], "a bad answer ends its connection");
 }
 
 #[tokio::test]

@@ -8,9 +8,18 @@
     )
 )]
 
+mod bad_servers;
+mod crash;
+mod faults;
 mod http;
+mod http_proxy;
+mod kill;
+mod ledger;
+mod observer;
+mod proxy;
 mod support;
 mod tcp;
 mod tls;
 mod udp;
+mod weak_rsa;
 mod writer;

@@ -1,7 +1,6 @@
-//! What the transport tests share: numbered messages, quick settings, an oracle and a proxy with faults.
+//! What the transport tests share: numbered messages and quick settings.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +8,6 @@ use forebay_gelf::listener::Messages;
 use forebay_gelf::{
     Batch, Encoder, FieldName, Report, Sink, SinkConfig, Stored, TcpConfig, Ticket, Transport,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 static NUMBER: FieldName = FieldName::literal("number");
@@ -110,79 +107,17 @@ pub(crate) async fn collect(
     seen
 }
 
+/// `ci`, or `long` where a nightly or release run asks for it with `FOREBAY_TIER`.
+pub(crate) fn scaled<T>(ci: T, long: T) -> T {
+    match std::env::var("FOREBAY_TIER").as_deref() {
+        Ok("nightly" | "release") => long,
+        _ => ci,
+    }
+}
+
 pub(crate) async fn settled(ticket: Ticket) -> forebay_gelf::Acceptance {
     tokio::time::timeout(PATIENCE, ticket)
         .await
         .expect("accepted in time")
         .expect("the driver runs")
-}
-
-/// What a proxy does to one connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
-    /// Passes everything.
-    None,
-    /// Resets after so many bytes.
-    ResetAfter(usize),
-    /// Closes in good order after so many bytes, whoever had more to say.
-    CloseAfter(usize),
-    /// Passes so many bytes per millisecond.
-    Slow(usize),
-    /// Takes everything and passes nothing; the close is never answered.
-    Swallow,
-}
-
-/// A proxy to `target`; its n-th connection suffers the n-th fault, later ones none.
-pub(crate) async fn proxy(target: SocketAddr, faults: Vec<Fault>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut faults = faults.into_iter();
-        loop {
-            let (client, _) = listener.accept().await.unwrap();
-            let fault = faults.next().unwrap_or(Fault::None);
-            tokio::spawn(async move {
-                // Faults end connections; that is no failure of the test.
-                let _ = pass(client, target, fault).await;
-            });
-        }
-    });
-    address
-}
-
-async fn pass(mut client: TcpStream, target: SocketAddr, fault: Fault) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(target).await?;
-    let mut buffer = vec![0; 16 * 1024];
-    let mut passed = 0;
-    loop {
-        let room = match fault {
-            Fault::ResetAfter(limit) | Fault::CloseAfter(limit) => {
-                (limit - passed).min(buffer.len())
-            }
-            Fault::Slow(bytes) => bytes,
-            Fault::None | Fault::Swallow => buffer.len(),
-        };
-        if room == 0 {
-            if matches!(fault, Fault::ResetAfter(_)) {
-                socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
-            }
-            return Ok(());
-        }
-        match client.read(&mut buffer[..room]).await? {
-            0 if matches!(fault, Fault::Swallow) => std::future::pending::<()>().await,
-            0 => break,
-            count => {
-                if !matches!(fault, Fault::Swallow) {
-                    server.write_all(&buffer[..count]).await?;
-                }
-                passed += count;
-            }
-        }
-        if matches!(fault, Fault::Slow(_)) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    server.shutdown().await?;
-    while server.read(&mut buffer).await? > 0 {}
-    client.shutdown().await
 }

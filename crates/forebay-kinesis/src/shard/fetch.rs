@@ -1,21 +1,22 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::ChildShard as RawChild;
 use forebay_kpl::HashRange;
-use forebay_lease::{ChildShard, SequenceNumber, Shard, ShardFilter, ShardId};
+use forebay_lease::{ChildShard, SequenceNumber, ShardFilter, ShardId};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::batch::Record;
 use crate::budget::{Budget, Grant};
+use crate::call::Call;
 use crate::error::{Error, ErrorKind};
 use crate::observer::{Dropped, Gap};
-use crate::pace::{Pacer, reservation};
+use crate::pace::RESUBSCRIBE_GAP;
 use crate::report::Reporter;
+use crate::shard::lineage::{Lineage, children_of_answer};
 use crate::shard::number::issued_at;
 use crate::shard::records::{Content, Filter, Reader};
+use crate::shard::source::{Answer, Source};
 use crate::stream::{KinesisStream, Position};
 
 /// Reads one shard from a position to its end, within the limits of the service and of the byte budget.
@@ -27,18 +28,17 @@ pub(crate) struct Fetcher {
     settings: Settings,
     budget: Budget,
     reporter: Arc<Reporter>,
-    /// How long the stream keeps records, once that is known.
-    retention: Arc<OnceLock<Duration>>,
+    /// How long the stream keeps records, if that is known.
+    retention: Option<Duration>,
     /// The share of the retention, in percent, that the log has heard of.
     warned: u8,
     position: Position,
-    iterator: Option<String>,
-    /// Everything up to here was processed in an earlier life.
+    source: Source,
+    /// Everything up to here was processed in an earlier life, or is handed over.
     done: Option<(SequenceNumber, u64)>,
     /// The stored number has not been seen yet, so records may be missing between it and the first answer.
     unverified: Option<SequenceNumber>,
     reader: Reader,
-    pacer: Pacer,
     backoff: Backoff,
     behind: bool,
     last_read: Option<Instant>,
@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) max_records: u16,
     pub(crate) calls_per_second: u32,
     pub(crate) idle: Duration,
+    /// The ARN of the consumer that records are pushed to; `None` to ask for them.
+    pub(crate) consumer: Option<Arc<str>>,
     pub(crate) deaggregate: bool,
     pub(crate) range: Option<HashRange>,
     pub(crate) seed: u64,
@@ -76,13 +78,21 @@ impl Fetcher {
         stream: KinesisStream,
         shard: ShardId,
         settings: Settings,
-        shared: (Budget, Arc<Reporter>, Arc<OnceLock<Duration>>),
+        shared: (Budget, Arc<Reporter>, Option<Duration>),
     ) -> Self {
         let (budget, reporter, retention) = shared;
+        let source = match &settings.consumer {
+            Some(consumer) => Source::fan_out(Arc::clone(consumer)),
+            None => Source::polling(
+                settings.max_records,
+                settings.calls_per_second,
+                settings.idle,
+            ),
+        };
         Self {
             stream,
             shard,
-            pacer: Pacer::new(settings.calls_per_second, settings.idle),
+            source,
             backoff: Backoff::new(settings.seed),
             settings,
             budget,
@@ -90,7 +100,6 @@ impl Fetcher {
             retention,
             warned: 0,
             position: Position::TrimHorizon,
-            iterator: None,
             done: None,
             unverified: None,
             reader: Reader::default(),
@@ -104,7 +113,6 @@ impl Fetcher {
     /// Starts at a position without history.
     pub(crate) fn start_at(&mut self, position: Position) {
         self.position = position;
-        self.iterator = None;
     }
 
     /// Starts at a stored position: inclusive, because some user records of an aggregate may be open.
@@ -112,8 +120,6 @@ impl Fetcher {
         self.position = Position::At(number);
         self.unverified = Some(number);
         self.done = Some((number, sub_sequence));
-        self.iterator = None;
-        self.behind = true;
     }
 
     /// Waits for the next records or the end.
@@ -126,18 +132,20 @@ impl Fetcher {
             if let Some(children) = self.ended.take() {
                 return Fetched::Ended(children);
             }
-            if let Some(at) = self.pacer.next() {
+            if let Some(at) = self.source.ready_at() {
                 tokio::time::sleep_until(at).await;
             }
-            let since = self.last_read.map_or(Duration::MAX, |last| last.elapsed());
-            let grant = self.budget.reserve(reservation(self.behind, since)).await;
+            let grant = self.make_room().await;
             let started = Instant::now();
-            match self.read().await {
-                Ok(answer) => {
+            match self
+                .source
+                .read(&self.stream, &self.shard, &self.position)
+                .await
+            {
+                Ok(None) => {}
+                Ok(Some(answer)) => {
                     self.backoff.succeeded(Instant::now());
-                    if answer.next_shard_iterator.is_none()
-                        && !self.settle_end(&answer, started).await
-                    {
+                    if answer.ended && !self.settle_end(&answer, started).await {
                         continue;
                     }
                     if let Some(fetched) = self.take(answer, grant, started) {
@@ -152,35 +160,36 @@ impl Fetcher {
         }
     }
 
-    async fn read(&mut self) -> Result<GetRecordsOutput, Error> {
-        let iterator = match &self.iterator {
-            Some(iterator) => iterator.clone(),
-            None => {
-                let iterator = self.stream.iterator(&self.shard, &self.position).await?;
-                self.iterator = Some(iterator.clone());
-                iterator
-            }
-        };
-        self.stream
-            .records(&iterator, self.settings.max_records)
-            .await
+    /// Waits for something that has nothing to do with the stream, for as long as it takes.
+    pub(crate) async fn unhurried<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let mut wait = std::pin::pin!(wait);
+        if let Ok(done) = tokio::time::timeout(PATIENCE, &mut wait).await {
+            return done;
+        }
+        self.source.let_go();
+        wait.await
+    }
+
+    async fn make_room(&mut self) -> Grant {
+        let since = self.last_read.map_or(Duration::MAX, |last| last.elapsed());
+        let (bytes, is_kept) = self.source.reservation(self.behind, since);
+        let budget = self.budget.clone();
+        let mut grant = self.unhurried(budget.reserve(bytes)).await;
+        if !is_kept {
+            grant.resize(0);
+        }
+        grant
     }
 
     /// Finds the children of a shard that seems to have ended; false if the answer cannot be believed.
-    async fn settle_end(&mut self, answer: &GetRecordsOutput, started: Instant) -> bool {
-        let children: Option<Vec<ChildShard>> =
-            answer.child_shards().iter().map(child_of_answer).collect();
-        let parents_known =
-            |children: &Vec<ChildShard>| children.iter().all(|child| !child.parents.is_empty());
-        if let Some(children) =
-            children.filter(|children| !children.is_empty() && parents_known(children))
-        {
+    async fn settle_end(&mut self, answer: &Answer, started: Instant) -> bool {
+        if let Some(children) = children_of_answer(&answer.children) {
             self.ended = Some(children);
             return true;
         }
         // No children, or half of them: ask the stream itself before ending a shard for good.
         match self.stream.shards(ShardFilter::All).await {
-            Ok(shards) => match lineage(&self.shard, &shards) {
+            Ok(shards) => match Lineage::of(&self.shard, &shards) {
                 Lineage::Ended(children) => {
                     self.ended = Some(children);
                     true
@@ -189,7 +198,7 @@ impl Fetcher {
                     let error = Error::new(
                         ErrorKind::Unavailable,
                         self.shard.to_string(),
-                        "the answer had no next iterator although the shard is open; the read is repeated",
+                        "the answer was the last one although the shard is open; the read is repeated",
                     );
                     self.wait_after(&error, started);
                     false
@@ -203,12 +212,7 @@ impl Fetcher {
     }
 
     /// Turns an answer into something to hand over; `None` if nothing is left of it.
-    fn take(
-        &mut self,
-        answer: GetRecordsOutput,
-        mut grant: Grant,
-        started: Instant,
-    ) -> Option<Fetched> {
+    fn take(&mut self, answer: Answer, mut grant: Grant, started: Instant) -> Option<Fetched> {
         let first = answer.records.first().map(|first| {
             let arrival = first
                 .approximate_arrival_timestamp
@@ -229,16 +233,15 @@ impl Fetcher {
             .and_then(|millis| u64::try_from(millis).ok());
         self.behind = behind.is_none_or(|millis| millis > 0);
         self.last_read = Some(started);
-        self.pacer.answered(started, content.bytes, self.behind);
+        self.source.answered(started, content.bytes, self.behind);
         grant.resize(content.bytes);
-        self.iterator = answer.next_shard_iterator;
         if let Some((Some(number), arrival)) = first {
             self.check_gap(&number, arrival);
         }
         self.observe(&content, behind);
         if let Some(malformed) = &content.malformed {
             // What came before it is sound. The rest is asked for again; without a number it has no position.
-            self.iterator = None;
+            self.source.restart();
             self.ended = None;
             let error = Error::new(
                 ErrorKind::Corrupt,
@@ -252,6 +255,13 @@ impl Fetcher {
         let passed = content.passed;
         if let Some(last) = content.last {
             self.position = Position::After(last);
+            // Whatever the service repeats is left out.
+            self.done = Some((last, u64::MAX));
+        }
+        if let (Some(continuation), None) = (answer.continuation, &content.malformed)
+            && content.last.is_none_or(|last| continuation >= last)
+        {
+            self.position = Position::After(continuation);
         }
         if content.records.is_empty() && passed.is_none() {
             return None;
@@ -271,7 +281,7 @@ impl Fetcher {
         if let Some(millis) = behind {
             let lag = Duration::from_millis(millis);
             observer.lag(&self.shard, lag);
-            self.warned = warn_of_loss(&self.shard, lag, self.retention.get(), self.warned);
+            self.warned = warn_of_loss(&self.shard, lag, self.retention.as_ref(), self.warned);
         }
         if content.other_shard > 0 {
             observer.records_dropped(&self.shard, content.other_shard, Dropped::OtherShard);
@@ -308,7 +318,7 @@ impl Fetcher {
     async fn failed(&mut self, error: &Error, started: Instant) {
         match error.kind() {
             ErrorKind::Expired => {
-                self.iterator = None;
+                self.source.restart();
                 let now = Instant::now();
                 self.expired
                     .retain(|at| now.duration_since(*at) < EXPIRY_WINDOW);
@@ -317,9 +327,9 @@ impl Fetcher {
                 if self.expired.len() >= 3 {
                     tracing::warn!(shard = %self.shard, "iterators expire: reads are more than five minutes apart");
                     let delay = self.backoff.failed(now, ErrorKind::Expired);
-                    self.pacer.failed(started, now, delay);
+                    self.source.failed(started, now, delay);
                 } else {
-                    self.pacer.failed(started, now, Duration::ZERO);
+                    self.source.failed(started, now, Duration::ZERO);
                 }
             }
             ErrorKind::Gone => self.confirm_gone(error, started).await,
@@ -329,7 +339,7 @@ impl Fetcher {
 
     /// A shard is believed to be gone when the stream is there and does not list it.
     async fn confirm_gone(&mut self, error: &Error, started: Instant) {
-        self.iterator = None;
+        self.source.restart();
         match self.stream.shards(ShardFilter::All).await {
             Ok(shards) if !shards.iter().any(|shard| shard.id == self.shard) => {
                 tracing::warn!(shard = %self.shard, "the stream does not list the shard any more; it counts as ended");
@@ -352,27 +362,13 @@ impl Fetcher {
     fn wait_after(&mut self, error: &Error, started: Instant) {
         self.reporter.error(error);
         let now = Instant::now();
-        let delay = self.backoff.failed(now, error.kind());
-        self.pacer.failed(started, now, delay);
+        let mut delay = self.backoff.failed(now, error.kind());
+        if error.call() == Some(Call::SubscribeToShard) && error.kind() == ErrorKind::Busy {
+            // The subscription of the last holder stands in the way for no longer than this.
+            delay = delay.min(RESUBSCRIBE_GAP);
+        }
+        self.source.failed(started, now, delay);
     }
-}
-
-/// A child as the last answer of its parent names it; `None` if the answer leaves something out.
-fn child_of_answer(child: &RawChild) -> Option<ChildShard> {
-    let range = child.hash_key_range.as_ref()?;
-    Some(ChildShard {
-        id: child.shard_id.parse().ok()?,
-        parents: child
-            .parent_shards
-            .iter()
-            .map(|parent| parent.parse().ok())
-            .collect::<Option<_>>()?,
-        hash_range: forebay_lease::HashRange::parse(
-            &range.starting_hash_key,
-            &range.ending_hash_key,
-        )
-        .ok()?,
-    })
 }
 
 /// Says once at half of the retention, and once more at four fifths, that records will expire unread.
@@ -395,30 +391,6 @@ fn warn_of_loss(shard: &ShardId, lag: Duration, retention: Option<&Duration>, wa
     }
 }
 
-enum Lineage {
-    Ended(Vec<ChildShard>),
-    Open,
-}
-
-/// What a listing says about a shard. One that is not listed has been forgotten by the stream, children and all.
-fn lineage(shard: &ShardId, listing: &[Shard]) -> Lineage {
-    let children: Vec<ChildShard> = listing
-        .iter()
-        .filter(|child| child.parents.contains(shard))
-        .map(|child| ChildShard {
-            id: child.id.clone(),
-            parents: child.parents.clone(),
-            hash_range: child.hash_range,
-        })
-        .collect();
-    let open = listing
-        .iter()
-        .any(|listed| listed.id == *shard && listed.is_open);
-    if children.is_empty() && open {
-        Lineage::Open
-    } else {
-        Lineage::Ended(children)
-    }
-}
-
 const EXPIRY_WINDOW: Duration = Duration::from_secs(300);
+/// How long a subscription is kept while its shard waits for the processor or for bytes.
+const PATIENCE: Duration = Duration::from_secs(5);

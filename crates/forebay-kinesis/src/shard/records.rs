@@ -49,6 +49,9 @@ impl Reader {
                 content.malformed = Some(raw.sequence_number);
                 break;
             };
+            if filter.done.is_some_and(|done| (number, u64::MAX) <= *done) {
+                continue;
+            }
             let before = content.records.len();
             self.read_one(raw, &number, filter, &mut content);
             content.passed = (content.records.len() == before).then_some(number);

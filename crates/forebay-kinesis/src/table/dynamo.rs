@@ -8,10 +8,14 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ProvisionedThroughput, ScalarAttributeType, TableStatus,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::time::Instant;
 
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
 use crate::table::expression::{self, Expression};
 use crate::table::lease_row::{CLIENT_VERSION_KEY, KEY};
 use crate::table::row::{Change, Row};
@@ -42,6 +46,7 @@ pub struct DynamoLeaseTable {
     client: Client,
     table: String,
     billing: Billing,
+    identity: Identity,
 }
 
 impl DynamoLeaseTable {
@@ -51,6 +56,7 @@ impl DynamoLeaseTable {
             client,
             table: table.into(),
             billing: Billing::default(),
+            identity: Identity::default(),
         }
     }
 
@@ -63,12 +69,13 @@ impl DynamoLeaseTable {
 
     async fn status(&self) -> Result<Option<TableStatus>, Error> {
         let request = self.client.describe_table().table_name(&self.table);
-        let described = attempt(
-            Call::DescribeTable,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await;
+        let described = self
+            .attempt(
+                Call::DescribeTable,
+                &self.table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await;
         match described {
             Ok(answer) => Ok(answer.table.and_then(|table| table.table_status)),
             Err(error) if error.kind() == ErrorKind::Gone => Ok(None),
@@ -115,12 +122,13 @@ impl DynamoLeaseTable {
                         .map_err(built)?,
                 ),
         };
-        let created = attempt(
-            Call::CreateTable,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await;
+        let created = self
+            .attempt(
+                Call::CreateTable,
+                &self.table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await;
         match created {
             Ok(_) => Ok(()),
             // A peer was faster.
@@ -140,12 +148,13 @@ impl DynamoLeaseTable {
             .table_name(&self.table)
             .set_exclusive_start_key(start)
             .set_limit(limit);
-        let page = attempt(
-            Call::Scan,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await?;
+        let page = self
+            .attempt(
+                Call::Scan,
+                &self.table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await?;
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
@@ -156,13 +165,36 @@ impl DynamoLeaseTable {
             .table_name(table)
             .key(name, AttributeValue::S(key.to_owned()))
             .consistent_read(true);
-        let answer = attempt(
-            Call::GetItem,
-            table,
-            request.customize().config_override(once()).send(),
-        )
-        .await?;
+        let answer = self
+            .attempt(
+                Call::GetItem,
+                table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await?;
         Ok(answer.item.map(expression::row))
+    }
+
+    async fn attempt<O, E>(
+        &self,
+        call: Call,
+        table: &str,
+        send: impl Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+    ) -> Result<O, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let result = attempt(call, table, send).await;
+        self.identity.watch(&result);
+        result
+    }
+
+    fn once(&self) -> Overrides {
+        let mut overrides = Overrides::new().retry_config(RetryConfig::disabled());
+        if let Some(cache) = self.identity.cache() {
+            overrides.set_identity_cache(cache);
+        }
+        overrides
     }
 
     /// Waits until the table can be used, creating it if need be.
@@ -249,12 +281,13 @@ impl RowStore for DynamoLeaseTable {
             .set_item(Some(expression::item(row)))
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", KEY);
-        let written = attempt(
-            Call::PutItem,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await;
+        let written = self
+            .attempt(
+                Call::PutItem,
+                &self.table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await;
         Write::of(written.map(drop))
     }
 
@@ -269,12 +302,13 @@ impl RowStore for DynamoLeaseTable {
             .set_update_expression(expression.update.clone())
             .set_expression_attribute_names(expression.names())
             .set_expression_attribute_values(expression.values());
-        let written = attempt(
-            Call::UpdateItem,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await;
+        let written = self
+            .attempt(
+                Call::UpdateItem,
+                &self.table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await;
         Write::of(written.map(drop))
     }
 
@@ -288,12 +322,13 @@ impl RowStore for DynamoLeaseTable {
             .set_condition_expression(expression.condition.clone())
             .set_expression_attribute_names(expression.names())
             .set_expression_attribute_values(expression.values());
-        let written = attempt(
-            Call::DeleteItem,
-            &self.table,
-            request.customize().config_override(once()).send(),
-        )
-        .await;
+        let written = self
+            .attempt(
+                Call::DeleteItem,
+                &self.table,
+                request.customize().config_override(self.once()).send(),
+            )
+            .await;
         Write::of(written.map(drop))
     }
 
@@ -319,10 +354,6 @@ impl RowStore for DynamoLeaseTable {
 }
 
 type Item = HashMap<String, AttributeValue>;
-
-fn once() -> Overrides {
-    Overrides::new().retry_config(RetryConfig::disabled())
-}
 
 const CREATION_POLL: Duration = Duration::from_millis(500);
 const CREATION_LIMIT: Duration = Duration::from_secs(600);

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use forebay_lease::{
@@ -24,7 +24,7 @@ use crate::table::LeaseTable;
 use crate::worker::calls::{Called, Calls, timestamp};
 use crate::worker::park::Parking;
 use crate::worker::shards::Shards;
-use crate::worker::{Command, Summary, Worker};
+use crate::worker::{Command, Opened, Summary, Worker};
 
 /// Carries time, requests and records between the lease machine and the world. It decides nothing about leases.
 pub(crate) struct Driver<T, P> {
@@ -50,7 +50,10 @@ pub(crate) struct Driver<T, P> {
 impl<T: LeaseTable, P: Processor> Driver<T, P> {
     pub(crate) fn new(
         worker: Worker<T, P>,
-        retention: &Arc<OnceLock<Duration>>,
+        Opened {
+            retention,
+            consumer,
+        }: Opened,
     ) -> Result<Self, Error> {
         let now = Instant::now();
         let config = worker.config;
@@ -58,9 +61,11 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
         let seed = config.seed.unwrap_or_else(|| seed_of(worker.id.as_str()));
         let mut lease_config = LeaseConfig {
             failover: config.failover_time,
+            watch_interval: config.watch_interval,
             cleanup_ended: config.delete_finished_leases,
             ..LeaseConfig::default()
         };
+        lease_config.steal_interval = lease_config.steal_interval.max(config.watch_interval);
         if let Some(most) = config.max_leases {
             lease_config.max_leases = most;
         }
@@ -85,7 +90,8 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             progress: progress.clone(),
             reporter: Arc::clone(&reporter),
             handed_over: Arc::clone(&handed_over),
-            retention: Arc::clone(retention),
+            retention,
+            consumer,
         };
         Ok(Self {
             core,
@@ -249,6 +255,13 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                 }
             }
         }
+        if let Event::Answer {
+            outcome: forebay_lease::Outcome::Scanned { leases, .. },
+            ..
+        } = &called.event
+        {
+            self.reporter.observer().leases_seen(leases);
+        }
         self.handle(called.event);
         Ok(())
     }
@@ -321,7 +334,14 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             Decision::Gap { key, from, resumed } => {
                 tracing::error!(%key, from = from.as_str(), ?resumed, "records are lost for good");
             }
-            Decision::Mode(mode) => tracing::info!(?mode, "mode of the fleet"),
+            Decision::Mode(mode) if mode.lets_workers_take() => {
+                tracing::info!(?mode, "mode of the fleet");
+            }
+            Decision::Mode(mode) => tracing::warn!(
+                ?mode,
+                "mode of the fleet: a KCL 3.x leader assigns leases, or a rule not known here; none is taken, what is held is read on; \
+                 see docs/interop.md"
+            ),
             other => tracing::debug!(?other, "lease decision"),
         }
     }

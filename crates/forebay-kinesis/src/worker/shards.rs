@@ -58,6 +58,7 @@ impl<P: Processor> Shards<P> {
                 max_records: self.config.max_records.get(),
                 calls_per_second: self.config.reads_per_second.get(),
                 idle: self.config.idle,
+                consumer: self.parts.consumer.clone(),
                 deaggregate: self.config.deaggregate,
                 range,
                 seed: self.seeds.next(),
@@ -143,7 +144,8 @@ impl<P> Clone for Parts<P> {
             progress: self.progress.clone(),
             reporter: Arc::clone(&self.reporter),
             handed_over: Arc::clone(&self.handed_over),
-            retention: Arc::clone(&self.retention),
+            retention: self.retention,
+            consumer: self.consumer.clone(),
         }
     }
 }

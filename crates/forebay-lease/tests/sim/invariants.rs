@@ -16,17 +16,17 @@ pub(crate) struct Invariants {
     ended: BTreeSet<usize>,
     /// Rows deleted by hand: their history is no longer the protocol's.
     pub(crate) tampered: BTreeSet<usize>,
+    pub(crate) tampered_at: Millis,
+    /// The row that is created now comes from a worker younger than the deletion of all rows: it cannot know where its
+    /// fleet began, and whoever deleted them gave the positions up.
+    pub(crate) is_ignorant: bool,
     /// When the number of leases last changed.
     pub(crate) changed_at: Millis,
-    /// When a lease was last stolen: its victim learns of it with its next write, as in the KCL.
-    pub(crate) stolen: BTreeMap<LeaseKey, Millis>,
-    /// When each row was last written.
-    written: BTreeMap<LeaseKey, Millis>,
-    /// When a take landed on a row younger than the failover time: a steal, even if its worker crashed or gave it up
-    /// and regains the lease later. An expired lease is older, so taking one too early is not excused by this.
-    pub(crate) landed_steals: BTreeMap<LeaseKey, Millis>,
+    /// Which worker, in which life, last wrote each row.
+    writers: BTreeMap<LeaseKey, (usize, u64)>,
     pub(crate) accepted: u64,
     pub(crate) repeats: u64,
+    pub(crate) has_java: bool,
 }
 
 #[derive(Default)]
@@ -78,6 +78,14 @@ impl Invariants {
         at
     }
 
+    pub(crate) fn wrote(&mut self, key: &LeaseKey, writer: (usize, u64)) {
+        self.writers.insert(key.clone(), writer);
+    }
+
+    pub(crate) fn last_writer(&self, key: &LeaseKey) -> Option<(usize, u64)> {
+        self.writers.get(key).copied()
+    }
+
     /// Whether the shard ever had a lease.
     pub(crate) fn is_leased(&self, shard: usize) -> bool {
         self.shards.contains_key(&shard)
@@ -98,9 +106,7 @@ impl Invariants {
             }
             _ => stream.horizon(shard, now),
         };
-        // The position lives in the row alone. Whoever deletes it by hand gives it up, unless its holder is quick enough
-        // to write it again.
-        if lease.checkpoint.is_start() && self.tampered.contains(&shard) {
+        if self.is_ignorant && lease.checkpoint.is_start() {
             let progress = self.shards.entry(shard).or_default();
             progress.first = progress.first.max(first);
         }
@@ -126,13 +132,6 @@ impl Invariants {
             return;
         }
         let (old, new) = (&before.lease, &after.lease);
-        let age = self
-            .written
-            .insert(key.clone(), now)
-            .map_or(0, |at| now - at);
-        if new.owner != old.owner && new.owner.is_some() && old.owner.is_some() && age < 9_000 {
-            self.landed_steals.insert(key.clone(), now);
-        }
         if new.checkpoint < old.checkpoint {
             self.violate(now, || {
                 format!(
@@ -147,8 +146,8 @@ impl Invariants {
                 format!("I11 {key} counter {} after {}", new.counter, old.counter)
             });
         }
-        if before.unknown != after.unknown {
-            self.violate(now, || format!("I12 {key} lost an attribute"));
+        if before.unknown != after.unknown || !is_narrow(old, new, is_metadata) {
+            self.violate(now, || format!("I12 {key} from {old:?} to {new:?}"));
         }
         if new.checkpoint == old.checkpoint {
             return;
@@ -170,17 +169,7 @@ impl Invariants {
                 self.violate(now, || format!("I9 {key} ended while open"));
             }
             self.ended.insert(shard);
-            for child in &stream.shards[shard].children {
-                let has_lease = table
-                    .rows
-                    .contains_key(&LeaseKey::from(&stream.shards[*child].id));
-                let known = self.ended.contains(child) || self.tampered.contains(child) || is_gone;
-                if !has_lease && !known {
-                    self.violate(now, || {
-                        format!("I9 {key} ended, child {child} has no lease")
-                    });
-                }
-            }
+            self.check_coverage(shard, shard, table, now, stream);
         }
     }
 
@@ -204,22 +193,57 @@ impl Invariants {
             )
         });
         let has_parent = model.parents.iter().any(|parent| row(parent).is_some());
+        self.check_coverage(shard, shard, table, now, stream);
         if !children_begun || has_parent || model.children.is_empty() {
             self.violate(now, || format!("I10 {key} deleted too early"));
         }
     }
 
-    /// A reader begins to deliver.
+    /// (I9) Every listed descendant of an ended or deleted shard has a lease, has had one, or descends from a lease that is
+    /// not done.
+    fn check_coverage(
+        &mut self,
+        ended: usize,
+        shard: usize,
+        table: &Table,
+        now: Millis,
+        stream: &Stream,
+    ) {
+        for child in &stream.shards[shard].children {
+            let row = table.read(&LeaseKey::from(&stream.shards[*child].id));
+            let is_known = self.ended.contains(child) || self.tampered.contains(child);
+            let has_other = stream.shards[*child]
+                .parents
+                .iter()
+                .any(|parent| *parent != ended && *parent != shard && !self.ended.contains(parent));
+            if row.is_some() || has_other || !stream.is_listed(*child, now) {
+                continue;
+            }
+            if is_known {
+                self.check_coverage(ended, *child, table, now, stream);
+            } else {
+                self.violate(now, || {
+                    format!("I9 nobody will read shard {child} after {ended}")
+                });
+            }
+        }
+    }
+
+    /// A reader begins to deliver. A row past its start was begun by somebody who knew, or by Java, which does not wait for
+    /// parents without a lease.
     pub(crate) fn started(&mut self, shard: usize, table: &Table, now: Millis, stream: &Stream) {
+        let own = table.read(&LeaseKey::from(&stream.shards[shard].id));
+        if self.has_java && own.is_some_and(|row| !row.checkpoint.is_start()) {
+            return;
+        }
         for parent in &stream.shards[shard].parents {
             let row = table.read(&LeaseKey::from(&stream.shards[*parent].id));
             let is_done = match row {
-                Some(row) => row.checkpoint.is_shard_end() || self.tampered.contains(parent),
+                Some(row) => row.checkpoint.is_shard_end(),
                 None => {
                     self.ended.contains(parent)
                         || !self.shards.contains_key(parent)
                         || !stream.is_listed(*parent, now)
-                        || self.tampered.contains(parent)
                 }
             };
             if !is_done {
@@ -229,4 +253,20 @@ impl Invariants {
             }
         }
     }
+}
+
+/// Whether a write of ours or of Java touches only what it may: each attribute has its own occasion.
+fn is_narrow(old: &Lease, new: &Lease, is_metadata: bool) -> bool {
+    let is_taken = new.owner != old.owner && new.owner.is_some();
+    let has_moved = new.checkpoint != old.checkpoint;
+    (new.children == old.children || new.checkpoint.is_shard_end())
+        && (new.hash_range == old.hash_range || is_metadata)
+        && (new.pending_checkpoint == old.pending_checkpoint || has_moved)
+        && (new.pending_state == old.pending_state || has_moved)
+        && (new.checkpoint_owner == old.checkpoint_owner || is_taken || new.owner == old.owner)
+        && (new.start_at == old.start_at || old.start_at.is_none())
+        && new.throughput == old.throughput
+        && new.parents == old.parents
+        && (!has_moved || new.owner_switches == 0)
+        && (new.owner_switches <= old.owner_switches + 1)
 }

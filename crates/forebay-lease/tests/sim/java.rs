@@ -16,11 +16,13 @@ pub(crate) struct Java {
     held: BTreeMap<LeaseKey, Held>,
     seen: BTreeMap<LeaseKey, (LeaseCounter, Millis)>,
     pub(crate) is_alive: bool,
+    pub(crate) paused_until: Millis,
     pub(crate) writes: u64,
 }
 
 struct Held {
     counter: LeaseCounter,
+    renewed_at: Millis,
     next: usize,
     is_started: bool,
     is_done: bool,
@@ -35,6 +37,7 @@ impl Java {
             held: BTreeMap::new(),
             seen: BTreeMap::new(),
             is_alive: true,
+            paused_until: 0,
             writes: 0,
         }
     }
@@ -43,8 +46,11 @@ impl Java {
         self.held.len()
     }
 
-    pub(crate) fn holds(&self, key: &LeaseKey) -> bool {
-        self.is_alive && self.held.contains_key(key)
+    /// Whether it believes to hold the lease. Java believes as long as the others: with clocks that run at different
+    /// rates it has no margin, so the model leaves it the rate of the fastest observer.
+    pub(crate) fn holds(&self, key: &LeaseKey, now: Millis) -> bool {
+        let held = self.held.get(key).filter(|_| self.is_alive);
+        held.is_some_and(|held| held.renewed_at + 9_500 > now)
     }
 }
 
@@ -58,6 +64,11 @@ impl World {
     }
 
     pub(crate) fn java_take(&mut self, at: usize) {
+        let until = self.java[at].paused_until;
+        if until > self.now {
+            self.push(until, Ev::JavaTake(at));
+            return;
+        }
         self.push(self.now + 20_050, Ev::JavaTake(at));
         if !self.java[at].is_alive {
             return;
@@ -95,6 +106,7 @@ impl World {
         };
         let need = target.saturating_sub(mine);
         let me = java.id.clone();
+        let is_theft = very_old.is_empty() && available.is_empty();
         let mut chosen = if !very_old.is_empty() {
             very_old
         } else if need == 0 {
@@ -136,14 +148,23 @@ impl World {
                 },
             };
             if self.java_write(at, &update) {
+                if is_theft {
+                    self.note_steal(&row.key);
+                } else {
+                    self.check_holders(&row.key, Some((usize::MAX, 0)));
+                }
                 let shard = self.stream.index(&row.key);
                 let next = match row.checkpoint {
                     Checkpoint::Sequence { .. } => self.stream.after(shard, row.checkpoint),
                     _ => self.stream.horizon(shard, now),
                 };
                 let is_done = row.checkpoint.is_shard_end();
+                if row.checkpoint.is_start() {
+                    self.inv.gap(shard, next);
+                }
                 let held = Held {
                     counter: row.counter.next(),
+                    renewed_at: now,
                     next,
                     is_started: false,
                     is_done,
@@ -155,10 +176,19 @@ impl World {
     }
 
     pub(crate) fn java_renew(&mut self, at: usize) {
+        let until = self.java[at].paused_until;
+        if until > self.now {
+            self.push(until, Ev::JavaRenew(at));
+            return;
+        }
         self.push(self.now + 3308, Ev::JavaRenew(at));
         if !self.java[at].is_alive {
             return;
         }
+        let now = self.now;
+        self.java[at]
+            .held
+            .retain(|_, held| held.renewed_at + 10_000 >= now);
         let keys: Vec<LeaseKey> = self.java[at].held.keys().cloned().collect();
         for key in keys {
             self.java_work(at, &key);
@@ -212,6 +242,7 @@ impl World {
             ) {
                 if let Some(held) = self.java[at].held.get_mut(&key) {
                     held.counter = counter.next();
+                    held.renewed_at = now;
                     held.stored = next;
                     held.is_done |= ended;
                 }

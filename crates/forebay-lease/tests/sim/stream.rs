@@ -5,6 +5,7 @@ use forebay_lease::{
 };
 
 use crate::faults::Millis;
+use crate::world::Random;
 
 pub(crate) struct Stream {
     pub(crate) shards: Vec<ShardModel>,
@@ -41,6 +42,26 @@ impl Stream {
         stream
     }
 
+    /// Splits and merges before the run begins, some of them long ago.
+    pub(crate) fn live_before(&mut self, epoch: Millis, random: &mut Random) {
+        for step in 1..6 {
+            self.reshard(epoch * step / 6, random);
+        }
+    }
+
+    /// Splits or merges one open shard.
+    pub(crate) fn reshard(&mut self, now: Millis, random: &mut Random) {
+        let open: Vec<usize> = (0..self.shards.len())
+            .filter(|at| self.shards[*at].closed.is_none())
+            .collect();
+        let at = open[random.below(open.len() as u64) as usize];
+        if open.len() < 12 && (open.len() < 3 || random.chance(500)) {
+            self.split(at, now);
+        } else {
+            self.merge(at, now);
+        }
+    }
+
     fn open(&mut self, parents: Vec<usize>, range: HashRange, now: Millis) -> usize {
         let at = self.shards.len();
         for parent in &parents {
@@ -59,7 +80,7 @@ impl Stream {
         at
     }
 
-    pub(crate) fn split(&mut self, at: usize, now: Millis) {
+    fn split(&mut self, at: usize, now: Millis) {
         let range = self.shards[at].range;
         let middle = range.start() + (range.end() - range.start()) / 2;
         if middle >= range.end() {
@@ -77,7 +98,7 @@ impl Stream {
         );
     }
 
-    pub(crate) fn merge(&mut self, at: usize, now: Millis) {
+    fn merge(&mut self, at: usize, now: Millis) {
         let range = self.shards[at].range;
         let next = self.shards.iter().position(|shard| {
             shard.closed.is_none() && range.end().checked_add(1) == Some(shard.range.start())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use forebay_lease::{Checkpoint, Lease, LeaseCounter, LeaseKey, OwnerChange, Update};
+use forebay_lease::{Checkpoint, Lease, LeaseCounter, LeaseKey, Update};
 
 use crate::faults::Millis;
 use crate::invariants::Invariants;
@@ -75,7 +75,7 @@ impl Table {
 
     pub(crate) fn create(
         &mut self,
-        lease: Lease,
+        mut lease: Lease,
         now: Millis,
         inv: &mut Invariants,
         stream: &Stream,
@@ -85,6 +85,13 @@ impl Table {
         }
         self.writes += 1;
         inv.created(&lease, now, stream);
+        // What other versions leave in a row: it must survive, or go only when its time has come.
+        if now % 3 == 0 {
+            lease.throughput = Some("12.500000".to_owned());
+            lease.pending_checkpoint = Some(lease.checkpoint);
+            lease.pending_state = Some(vec![7]);
+            lease.checkpoint_owner = "a-handoff-long-dead".parse().ok();
+        }
         let unknown = lease.key.as_str().len() as u64 + now;
         self.remember(&lease.key, Some(lease.clone()), now);
         self.rows.insert(
@@ -179,9 +186,4 @@ impl Table {
             versions.pop_front();
         }
     }
-}
-
-/// Whether an update gives the row a new owner.
-pub(crate) fn is_take(update: &Update) -> bool {
-    matches!(update.changes.owner, Some(OwnerChange::Set(_)))
 }

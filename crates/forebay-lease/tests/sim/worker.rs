@@ -1,46 +1,60 @@
-//! One process: a real coordinator, its readers, and the driver between it and the model.
+//! One process: a real coordinator and the driver between it and the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use forebay_lease::{
-    Action, CallId, Checkpoint, ClientVersion, Config, Coordinator, Decision, Event, Failure,
-    Grant, Identity, Lease, LeaseKey, Outcome, Request, StartPosition, StopReason, TakeReason,
-    Ticket, Timestamp, Token, Tracker, WorkerId,
+    Action, CallId, Checkpoint, ClientVersion, Config, Coordinator, Event, Failure, Identity,
+    Lease, LeaseKey, Outcome, OwnerChange, Request, StartPosition, TakeReason, Timestamp, Token,
+    Update, WorkerId,
 };
 
-use crate::faults::{Defect, Millis};
-use crate::table::{Written, is_take};
-use crate::world::{Ev, World};
+use crate::defects::Defect;
+use crate::faults::Millis;
+use crate::reader::Reader;
+use crate::table::Written;
+use crate::world::{Ev, Random, World};
 
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) coordinator: Coordinator,
     /// Events of an earlier life are not for this one.
     pub(crate) life: u64,
+    pub(crate) born_at: Millis,
     pub(crate) is_alive: bool,
+    /// It was asked to stop and ends once it has given everything back.
+    pub(crate) is_stopping: bool,
+    pub(crate) is_parked: bool,
     pub(crate) paused_until: Millis,
     pub(crate) resumed_at: Millis,
+    /// Without the network.
+    pub(crate) cut_until: Millis,
     pub(crate) wake_at: Millis,
-    readers: BTreeMap<LeaseKey, Reader>,
-    config: Config,
+    pub(crate) readers: BTreeMap<LeaseKey, Reader>,
+    /// What the reader of each tenure has said to be done.
+    pub(crate) said: BTreeMap<LeaseKey, (Token, Checkpoint)>,
+    pub(crate) tenures: BTreeMap<LeaseKey, Token>,
+    /// Rows whose last write got no answer.
+    pub(crate) unsure: BTreeSet<LeaseKey>,
+    /// Reads and writes under way, with the tenure in which they left.
+    pub(crate) asked: BTreeMap<CallId, Asked>,
+    /// It closes a hole until about then.
+    pub(crate) syncing_until: Millis,
+    pub(crate) config: Config,
     start: StartPosition,
     base: Instant,
     /// Rate of its clock in millionths.
     rate: u64,
-    highest: u128,
+    /// By how much a defective clock has jumped.
+    pub(crate) jumped: Millis,
+    pub(crate) highest: u128,
     pub(crate) taken: Vec<(Millis, LeaseKey, TakeReason)>,
 }
 
-pub(crate) struct Reader {
-    shard: usize,
-    token: Token,
-    next: usize,
-    tracker: Tracker,
-    open: usize,
-    stop: Option<StopReason>,
-    has_ended: bool,
-    has_started: bool,
+pub(crate) struct Asked {
+    pub(crate) key: LeaseKey,
+    pub(crate) tenure: Option<Token>,
+    pub(crate) is_write: bool,
 }
 
 impl Worker {
@@ -51,11 +65,9 @@ impl Worker {
         seed: u64,
         world: &World,
     ) -> Self {
-        let rate = if world.faults.drift {
-            995_000 + seed % 10_000
-        } else {
-            1_000_000
-        };
+        let drift = world.faults.drift;
+        let drawn = Random(seed).below(2 * drift + 1);
+        let rate = 1_000_000 - drift + drawn;
         let now = local(world.base, rate, world.now);
         let identity = Identity {
             worker: id.clone(),
@@ -67,15 +79,25 @@ impl Worker {
             id,
             coordinator,
             life: seed,
+            born_at: world.now,
             is_alive: true,
+            is_stopping: false,
+            is_parked: false,
             paused_until: 0,
             resumed_at: 0,
-            wake_at: world.now,
+            cut_until: 0,
+            wake_at: 0,
             readers: BTreeMap::new(),
+            said: BTreeMap::new(),
+            tenures: BTreeMap::new(),
+            unsure: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            syncing_until: 0,
             config,
             start,
             base: world.base,
             rate,
+            jumped: 0,
             highest: 0,
             taken: Vec::new(),
         }
@@ -88,9 +110,10 @@ impl Worker {
     }
 
     pub(crate) fn instant(&self, now: Millis) -> Instant {
-        local(self.base, self.rate, now)
+        local(self.base, self.rate, now) + Duration::from_millis(self.jumped)
     }
 
+    /// Whether this worker believes to hold the lease.
     pub(crate) fn holds(&self, key: &LeaseKey, now: Millis) -> bool {
         self.is_alive
             && self
@@ -103,11 +126,26 @@ impl Worker {
         self.coordinator.holds(self.instant(now)).count()
     }
 
+    fn note_asked(&mut self, id: CallId, request: &Request) {
+        let (key, is_write) = match request {
+            Request::Update(update) if update.changes.counter.is_some() => (&update.key, true),
+            Request::Delete { key, .. } => (key, true),
+            Request::Read { key } => (key, false),
+            _ => return,
+        };
+        let asked = Asked {
+            key: key.clone(),
+            tenure: self.tenures.get(key).copied(),
+            is_write,
+        };
+        self.asked.insert(id, asked);
+    }
+
     fn next_wake(&self, now: Millis) -> Millis {
         let at = self
             .coordinator
             .poll_timeout()
-            .saturating_duration_since(self.base)
+            .saturating_duration_since(self.base + Duration::from_millis(self.jumped))
             .as_micros() as u64;
         // Rounded up: waking early does nothing.
         (at * 1000).div_ceil(self.rate).max(now + 1)
@@ -126,6 +164,9 @@ impl World {
     }
 
     pub(crate) fn wake(&mut self, at: usize) {
+        if self.defect == Some(Defect::WallClock) && self.random.chance(1) {
+            self.workers[at].jumped += 15_000;
+        }
         let now = self.workers[at].instant(self.now);
         self.workers[at].coordinator.handle_timeout(now);
         self.pump(at);
@@ -149,30 +190,33 @@ impl World {
                 _ => {}
             }
         }
-        let (life, wake) = (self.workers[at].life, self.workers[at].next_wake(self.now));
-        self.workers[at].wake_at = wake;
-        self.push(wake, Ev::Wake(at, life));
+        let worker = &mut self.workers[at];
+        if worker.is_stopping && worker.coordinator.is_drained() {
+            worker.is_alive = false;
+            return;
+        }
+        let (life, wake) = (worker.life, worker.next_wake(self.now));
+        if wake != worker.wake_at {
+            worker.wake_at = wake;
+            self.push(wake, Ev::Wake(at, life));
+        }
     }
 
     fn send(&mut self, at: usize, id: CallId, mut request: Request) {
-        if let Request::Update(update) = &mut request {
-            // (I6) Only a take may be written without holding; a release ends the holding as it leaves.
-            let held = self.workers[at].holds(&update.key, self.now);
-            if update.changes.owner.is_none() && update.changes.counter.is_some() && !held {
-                let key = update.key.clone();
-                self.inv.violate(self.now, || {
-                    format!("I6 {key} is written without being held")
-                });
+        match &mut request {
+            Request::Update(update) => {
+                self.check_write(at, update);
+                self.spoil(update);
             }
-            match self.defect {
-                Some(Defect::NoCounterCondition) => update.condition.counter = None,
-                Some(Defect::Backwards)
-                    if self.random.chance(20) && update.changes.checkpoint.is_some() =>
-                {
-                    update.changes.checkpoint = Some(Checkpoint::TrimHorizon);
-                }
-                _ => {}
+            Request::Create(lease)
+                if self.defect == Some(Defect::HoleAtLatest)
+                    && self.workers[at].syncing_until > self.now
+                    && lease.start_at.is_some() =>
+            {
+                lease.checkpoint = Checkpoint::Latest;
+                lease.start_at = Some(Timestamp(self.now as i64));
             }
+            _ => {}
         }
         let life = self.workers[at].life;
         let mut delay = 1 + self.random.below(15);
@@ -180,34 +224,63 @@ impl World {
             delay += self.random.below(4000);
         }
         let arrival = self.now + delay;
+        self.workers[at].note_asked(id, &request);
+        let unknown = Outcome::Failed(Failure::Unknown);
+        let is_cut = self.workers[at].cut_until > self.now;
         if self.hits(self.faults.throttled) {
-            self.push(
-                arrival,
-                Ev::Answer(at, life, id, Outcome::Failed(Failure::Throttled)),
-            );
-        } else if self.hits(self.faults.lost_before) {
-            self.push(
-                self.now + TIMEOUT,
-                Ev::Answer(at, life, id, Outcome::Failed(Failure::Unknown)),
-            );
+            let outcome = Outcome::Failed(Failure::Throttled);
+            self.push(arrival, Ev::Answer(at, life, id, outcome));
+        } else if is_cut || self.hits(self.faults.lost_before) {
+            if self.defect == Some(Defect::HangingCall) {
+                return;
+            }
+            let end = self.now + TIMEOUT;
+            self.push(end, Ev::Answer(at, life, id, unknown));
+            // One way only: the request passes, its answer does not.
+            if is_cut && self.workers[at].cut_until % 2 == 1 {
+                self.push(arrival, Ev::Arrive(at, life, None, request));
+            }
         } else if self.hits(self.faults.late) {
-            self.push(
-                self.now + TIMEOUT,
-                Ev::Answer(at, life, id, Outcome::Failed(Failure::Unknown)),
-            );
-            let landing = self.now + TIMEOUT + self.random.below(12_000);
+            let end = self.now + TIMEOUT;
+            self.push(end, Ev::Answer(at, life, id, unknown));
+            let landing = end + self.random.below(12_000);
             self.push(landing, Ev::Arrive(at, life, None, request));
         } else {
             self.push(arrival, Ev::Arrive(at, life, Some(id), request));
         }
     }
 
+    /// Defects in what is written.
+    fn spoil(&mut self, update: &mut Update) {
+        let changes = &mut update.changes;
+        match self.defect {
+            Some(Defect::NoCounterCondition) => update.condition.counter = None,
+            Some(Defect::Backwards) if changes.checkpoint.is_some() && self.random.chance(20) => {
+                changes.checkpoint = Some(Checkpoint::TrimHorizon);
+            }
+            Some(Defect::EndNotStored) if changes.checkpoint == Some(Checkpoint::ShardEnd) => {
+                let shard = self.stream.index(&update.key);
+                let last = self.stream.count(shard, self.now);
+                let stored = self.table.read(&update.key).map(|row| row.checkpoint);
+                if last > 0 && stored == Some(Checkpoint::at(self.stream.number(shard, last - 1))) {
+                    changes.checkpoint = stored;
+                    changes.children = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// A request reaches the service.
     pub(crate) fn arrive(&mut self, at: usize, life: u64, id: Option<CallId>, request: Request) {
-        let outcome = self.serve(at, request);
+        let key = match &request {
+            Request::Update(update) => Some(update.key.clone()),
+            _ => None,
+        };
+        let outcome = self.serve(at, life, request);
         let Some(id) = id else { return };
         let delay = 1 + self.random.below(15);
-        let (when, mut outcome) = if self.hits(self.faults.lost_after) {
+        let (when, outcome) = if self.hits(self.faults.lost_after) {
             (self.now + TIMEOUT, Outcome::Failed(Failure::Unknown))
         } else {
             let slow = if self.hits(self.faults.slow) {
@@ -217,15 +290,22 @@ impl World {
             };
             (self.now + delay + slow, outcome)
         };
-        outcome = match (self.defect, outcome) {
+        let outcome = match (self.defect, outcome) {
             (Some(Defect::RefusedIsApplied), Outcome::Refused(_)) => Outcome::Applied,
             (Some(Defect::UnknownIsApplied), Outcome::Failed(Failure::Unknown)) => Outcome::Applied,
+            (Some(Defect::SpuriousLoss), Outcome::Failed(Failure::Unknown)) => {
+                let row = key.as_ref().and_then(|key| self.table.read(key)).cloned();
+                row.map_or(Outcome::Failed(Failure::Unknown), |mut row| {
+                    row.counter.0 += 5;
+                    Outcome::Refused(Some(Box::new(row)))
+                })
+            }
             (_, outcome) => outcome,
         };
         self.push(when, Ev::Answer(at, life, id, outcome));
     }
 
-    fn serve(&mut self, at: usize, request: Request) -> Outcome {
+    fn serve(&mut self, at: usize, life: u64, request: Request) -> Outcome {
         let now = self.now;
         let answer = |written: Written, shows: bool| match written {
             Written::Applied => Outcome::Applied,
@@ -244,7 +324,8 @@ impl World {
                     0
                 };
                 let foreign = self.defect == Some(Defect::ForeignRows);
-                let leases = self.table.scan(now, lag, miss, &mut self.random, foreign);
+                let mut leases = self.table.scan(now, lag, miss, &mut self.random, foreign);
+                leases.iter_mut().for_each(|lease| self.forget_end(lease));
                 Outcome::Scanned {
                     leases,
                     asked_at: Timestamp(now as i64 - 20),
@@ -255,39 +336,37 @@ impl World {
                     (Some(Defect::ForeignRows), Some(row)) => Some(row.lease.clone()),
                     _ => self.table.read(&key).cloned(),
                 };
-                self.forge(at, &mut row);
+                self.forge(at, &key, &mut row);
                 Outcome::Row(row.map(Box::new))
             }
             Request::Create(lease) => {
-                if self.defect == Some(Defect::NoChildren) && !lease.parents.is_empty() {
+                let is_young = self.workers[at].born_at + 20_000 > now;
+                let forgets = match self.defect {
+                    Some(Defect::NoChildren) => true,
+                    Some(Defect::RestartForgetsSplit) => is_young && life > 10_000_000,
+                    _ => false,
+                };
+                if forgets && !lease.parents.is_empty() {
                     return Outcome::Applied;
                 }
-                answer(
-                    self.table.create(*lease, now, &mut self.inv, &self.stream),
-                    true,
-                )
+                let written = self.table.create(*lease, now, &mut self.inv, &self.stream);
+                answer(written, true)
             }
             Request::Update(update) => {
                 let shows = self.random.chance(700);
-                let whole = self.defect == Some(Defect::WholeRow);
-                let written = self
-                    .table
-                    .update(&update, whole, now, &mut self.inv, &self.stream);
-                if matches!(written, Written::Applied) && is_take(&update) {
-                    let since = self.three_x_since;
-                    let fresh = self.workers[at].resumed_at + 90_000 > now;
-                    if since.is_some_and(|since| since + 90_000 < now) && !fresh {
-                        self.inv
-                            .violate(now, || format!("I18 {} is taken in mode 3.x", update.key));
-                    }
-                }
+                let written = self.write(&update, (at, life));
                 answer(written, shows)
             }
-            Request::Delete { key, counter } => answer(
-                self.table
-                    .delete(&key, counter, now, &mut self.inv, &self.stream),
-                true,
-            ),
+            Request::Delete { key, counter } => {
+                let (inv, stream) = (&mut self.inv, &self.stream);
+                answer(self.table.delete(&key, counter, now, inv, stream), true)
+            }
+            Request::ListShards { .. }
+                if self.defect == Some(Defect::IdleLeader)
+                    && self.workers[at].syncing_until > self.now =>
+            {
+                Outcome::Failed(Failure::Unavailable)
+            }
             Request::ListShards { filter } => Outcome::Shards {
                 shards: self.stream.list(filter, now),
                 asked_at: Timestamp(now as i64 - 20),
@@ -299,303 +378,50 @@ impl World {
         }
     }
 
-    /// Defects in what the coordinator is told about relatives.
-    fn forge(&self, at: usize, row: &mut Option<Lease>) {
-        let Some(lease) = row else { return };
+    /// A conditional write of a coordinator lands or is refused.
+    fn write(&mut self, update: &Update, (at, life): (usize, u64)) -> Written {
+        let whole = self.defect == Some(Defect::WholeRow);
+        let is_take = matches!(update.changes.owner, Some(OwnerChange::Set(_)));
+        let (inv, stream) = (&mut self.inv, &self.stream);
+        let written = self.table.update(update, whole, self.now, inv, stream);
+        if matches!(written, Written::Applied) {
+            self.trace((at as u64) << 32, update.changes.counter);
+            if update.changes.counter.is_some() {
+                self.inv.wrote(&update.key, (at, life));
+            }
+            if is_take {
+                self.check_take(&update.key, at, life);
+            }
+        }
+        written
+    }
+
+    /// Defects in what the coordinator is told about rows.
+    fn forge(&self, at: usize, key: &LeaseKey, row: &mut Option<Lease>) {
+        let Some(lease) = row else {
+            let is_listed = self.stream.is_listed(self.stream.index(key), self.now);
+            if self.defect == Some(Defect::ForgottenParentBlocks) && !is_listed {
+                let shard = key.as_str().parse().expect("id");
+                *row = Some(Lease::new(shard, Checkpoint::TrimHorizon));
+            }
+            return;
+        };
         let is_ours = lease.owner.as_ref() == Some(&self.workers[at].id);
         match self.defect {
             Some(Defect::ChildBeforeParent) if !is_ours => lease.checkpoint = Checkpoint::ShardEnd,
             Some(Defect::EarlyDelete) if lease.checkpoint == Checkpoint::TrimHorizon => {
-                lease.checkpoint = Checkpoint::Latest;
+                lease.checkpoint = Checkpoint::at(1.into());
             }
-            _ => {}
+            _ => self.forget_end(lease),
         }
     }
 
-    fn learn(&mut self, at: usize, decision: Decision) {
-        self.trace(at as u64, std::mem::discriminant(&decision));
-        if self.is_verbose {
-            println!("{} ms, worker {at}: {decision:?}", self.now);
+    fn forget_end(&self, lease: &mut Lease) {
+        if self.defect == Some(Defect::EndedReadAgain) && lease.checkpoint.is_shard_end() {
+            lease.checkpoint = Checkpoint::TrimHorizon;
         }
-        if let Decision::Taken { key, why, .. } = decision {
-            if why == TakeReason::Stolen {
-                self.inv.stolen.insert(key.clone(), self.now);
-            }
-            // A row deleted by hand is free for everybody before its owner can know.
-            let shard = self.stream.index(&key);
-            let is_fresh_loot = self.inv.tampered.contains(&shard)
-                || self
-                    .inv
-                    .stolen
-                    .get(&key)
-                    .is_some_and(|stolen| stolen + 10_000 > self.now);
-            let landed_late = self.inv.landed_steals.get(&key);
-            let is_fresh_loot = is_fresh_loot
-                || (why == TakeReason::Regained
-                    && landed_late.is_some_and(|at| at + 10_000 > self.now));
-            for (other, worker) in self.workers.iter().enumerate() {
-                if !is_fresh_loot && other != at && worker.holds(&key, self.now) {
-                    self.inv
-                        .violate(self.now, || format!("I5 {key} is held by {other} and {at}"));
-                }
-            }
-            let worker = &self.workers[at];
-            let now = worker.instant(self.now);
-            let is_taken = |key: &LeaseKey| {
-                let last = worker.taken.iter().rev().find(|(_, taken, _)| taken == key);
-                last.is_none_or(|(.., why)| *why != TakeReason::Regained)
-            };
-            let count = worker
-                .coordinator
-                .holds(now)
-                .filter(|(key, _)| is_taken(key))
-                .count();
-            if why != TakeReason::Regained && count > self.workers[at].config.max_leases.get() {
-                self.inv
-                    .violate(self.now, || format!("I14 {at} holds {count}"));
-            }
-            self.workers[at].taken.push((self.now, key, why));
-        }
-    }
-
-    fn start_reader(&mut self, at: usize, grant: Grant) {
-        let shard = self.stream.index(&grant.key);
-        let horizon = self.stream.horizon(shard, self.now);
-        let mut next = match (grant.from, grant.start_at) {
-            (Checkpoint::Latest, Some(_)) if self.defect == Some(Defect::LatestAgain) => {
-                self.stream.count(shard, self.now)
-            }
-            (Checkpoint::Latest | Checkpoint::AtTimestamp, Some(time)) => {
-                self.stream.since(shard, time.0.max(0) as u64)
-            }
-            (Checkpoint::Latest, None) => self.stream.count(shard, self.now),
-            (Checkpoint::Sequence { .. }, _) => self.stream.after(shard, grant.from),
-            _ => horizon,
-        };
-        let (key, token) = (grant.key.clone(), grant.token);
-        let is_trimmed = next < horizon;
-        if is_trimmed {
-            self.inv.gap(shard, horizon);
-            next = horizon;
-        }
-        let tracker = Tracker::new(grant.from);
-        let reader = Reader {
-            shard,
-            token,
-            next,
-            tracker,
-            open: 0,
-            stop: None,
-            has_ended: false,
-            has_started: false,
-        };
-        if self.workers[at]
-            .readers
-            .insert(key.clone(), reader)
-            .is_some()
-        {
-            self.inv.violate(self.now, || {
-                format!("{key} is started while its last reader runs")
-            });
-        }
-        let life = self.workers[at].life;
-        self.push(self.now + 5, Ev::Read(at, life, key.clone(), token));
-        if is_trimmed {
-            let resumed = Checkpoint::at(self.stream.number(shard, next));
-            self.push(
-                self.now,
-                Ev::Tell(
-                    at,
-                    life,
-                    Event::Trimmed {
-                        key,
-                        token,
-                        resumed,
-                    },
-                ),
-            );
-        }
-    }
-
-    pub(crate) fn read(&mut self, at: usize, key: LeaseKey, token: Token) {
-        let (now, life) = (self.now, self.workers[at].life);
-        let Some(reader) = self.workers[at].readers.get_mut(&key) else {
-            return;
-        };
-        if reader.token != token || reader.stop.is_some() || reader.has_ended {
-            return;
-        }
-        let shard = reader.shard;
-        if !reader.has_started {
-            reader.has_started = true;
-            self.inv.started(shard, &self.table, now, &self.stream);
-        }
-        let count = self.stream.count(shard, now);
-        let horizon = self.stream.horizon(shard, now);
-        if reader.next < horizon {
-            self.inv.gap(shard, horizon);
-            reader.next = horizon;
-        }
-        let until = count.min(reader.next + 40);
-        let skips = self.defect == Some(Defect::SkippedBatch) && self.random.chance(50);
-        let delivered: Vec<(usize, Ticket)> = (reader.next..until)
-            .map(|record| {
-                (
-                    record,
-                    reader
-                        .tracker
-                        .open(Checkpoint::at(self.stream.number(shard, record))),
-                )
-            })
-            .collect();
-        reader.next = until;
-        reader.open += delivered.len();
-        let last = delivered.last().map(|(record, _)| *record);
-        for (record, ticket) in delivered {
-            let delay = 5 + self.random.below(1500);
-            self.push(
-                now + delay,
-                Ev::Settle(at, life, key.clone(), token, ticket, record, !skips),
-            );
-        }
-        if let (Some(Defect::AcknowledgedOnDelivery), Some(last)) = (self.defect, last) {
-            let upto = Checkpoint::at(self.stream.number(shard, last));
-            self.push(
-                now,
-                Ev::Tell(
-                    at,
-                    life,
-                    Event::Acknowledged {
-                        key: key.clone(),
-                        token,
-                        upto,
-                    },
-                ),
-            );
-        }
-        self.finish(at, &key);
-        let pause = 300 + self.random.below(700);
-        self.push(now + pause, Ev::Read(at, life, key, token));
-    }
-
-    pub(crate) fn settle(
-        &mut self,
-        at: usize,
-        key: LeaseKey,
-        token: Token,
-        ticket: Ticket,
-        record: usize,
-        accepted: bool,
-    ) {
-        let highest = self.workers[at].highest;
-        let Some(reader) = self.workers[at].readers.get_mut(&key) else {
-            return;
-        };
-        if reader.token != token {
-            return;
-        }
-        let shard = reader.shard;
-        if accepted {
-            self.inv.accept(shard, record);
-        }
-        reader.open -= 1;
-        let delta = reader.tracker.close(ticket);
-        let own = u128::from(self.stream.time(shard, record)) * 1000 + 1;
-        let upto = match self.defect {
-            Some(Defect::HighestPosition) => Some(Checkpoint::at(own.into())),
-            Some(Defect::SharedPosition) => Some(Checkpoint::at(own.max(highest).into())),
-            _ => delta.map(|delta| delta.to),
-        };
-        self.workers[at].highest = highest.max(own);
-        if let Some(upto) = upto {
-            self.tell(
-                at,
-                Event::Acknowledged {
-                    key: key.clone(),
-                    token,
-                    upto,
-                },
-            );
-        }
-        self.finish(at, &key);
-    }
-
-    /// Reports the end of the shard or of the reader once everything is settled.
-    fn finish(&mut self, at: usize, key: &LeaseKey) {
-        let (now, life) = (self.now, self.workers[at].life);
-        let early = self.defect == Some(Defect::EarlyEnd);
-        let Some(reader) = self.workers[at].readers.get_mut(key) else {
-            return;
-        };
-        let (shard, token) = (reader.shard, reader.token);
-        let at_end = self.stream.shards[shard].closed.is_some()
-            && reader.next >= self.stream.count(shard, now);
-        let is_settled = reader.open == 0;
-        if reader.stop.is_none() && !reader.has_ended && at_end && (is_settled || early) {
-            reader.has_ended = true;
-            let key = key.clone();
-            let event = if self.stream.is_listed(shard, now) {
-                Event::ShardEnded {
-                    key,
-                    token,
-                    children: self.stream.children(shard),
-                }
-            } else {
-                Event::ShardGone { key, token }
-            };
-            self.push(now, Ev::Tell(at, life, event));
-        }
-        let Some(reader) = self.workers[at].readers.get(key) else {
-            return;
-        };
-        if reader.stop.is_some() && reader.open == 0 {
-            self.workers[at].readers.remove(key);
-            self.push(
-                now + 1,
-                Ev::Tell(
-                    at,
-                    life,
-                    Event::Stopped {
-                        key: key.clone(),
-                        token,
-                    },
-                ),
-            );
-        }
-    }
-
-    fn stop_reader(&mut self, at: usize, key: LeaseKey, token: Token, reason: StopReason) {
-        let (now, life) = (self.now, self.workers[at].life);
-        let ends = self.defect == Some(Defect::StopAcknowledgesAll);
-        let Some(reader) = self.workers[at].readers.get_mut(&key) else {
-            return;
-        };
-        if reader.token != token {
-            return;
-        }
-        reader.stop = Some(reason);
-        if reason != StopReason::Shutdown {
-            // Nothing is waited for: what is open is dropped.
-            reader.open = 0;
-        }
-        if ends && reader.next > 0 {
-            reader.open = 0;
-            let upto = Checkpoint::at(self.stream.number(reader.shard, reader.next - 1));
-            self.push(
-                now,
-                Ev::Tell(
-                    at,
-                    life,
-                    Event::Acknowledged {
-                        key: key.clone(),
-                        token,
-                        upto,
-                    },
-                ),
-            );
-        }
-        self.finish(at, &key);
     }
 }
 
+/// How long a caller waits for an answer.
 const TIMEOUT: Millis = 3000;

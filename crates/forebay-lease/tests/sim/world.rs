@@ -6,10 +6,12 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use forebay_lease::{
-    CallId, Config, Event, LeaseKey, Outcome, Request, StartPosition, Ticket, Timestamp, Token,
+    CallId, Config, Event, LeaseKey, Outcome, Request, StartPosition, TakeReason, Ticket,
+    Timestamp, Token,
 };
 
-use crate::faults::{Defect, Faults, Millis};
+use crate::defects::Defect;
+use crate::faults::{Faults, Millis};
 use crate::invariants::Invariants;
 use crate::java::Java;
 use crate::stream::Stream;
@@ -20,12 +22,17 @@ pub(crate) enum Ev {
     Wake(usize, u64),
     Arrive(usize, u64, Option<CallId>, Request),
     Answer(usize, u64, CallId, Outcome),
+    /// Who holds this lease?
+    Check(LeaseKey),
     Tell(usize, u64, Event),
     Read(usize, u64, LeaseKey, Token),
     Settle(usize, u64, LeaseKey, Token, Ticket, usize, bool),
     JavaTake(usize),
     JavaRenew(usize),
     Crash,
+    Stop,
+    Kill(usize, u64),
+    Cut,
     Restart(usize),
     Pause,
     Park,
@@ -38,6 +45,8 @@ pub(crate) enum Ev {
 
 pub(crate) struct World {
     pub(crate) now: Millis,
+    /// No pause and no cut lasts longer.
+    pub(crate) healed_at: Millis,
     pub(crate) base: Instant,
     pub(crate) random: Random,
     pub(crate) faults: Faults,
@@ -47,12 +56,19 @@ pub(crate) struct World {
     pub(crate) workers: Vec<Worker>,
     pub(crate) java: Vec<Java>,
     pub(crate) inv: Invariants,
+    /// Why a worker takes what it is taking.
+    pub(crate) intents: BTreeMap<(usize, u64, LeaseKey), TakeReason>,
+    /// The event in which each take of each worker and life landed.
+    pub(crate) took: BTreeMap<(usize, u64, LeaseKey), u64>,
+    /// Event and time of each steal that landed.
+    pub(crate) steals: BTreeMap<LeaseKey, Vec<(u64, Millis)>>,
     pub(crate) three_x_since: Option<Millis>,
     pub(crate) hash: DefaultHasher,
     pub(crate) events: u64,
     /// Prints every decision.
     pub(crate) is_verbose: bool,
-    queue: BTreeMap<(Millis, u64), Ev>,
+    /// Boxed: an event is wider than what the map should move about.
+    queue: BTreeMap<(Millis, u64), Box<Ev>>,
     pushed: u64,
 }
 
@@ -73,7 +89,8 @@ impl World {
     )]
     pub(crate) fn new(seed: u64, setup: &Setup, faults: Faults, defect: Option<Defect>) -> Self {
         let mut world = Self {
-            now: 100_000,
+            now: EPOCH,
+            healed_at: EPOCH + faults.heal_at,
             base: Instant::now(),
             random: Random(seed),
             faults,
@@ -83,6 +100,9 @@ impl World {
             workers: Vec::new(),
             java: Vec::new(),
             inv: Invariants::default(),
+            intents: BTreeMap::new(),
+            took: BTreeMap::new(),
+            steals: BTreeMap::new(),
             three_x_since: None,
             hash: DefaultHasher::new(),
             events: 0,
@@ -91,6 +111,7 @@ impl World {
             pushed: 0,
         };
         world.table.put_foreign("a-foreign-item");
+        world.inv.has_java = setup.java > 0;
         for at in 0..setup.java {
             world.java.push(Java::new(&format!("java-{at}")));
             world.push(world.now + 500 + at as u64 * 700, Ev::JavaTake(at));
@@ -108,6 +129,8 @@ impl World {
         for (mean, event) in [
             (faults.crash_every, Ev::Crash),
             (faults.pause_every, Ev::Pause),
+            (faults.stop_every, Ev::Stop),
+            (faults.cut_every, Ev::Cut),
             (faults.reshard_every, Ev::Reshard),
             (faults.park_every, Ev::Park),
         ] {
@@ -133,7 +156,7 @@ impl World {
 
     pub(crate) fn push(&mut self, at: Millis, event: Ev) {
         self.pushed += 1;
-        self.queue.insert((at, self.pushed), event);
+        self.queue.insert((at, self.pushed), Box::new(event));
     }
 
     pub(crate) fn hits(&mut self, thousandths: u64) -> bool {
@@ -156,7 +179,7 @@ impl World {
             let ((at, _), event) = entry.remove_entry();
             self.now = at;
             self.events += 1;
-            self.step(event);
+            self.step(*event);
         }
         self.now = self.now.max(end);
     }
@@ -165,6 +188,7 @@ impl World {
         let worker = match &event {
             Ev::Wake(at, life)
             | Ev::Answer(at, life, ..)
+            | Ev::Kill(at, life)
             | Ev::Tell(at, life, _)
             | Ev::Read(at, life, ..)
             | Ev::Settle(at, life, ..)
@@ -189,7 +213,8 @@ impl World {
             Ev::Wake(at, _) if self.workers[at].wake_at <= self.now => self.wake(at),
             Ev::Wake(..) => {}
             Ev::Arrive(at, life, id, request) => self.arrive(at, life, id, request),
-            Ev::Answer(at, _, id, outcome) => self.tell(at, Event::Answer { id, outcome }),
+            Ev::Answer(at, _, id, outcome) => self.answered(at, id, outcome),
+            Ev::Check(key) => self.check_holders(&key, None),
             Ev::Tell(at, _, event) => self.tell(at, event),
             Ev::Read(at, _, key, token) => self.read(at, key, token),
             Ev::Settle(at, _, key, token, ticket, record, accepted) => {
@@ -198,6 +223,8 @@ impl World {
             Ev::JavaTake(at) => self.java_take(at),
             Ev::JavaRenew(at) => self.java_renew(at),
             Ev::Crash
+            | Ev::Stop
+            | Ev::Cut
             | Ev::Pause
             | Ev::Park
             | Ev::Reshard
@@ -205,10 +232,19 @@ impl World {
             | Ev::DeleteByHand
                 if self.faults.heal_at == 0 => {}
             Ev::Crash => self.crash(),
+            Ev::Stop => self.stop(),
+            Ev::Kill(at, _) => {
+                self.check_stopped(at);
+                self.workers[at].is_alive = false;
+            }
+            Ev::Cut => self.cut(),
             Ev::Restart(at) => self.restart(at),
             Ev::Pause => self.pause(),
             Ev::Park => self.park(),
             Ev::Unpark(at, _) => {
+                if std::mem::take(&mut self.workers[at].is_parked) {
+                    self.check_stopped(at);
+                }
                 let now = self.workers[at].instant(self.now);
                 self.workers[at].coordinator.unpark(now);
                 self.pump(at);
@@ -217,189 +253,6 @@ impl World {
             Ev::ThreeX(on) => self.three_x_since = on.then_some(self.now),
             Ev::DeleteByHand => self.delete_by_hand(),
             Ev::Heal => self.heal(),
-        }
-    }
-
-    fn again(&mut self, mean: Millis, event: Ev) {
-        if mean > 0 && self.faults.heal_at > 0 {
-            let at = self.now + 1 + self.random.below(mean * 2);
-            self.push(at, event);
-        }
-    }
-
-    fn crash(&mut self) {
-        self.again(self.faults.crash_every, Ev::Crash);
-        let all = (self.workers.len() + self.java.len()) as u64;
-        let at = self.random.below(all) as usize;
-        let back = self.now + 100 + self.random.below(40_000);
-        if let Some(worker) = self.workers.get_mut(at) {
-            worker.is_alive = false;
-        } else {
-            self.java_crash(at - self.workers.len(), false);
-        }
-        self.push(back, Ev::Restart(at));
-    }
-
-    fn restart(&mut self, at: usize) {
-        if at >= self.workers.len() {
-            self.java_crash(at - self.workers.len(), true);
-            return;
-        }
-        if self.workers[at].is_alive {
-            return;
-        }
-        let life = self.random.next();
-        let same = self.random.chance(500);
-        let id = self.workers[at].id.clone();
-        let id = if same {
-            id
-        } else {
-            format!("worker-{at}-{}", life % 1000).parse().expect("id")
-        };
-        let worker = self.workers[at].restart(id, life, self);
-        self.workers[at] = worker;
-        self.pump(at);
-    }
-
-    fn pause(&mut self) {
-        self.again(self.faults.pause_every, Ev::Pause);
-        let at = self.random.below(self.workers.len() as u64) as usize;
-        let length = [5_000, 10_000, 20_000, 100_000][self.random.below(4) as usize];
-        self.workers[at].paused_until = self.now + length;
-        self.workers[at].resumed_at = self.now + length;
-    }
-
-    fn park(&mut self) {
-        self.again(self.faults.park_every, Ev::Park);
-        let at = self.random.below(self.workers.len() as u64) as usize;
-        if self.workers[at].is_alive && self.workers[at].paused_until <= self.now {
-            let now = self.workers[at].instant(self.now);
-            self.workers[at].coordinator.park(now);
-            self.pump(at);
-            let (life, back) = (
-                self.workers[at].life,
-                self.now + 1000 + self.random.below(60_000),
-            );
-            self.push(back, Ev::Unpark(at, life));
-        }
-    }
-
-    fn reshard(&mut self) {
-        self.again(self.faults.reshard_every, Ev::Reshard);
-        let open: Vec<usize> = (0..self.stream.shards.len())
-            .filter(|at| self.stream.shards[*at].closed.is_none())
-            .collect();
-        let at = open[self.random.below(open.len() as u64) as usize];
-        if open.len() < 12 && (open.len() < 3 || self.random.chance(500)) {
-            self.stream.split(at, self.now);
-        } else {
-            self.stream.merge(at, self.now);
-        }
-    }
-
-    fn delete_by_hand(&mut self) {
-        // An open shard that somebody is reading: the hard case of a lease that vanishes.
-        let held: Vec<LeaseKey> = self
-            .table
-            .leases()
-            .filter(|row| {
-                self.workers
-                    .iter()
-                    .any(|worker| worker.holds(&row.key, self.now))
-            })
-            .map(|row| row.key.clone())
-            .collect();
-        if let Some(key) = held.first() {
-            let shard = self.stream.index(key);
-            self.inv.tampered.insert(shard);
-            self.table.remove(key, self.now);
-        }
-    }
-
-    fn heal(&mut self) {
-        self.faults = Faults {
-            drift: self.faults.drift,
-            ..Faults::none()
-        };
-        self.three_x_since = None;
-        for at in 0..self.workers.len() {
-            if self.workers[at].paused_until > self.now {
-                self.workers[at].paused_until = self.now + 1;
-            }
-            self.push(self.now + 2, Ev::Restart(at));
-        }
-        for at in 0..self.java.len() {
-            if !self.java[at].is_alive {
-                self.java_crash(at, true);
-            }
-        }
-    }
-
-    /// What must be true once everything has been calm for a while (I3, I15, I16).
-    pub(crate) fn check_healed(&mut self, calm_since: Millis) {
-        let now = self.now;
-        for shard in 0..self.stream.shards.len() {
-            let expected = self.stream.count(shard, now.saturating_sub(60_000));
-            let done = self.inv.done(shard);
-            let is_gone = !self.stream.is_listed(shard, now);
-            let leased = self.inv.is_leased(shard);
-            // Closed before the first start: nobody ever asked for it.
-            let is_wanted = leased || self.stream.shards[shard].closed.is_none();
-            if done < expected && is_wanted && !is_gone {
-                self.inv.violate(now, || {
-                    format!("I15 shard {shard}: {done} of {expected} records accepted")
-                });
-            }
-        }
-        let mut open: Vec<LeaseKey> = Vec::new();
-        for row in self
-            .table
-            .leases()
-            .filter(|row| !row.checkpoint.is_shard_end())
-        {
-            open.push(row.key.clone());
-        }
-        for key in open {
-            let holders = self
-                .workers
-                .iter()
-                .filter(|worker| worker.holds(&key, now))
-                .count()
-                + self.java.iter().filter(|java| java.holds(&key)).count();
-            let is_fresh_loot = self
-                .inv
-                .stolen
-                .get(&key)
-                .is_some_and(|at| at + 10_000 > now);
-            if holders != 1 && !(is_fresh_loot && holders == 2) {
-                let row = self.table.read(&key).cloned();
-                self.inv
-                    .violate(now, || format!("I15 {key} has {holders} holders: {row:?}"));
-            }
-        }
-        if self.inv.changed_at + 180_000 > now {
-            // Leases of ended shards are still going; each one moves the balance.
-            return;
-        }
-        let counts: Vec<usize> = self
-            .workers
-            .iter()
-            .map(|worker| worker.count(now))
-            .chain(self.java.iter().map(Java::count))
-            .collect();
-        let spread = counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0);
-        if spread > 1 {
-            self.inv
-                .violate(now, || format!("I15 loads are {counts:?}"));
-        }
-        for (at, worker) in self.workers.iter().enumerate() {
-            if let Some((time, key, why)) =
-                worker.taken.iter().find(|(time, ..)| *time > calm_since)
-            {
-                self.inv
-                    .violate(now, || format!("I16 {at} takes {key} at {time}: {why:?}"));
-                break;
-            }
         }
     }
 }
@@ -415,12 +268,17 @@ pub(crate) fn run(seed: u64, defect: Option<Defect>) -> World {
     };
     let start = match random.below(4) {
         0 | 1 if java == 0 => StartPosition::Latest,
-        2 if java == 0 => StartPosition::AtTimestamp(Timestamp(random.below(100_000) as i64)),
+        2 if java == 0 => StartPosition::AtTimestamp(Timestamp(random.below(EPOCH) as i64)),
         _ => StartPosition::TrimHorizon,
     };
-    let limit = if random.chance(900) { 1000 } else { 40 };
+    let limit = if random.chance(850) {
+        1000
+    } else {
+        3 + random.below(6) as usize
+    };
     let config = Config {
         max_leases: NonZeroUsize::new(limit).expect("not zero"),
+        checkpoint_interval: Duration::from_secs([0, 0, 0, 20][random.below(4) as usize]),
         cleanup_after: Duration::from_secs(60),
         audit_interval: Duration::from_secs(60),
         ..Config::default()
@@ -437,13 +295,22 @@ pub(crate) fn run(seed: u64, defect: Option<Defect>) -> World {
     if random.chance(250) {
         world.stream.retention = 600_000;
     }
+    if random.chance(500) {
+        world.stream.live_before(EPOCH, &mut random);
+    }
     let end = world.now + 30 * 60_000;
+    let healed = world.now + world.faults.heal_at;
+    world.run_until(healed + 120_000);
+    world.check_held();
     world.run_until(end);
     if world.inv.violation.is_none() {
         world.check_healed(end - 60_000);
     }
     world
 }
+
+/// When a run begins: the stream is older.
+const EPOCH: Millis = 1_000_000;
 
 /// SplitMix64.
 #[derive(Clone)]

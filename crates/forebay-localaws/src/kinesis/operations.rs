@@ -3,12 +3,11 @@ use serde_json::{Value, json};
 
 use super::iterator::ShardIterator;
 use super::listing::{Listing, Token, invalid, page_size};
-use super::sequence::SequenceNumber;
 use super::shard::shard_id;
 use super::{Kinesis, exceeded};
 use crate::ServiceError;
+use crate::wire::decode_base64;
 use crate::wire::json::{missing, number, required, text, time};
-use crate::wire::{decode_base64, encode_base64};
 
 impl Kinesis {
     /// Runs an operation on JSON as the Kinesis API reference writes it. `None`: not modelled.
@@ -31,6 +30,10 @@ impl Kinesis {
             "GetRecords" => self.get_records(input, now),
             "SplitShard" => self.split(input, now),
             "MergeShards" => self.merge(input, now),
+            "RegisterStreamConsumer" => self.register_consumer(input, now),
+            "DescribeStreamConsumer" => self.describe_consumer(input, now),
+            "ListStreamConsumers" => self.list_consumers(input, now),
+            "DeregisterStreamConsumer" => self.deregister_consumer(input, now),
             "UpdateShardCount" => self.update_count(input, now),
             "IncreaseStreamRetentionPeriod" => self.set_retention(input, true, now),
             "DecreaseStreamRetentionPeriod" => self.set_retention(input, false, now),
@@ -101,7 +104,7 @@ impl Kinesis {
         let stream = self.stream(&name, now)?;
         let mut summary = stream.summary();
         summary["OpenShardCount"] = stream.open_shards().count().into();
-        summary["ConsumerCount"] = 0.into();
+        summary["ConsumerCount"] = stream.consumers.len().into();
         Ok(json!({"StreamDescriptionSummary": summary}))
     }
 
@@ -193,39 +196,12 @@ impl Kinesis {
         if rates && !shard.admit_iterator(now) {
             return Err(exceeded(&shard.id(), &name, &account));
         }
-        let sequence = || -> Result<SequenceNumber, ServiceError> {
-            let text = text(input, "StartingSequenceNumber")
-                .ok_or_else(|| invalid("Must specify StartingSequenceNumber."))?;
-            text.parse()
-                .ok()
-                .filter(|sequence| shard.issued(sequence))
-                .ok_or_else(|| {
-                    invalid(&format!(
-                        "StartingSequenceNumber {text} used in GetShardIterator on shard {id} in stream {name} is invalid."
-                    ))
-                })
-        };
-        let index = match required(input, "ShardIteratorType")? {
-            "TRIM_HORIZON" => 0,
-            "LATEST" => shard.next_index(),
-            "AT_SEQUENCE_NUMBER" => sequence()?.index(),
-            "AFTER_SEQUENCE_NUMBER" => sequence()?.index() + 1,
-            "AT_TIMESTAMP" => {
-                let time =
-                    time(input, "Timestamp")?.ok_or_else(|| invalid("Must specify Timestamp."))?;
-                if time > now {
-                    return Err(invalid(&format!(
-                        "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: {time}, currentTimestampInMillis: {now}"
-                    )));
-                }
-                shard.index_at_time(time)
-            }
-            other => {
-                return Err(ServiceError::validation(format!(
-                    "Value '{other}' at 'shardIteratorType' failed to satisfy constraint: unknown type"
-                )));
-            }
-        };
+        let index = shard.start(
+            required(input, "ShardIteratorType")?,
+            text(input, "StartingSequenceNumber"),
+            time(input, "Timestamp")?,
+            now,
+        )?;
         let iterator = ShardIterator {
             stream: name.clone(),
             created,
@@ -250,44 +226,14 @@ impl Kinesis {
         if rates && !shard.admit_read(now) {
             return Err(exceeded(&shard.id(), &name, &account));
         }
-        let mut bytes = 0;
-        let mut records = Vec::new();
-        // How far the last record of this answer is behind now; 0 once everything is read.
-        let (mut behind, mut last_arrived) = (0, now);
-        for record in shard.since_index(iterator.index) {
-            if records.len() == limit
-                || (bytes + record.size() > ANSWER_BYTES && !records.is_empty())
-            {
-                behind = now.saturating_sub(last_arrived);
-                break;
-            }
-            bytes += record.size();
-            last_arrived = record.arrived;
-            iterator.index = record.sequence.index() + 1;
-            records.push(json!({
-                "SequenceNumber": record.sequence.to_string(),
-                "ApproximateArrivalTimestamp": crate::wire::json::seconds(record.arrived),
-                "Data": encode_base64(&record.data),
-                "PartitionKey": record.partition_key,
-            }));
-        }
-        shard.charge_read(bytes, now);
+        let page = shard.page(iterator.index, limit, ANSWER_BYTES, now);
+        shard.charge_read(page.bytes, now);
+        iterator.index = page.next;
         let ended = !shard.is_open() && shard.since_index(iterator.index).next().is_none();
-        let mut answer = json!({"Records": records, "MillisBehindLatest": behind});
+        let mut answer = json!({"Records": page.records, "MillisBehindLatest": page.behind});
         if ended {
-            let children = shard.children.clone();
-            answer["ChildShards"] = stream
-                .shards
-                .iter()
-                .filter(|shard| children.contains(&shard.number))
-                .map(|child| {
-                    json!({
-                        "ShardId": child.id(),
-                        "ParentShards": child.parents.iter().map(|parent| shard_id(*parent)).collect::<Vec<_>>(),
-                        "HashKeyRange": child.describe_range(),
-                    })
-                })
-                .collect();
+            let number = iterator.shard;
+            answer["ChildShards"] = stream.children(stream.shard(&shard_id(number))?);
         } else {
             iterator.issued = now;
             answer["NextShardIterator"] = iterator.encode().into();
@@ -348,7 +294,7 @@ impl Kinesis {
 }
 
 /// The stream by name or by ARN.
-fn stream_name(input: &Value) -> Result<String, ServiceError> {
+pub(super) fn stream_name(input: &Value) -> Result<String, ServiceError> {
     text(input, "StreamName")
         .or_else(|| text(input, "StreamARN").and_then(|arn| arn.rsplit('/').next()))
         .map(str::to_owned)

@@ -3,7 +3,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::listing::invalid;
 use super::sequence::SequenceNumber;
+use crate::ServiceError;
+use crate::wire::encode_base64;
+use crate::wire::json::seconds;
 
 /// One record as the stream keeps it.
 #[non_exhaustive]
@@ -24,6 +28,17 @@ impl StoredRecord {
     pub(crate) fn size(&self) -> usize {
         self.data.len() + self.partition_key.len()
     }
+}
+
+/// Records as an answer shows them.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) records: Vec<Value>,
+    pub(crate) bytes: usize,
+    /// The index behind the last of them.
+    pub(crate) next: u64,
+    /// How far the last of them is behind now, in milliseconds; 0 once everything is read.
+    pub(crate) behind: u64,
 }
 
 /// A part of the hash range with its records.
@@ -167,20 +182,92 @@ impl Shard {
         self.records.range(start..)
     }
 
+    /// The records from an index on, as an answer shows them, within a number and a size; always at least one.
+    pub(crate) fn page(&self, index: u64, limit: usize, most_bytes: usize, now: u64) -> Page {
+        let mut page = Page {
+            records: Vec::new(),
+            bytes: 0,
+            next: index,
+            behind: 0,
+        };
+        let mut last_arrived = now;
+        for record in self.since_index(index) {
+            if page.records.len() == limit
+                || (page.bytes + record.size() > most_bytes && !page.records.is_empty())
+            {
+                page.behind = now.saturating_sub(last_arrived);
+                break;
+            }
+            page.bytes += record.size();
+            page.next = record.sequence.index() + 1;
+            last_arrived = record.arrived;
+            page.records.push(json!({
+                "SequenceNumber": record.sequence.to_string(),
+                "ApproximateArrivalTimestamp": seconds(record.arrived),
+                "Data": encode_base64(&record.data),
+                "PartitionKey": record.partition_key,
+            }));
+        }
+        page
+    }
+
+    /// The index of the first record that a starting position means.
+    pub(crate) fn start(
+        &self,
+        kind: &str,
+        number: Option<&str>,
+        time: Option<u64>,
+        now: u64,
+    ) -> Result<u64, ServiceError> {
+        let sequence = || -> Result<SequenceNumber, ServiceError> {
+            let text = number.ok_or_else(|| invalid("Must specify StartingSequenceNumber."))?;
+            text.parse()
+                .ok()
+                .filter(|sequence| self.issued(sequence))
+                .ok_or_else(|| {
+                    invalid(&format!(
+                        "StartingSequenceNumber {text} used on shard {} is invalid.",
+                        self.id()
+                    ))
+                })
+        };
+        Ok(match kind {
+            "TRIM_HORIZON" => 0,
+            "LATEST" => self.next_index,
+            "AT_SEQUENCE_NUMBER" => sequence()?.index(),
+            "AFTER_SEQUENCE_NUMBER" => sequence()?.index() + 1,
+            "AT_TIMESTAMP" => {
+                let time = time.ok_or_else(|| invalid("Must specify Timestamp."))?;
+                if time > now {
+                    return Err(invalid(&format!(
+                        "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: {time}, currentTimestampInMillis: {now}"
+                    )));
+                }
+                self.index_at_time(time)
+            }
+            other => {
+                return Err(ServiceError::validation(format!(
+                    "Value '{other}' of the starting position failed to satisfy constraint: unknown type"
+                )));
+            }
+        })
+    }
+
+    /// A number behind every record before `index`, which no record need have.
+    pub(crate) fn passed(&self, index: u64, now: u64) -> SequenceNumber {
+        self.sequence(index.min(self.next_index).saturating_sub(1), now)
+    }
+
     /// The index of the first record that arrived at `time` or later, or of the next one to come.
-    pub(crate) fn index_at_time(&self, time: u64) -> u64 {
+    fn index_at_time(&self, time: u64) -> u64 {
         let start = self.records.partition_point(|record| record.arrived < time);
         self.records
             .get(start)
             .map_or(self.next_index, |record| record.sequence.index())
     }
 
-    pub(crate) fn next_index(&self) -> u64 {
-        self.next_index
-    }
-
     /// Whether a sequence number was issued by this shard, its first and last one included.
-    pub(crate) fn issued(&self, sequence: &SequenceNumber) -> bool {
+    fn issued(&self, sequence: &SequenceNumber) -> bool {
         sequence.shard() == self.number
             && sequence.created() == self.sequence(0, 0).created()
             && (sequence.index() < self.next_index

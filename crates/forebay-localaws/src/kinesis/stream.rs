@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
+use super::consumer::Consumer;
 use super::shard::{Shard, shard_id, shard_number};
 use crate::wire::json::seconds;
 use crate::wire::md5;
@@ -14,6 +17,7 @@ pub(crate) struct Stream {
     pub(crate) retention_hours: u64,
     pub(crate) shards: Vec<Shard>,
     pub(crate) on_demand: bool,
+    pub(crate) consumers: BTreeMap<String, Consumer>,
     status: Status,
 }
 
@@ -48,6 +52,7 @@ impl Stream {
             retention_hours: settings.retention_hours,
             shards: Vec::new(),
             on_demand: false,
+            consumers: BTreeMap::new(),
             status: Status::Creating {
                 until: now + settings.create_ms,
                 shards,
@@ -61,9 +66,10 @@ impl Stream {
     pub(crate) fn advance(&mut self, now: u64) -> bool {
         match self.status.clone() {
             Status::Creating { until, shards } if until <= now => {
+                // They are as old as the stream, so that they are open at its horizon.
                 for (number, range) in (0..).zip(even_ranges(shards)) {
                     self.shards
-                        .push(Shard::new(number, Vec::new(), range, until));
+                        .push(Shard::new(number, Vec::new(), range, self.created));
                 }
                 self.status = Status::Active;
             }
@@ -151,6 +157,21 @@ impl Stream {
 
     pub(crate) fn open_shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter(|shard| shard.is_open())
+    }
+
+    /// The shards that continue a closed one, as its last answer names them.
+    pub(crate) fn children(&self, parent: &Shard) -> Value {
+        self.shards
+            .iter()
+            .filter(|shard| parent.children.contains(&shard.number))
+            .map(|child| {
+                json!({
+                    "ShardId": child.id(),
+                    "ParentShards": child.parents.iter().map(|parent| shard_id(*parent)).collect::<Vec<_>>(),
+                    "HashKeyRange": child.describe_range(),
+                })
+            })
+            .collect()
     }
 
     pub(crate) fn summary(&self) -> Value {

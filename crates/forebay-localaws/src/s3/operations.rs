@@ -7,7 +7,7 @@ use super::{Bucket, Object, S3};
 use crate::route::REQUEST_ID;
 use crate::wire::time::{http_date, iso};
 use crate::wire::xml::Xml;
-use crate::wire::{decode_base64, encode_base64};
+use crate::wire::{checksum, decode_base64, encode_base64};
 use crate::{Reply, ServiceError};
 
 impl S3 {
@@ -16,8 +16,12 @@ impl S3 {
         &mut self,
         operation: &str,
         input: &S3Request,
+        region: &str,
         now: u64,
     ) -> Option<Result<Reply, ServiceError>> {
+        if let Some(elsewhere) = self.elsewhere(&input.bucket, region) {
+            return Some(Ok(elsewhere));
+        }
         let result = match operation {
             "ListBuckets" => Ok(self.list_buckets()),
             "CreateBucket" => self.create(input, now),
@@ -31,6 +35,21 @@ impl S3 {
             _ => return None,
         };
         Some(result.map(|reply| reply.with_header("x-amz-request-id", REQUEST_ID)))
+    }
+
+    /// The answer to a request that is signed for another region than the bucket's.
+    fn elsewhere(&self, bucket: &str, region: &str) -> Option<Reply> {
+        let actual = self.buckets.get(bucket)?.region.as_deref()?;
+        (actual != region).then(|| {
+            let body = Xml::document("Error", "", |xml| {
+                xml.text("Code", "PermanentRedirect");
+                xml.text("Message", "The bucket you are attempting to access must be addressed using the specified endpoint.");
+                xml.text("Endpoint", format!("{bucket}.s3.{actual}.amazonaws.com"));
+                xml.text("Bucket", bucket);
+            });
+            Reply::new(301, "application/xml", body.replace(" xmlns=\"\"", ""))
+                .with_header("x-amz-bucket-region", actual)
+        })
     }
 
     fn list_buckets(&self) -> Reply {
@@ -194,6 +213,12 @@ impl S3 {
             .with_header("etag", object.etag.clone())
             .with_header("last-modified", http_date(object.modified))
             .with_header("content-length", range.len().to_string());
+        if range.len() == total
+            && input.header("x-amz-checksum-mode") == Some("ENABLED")
+            && let Some(sum) = checksum::compute("crc32", &object.data)
+        {
+            reply = reply.with_header("x-amz-checksum-crc32", sum);
+        }
         if with_body {
             reply.body = object.data.slice(range);
         }

@@ -1,19 +1,19 @@
 //! Objects in memory, for tests of code that embeds a reader.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 
-use super::{ObjectBody, ObjectId, ObjectSource};
+use super::{Listed, ObjectBody, ObjectId, ObjectSource};
 use crate::error::{Error, ErrorKind};
 
 /// Objects in memory.
 #[derive(Debug, Default)]
 pub struct MemorySource {
-    objects: Mutex<HashMap<(String, String), Bytes>>,
+    objects: Mutex<BTreeMap<(String, String), Bytes>>,
 }
 
 impl MemorySource {
@@ -41,6 +41,22 @@ impl ObjectSource for MemorySource {
             .get(&(object.bucket.clone(), object.key.clone()))
             .ok_or_else(|| Error::new(ErrorKind::MissingObject, object.to_string()))?;
         Ok(MemoryBody::new(content.clone()))
+    }
+
+    async fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        _owner: Option<&str>,
+    ) -> Result<Vec<Listed>, Error> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = objects
+            .iter()
+            .filter(|((of, key), _)| of == bucket && key.starts_with(prefix))
+            .filter(|((_, key), _)| after.is_none_or(|after| key.as_str() > after))
+            .map(|((_, key), content)| Listed::new(key, content.len() as u64, 0));
+        Ok(listed.take(1_000).collect())
     }
 }
 

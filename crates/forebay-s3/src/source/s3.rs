@@ -1,29 +1,60 @@
 //! Objects from S3: streamed, of one version, resumed by range when a download breaks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
     config::{StalledStreamProtectionConfig, timeout::TimeoutConfig},
     primitives::ByteStream,
+    types::RequestPayer,
 };
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{ObjectBody, ObjectId, ObjectSource};
+use super::{Listed, ObjectBody, ObjectId, ObjectSource, region::Regions};
 use crate::error::{Error, ErrorKind};
 
-/// Objects from S3 through a client of the bucket's region.
+/// Objects from S3.
+///
+/// A bucket in another region of the client's partition is read through a client for that region, if
+/// [`S3Source::with_regions`] says how to make one: S3 itself names the region when it is asked in the wrong one.
 #[derive(Clone, Debug)]
 pub struct S3Source {
-    client: Client,
+    regions: Arc<Regions>,
+    requester_pays: bool,
 }
 
 impl S3Source {
     /// Reads through `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            regions: Arc::new(Regions::new(client, None)),
+            requester_pays: false,
+        }
+    }
+
+    /// Reads through `client`, and through what `make` makes of a region's name when a bucket turns out to be elsewhere.
+    #[must_use]
+    pub fn with_regions(
+        client: Client,
+        make: impl Fn(&str) -> Client + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            regions: Arc::new(Regions::new(client, Some(Box::new(make)))),
+            requester_pays: false,
+        }
+    }
+
+    /// Says with every request that the caller pays, which requester-pays buckets of other accounts demand.
+    #[must_use]
+    pub fn requester_pays(mut self, pays: bool) -> Self {
+        self.requester_pays = pays;
+        self
+    }
+
+    fn payer(&self) -> Option<RequestPayer> {
+        self.requester_pays.then_some(RequestPayer::Requester)
     }
 
     async fn get(
@@ -32,27 +63,32 @@ impl S3Source {
         owner: Option<&str>,
         from: u64,
     ) -> Result<Download, Error> {
+        let request = |client: Client| {
+            client
+                .get_object()
+                .bucket(&object.bucket)
+                .key(&object.key)
+                .set_if_match(object.etag.as_ref().map(|etag| format!("\"{etag}\"")))
+                .set_version_id(object.version.clone())
+                .set_expected_bucket_owner(owner.map(str::to_owned))
+                .set_request_payer(self.payer())
+                .set_range((from > 0).then(|| format!("bytes={from}-")))
+                .customize()
+                .config_override(
+                    // A reader that waits for its sink is not a stalled server: the wait for the next piece is ours.
+                    aws_sdk_s3::config::Builder::new()
+                        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                        .timeout_config(
+                            TimeoutConfig::builder()
+                                .operation_attempt_timeout(FIRST_BYTE)
+                                .build(),
+                        ),
+                )
+                .send()
+        };
         let answer = self
-            .client
-            .get_object()
-            .bucket(&object.bucket)
-            .key(&object.key)
-            .set_if_match(object.etag.clone())
-            .set_version_id(object.version.clone())
-            .set_expected_bucket_owner(owner.map(str::to_owned))
-            .set_range((from > 0).then(|| format!("bytes={from}-")))
-            .customize()
-            .config_override(
-                // A reader that waits for its sink is not a stalled server: the wait for the next piece is ours.
-                aws_sdk_s3::config::Builder::new()
-                    .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-                    .timeout_config(
-                        TimeoutConfig::builder()
-                            .operation_attempt_timeout(FIRST_BYTE)
-                            .build(),
-                    ),
-            )
-            .send()
+            .regions
+            .call(&object.bucket, request)
             .await
             .map_err(|error| Error::from_sdk(error, "s3:GetObject", &object.to_string()))?;
         if from > 0 && answer.content_range().is_none() {
@@ -61,18 +97,26 @@ impl S3Source {
         }
         let remaining = answer
             .content_length()
-            .and_then(|length| u64::try_from(length).ok());
+            .and_then(|length| u64::try_from(length).ok())
+            .ok_or_else(|| {
+                // Without it, an answer that was cut could not be told from a whole one.
+                let context = format!("{object}: the answer does not tell its length");
+                Error::new(ErrorKind::Unavailable, context)
+            })?;
         Ok(Download {
             body: answer.body,
             remaining,
-            etag: answer.e_tag,
+            etag: answer
+                .e_tag
+                .map(|etag| etag.trim_matches('"').to_owned())
+                .filter(|etag| !etag.is_empty()),
         })
     }
 }
 
 struct Download {
     body: ByteStream,
-    remaining: Option<u64>,
+    remaining: u64,
     etag: Option<String>,
 }
 
@@ -88,10 +132,58 @@ impl ObjectSource for S3Source {
             source: self.clone(),
             object,
             owner: owner.map(str::to_owned),
+            length: download.remaining,
             download,
             position: 0,
             resumes: 0,
         })
+    }
+
+    async fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        owner: Option<&str>,
+    ) -> Result<Vec<Listed>, Error> {
+        let request = |client: Client| {
+            client
+                .list_objects_v2()
+                .bucket(bucket)
+                .prefix(prefix)
+                .set_start_after(after.map(str::to_owned))
+                .set_expected_bucket_owner(owner.map(str::to_owned))
+                .set_request_payer(self.payer())
+                .customize()
+                .config_override(
+                    aws_sdk_s3::config::Builder::new().timeout_config(
+                        TimeoutConfig::builder()
+                            .operation_attempt_timeout(FIRST_BYTE)
+                            .build(),
+                    ),
+                )
+                .send()
+        };
+        let answer = self.regions.call(bucket, request).await.map_err(|error| {
+            Error::from_sdk(error, "s3:ListBucket", &format!("s3://{bucket}/{prefix}"))
+        })?;
+        let listed = answer.contents.unwrap_or_default().into_iter();
+        Ok(listed
+            .filter_map(|object| {
+                Some(Listed {
+                    key: object.key?,
+                    etag: object.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
+                    size: object
+                        .size
+                        .and_then(|size| u64::try_from(size).ok())
+                        .unwrap_or(0),
+                    modified: object
+                        .last_modified
+                        .and_then(|time| time.to_millis().ok())
+                        .unwrap_or(0),
+                })
+            })
+            .collect())
     }
 }
 
@@ -101,6 +193,7 @@ pub struct S3Body {
     source: S3Source,
     object: ObjectId,
     owner: Option<String>,
+    length: u64,
     download: Download,
     /// Bytes delivered so far.
     position: u64,
@@ -121,27 +214,19 @@ impl ObjectBody for S3Body {
         loop {
             let broken = match timeout(PIECE, self.download.body.try_next()).await {
                 Ok(Ok(Some(piece))) => {
-                    self.position += piece.len() as u64;
-                    if let Some(remaining) = &mut self.download.remaining {
-                        *remaining = remaining.saturating_sub(piece.len() as u64);
-                    }
+                    let length = piece.len() as u64;
+                    self.position += length;
+                    self.download.remaining = self.download.remaining.saturating_sub(length);
                     return Ok(Some(piece));
                 }
-                Ok(Ok(None))
-                    if self
-                        .download
-                        .remaining
-                        .is_none_or(|remaining| remaining == 0) =>
-                {
-                    return Ok(None);
-                }
+                Ok(Ok(None)) if self.download.remaining == 0 => return Ok(None),
                 Ok(Ok(None)) => "the content ended early".to_owned(),
                 Ok(Err(error)) => {
                     aws_smithy_types::error::display::DisplayErrorContext(&error).to_string()
                 }
                 Err(_) => format!("nothing came for {} s", PIECE.as_secs()),
             };
-            if self.download.remaining == Some(0) {
+            if self.download.remaining == 0 {
                 // Every byte came, and they are not what S3 has stored: reading the end again would not help.
                 return Err(Error::new(
                     ErrorKind::Corrupt,
@@ -159,6 +244,14 @@ impl ObjectBody for S3Body {
                 .get(&self.object, self.owner.as_deref(), self.position)
                 .await?;
         }
+    }
+
+    fn etag(&self) -> Option<&str> {
+        self.object.etag.as_deref()
+    }
+
+    fn length(&self) -> Option<u64> {
+        Some(self.length)
     }
 }
 

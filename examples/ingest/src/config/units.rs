@@ -1,7 +1,8 @@
-//! Values that carry a unit or must not be shown.
+//! Values that carry a unit.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 /// A number of bytes, written as `64MiB` or as an integer.
@@ -50,79 +51,16 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
-/// Where a secret is found. The secret itself never stands in the file, and `Debug` shows only the place.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    /// In a file; surrounding white space is removed.
-    File(PathBuf),
-    /// In an environment variable.
-    Env(String),
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Secret;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(SECRET_FORMS)
-            }
-
-            // Written out, because an error of serde would repeat what stands in the file.
-            fn visit_str<E: de::Error>(self, _text: &str) -> Result<Secret, E> {
-                Err(E::custom(format_args!(
-                    "a secret is not written here: use {SECRET_FORMS}"
-                )))
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
-                let form: Option<String> = map.next_key()?;
-                let secret = match form.as_deref() {
-                    Some("file") => Secret::File(map.next_value()?),
-                    Some("env") => Secret::Env(map.next_value()?),
-                    _ => {
-                        return Err(de::Error::custom(format_args!(
-                            "a secret is {SECRET_FORMS}"
-                        )));
-                    }
-                };
-                if map.next_key::<String>()?.is_some() {
-                    return Err(de::Error::custom(format_args!(
-                        "a secret is one of {SECRET_FORMS}"
-                    )));
-                }
-                Ok(secret)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+impl JsonSchema for ByteSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ByteSize".into()
     }
-}
 
-const SECRET_FORMS: &str = "{ file = \"PATH\" } or { env = \"NAME\" }";
-
-impl Secret {
-    /// Reads the secret.
-    ///
-    /// # Errors
-    ///
-    /// Names the file or variable that cannot be read.
-    pub fn read(&self) -> anyhow::Result<String> {
-        match self {
-            Self::File(path) => std::fs::read_to_string(path)
-                .map(|text| text.trim().to_owned())
-                .map_err(|error| {
-                    anyhow::anyhow!(
-                        "the secret file `{}` cannot be read: {error}",
-                        path.display()
-                    )
-                }),
-            Self::Env(name) => std::env::var(name).map_err(|_| {
-                anyhow::anyhow!(
-                    "the environment variable `{name}`, which holds a secret, is not set"
-                )
-            }),
-        }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)?$"},
+        ]})
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use forebay_entity::{FieldSet, Index, Scope};
+use forebay_entity::{Index, Scope};
 use forebay_flowlog::{Column, Field, FieldError, Format, Record, ValueType};
 use forebay_gelf::{EncodeError, Encoded, FieldName, MessageWriter};
+
+use crate::entities::{NamedField, Names, Tally};
 
 use super::{AWS_SOURCE, Event, Shaper, event_fields, protocol::protocol_name};
 
@@ -15,6 +17,8 @@ pub(crate) struct FlowPlan {
     protocol: FieldName,
     duration: FieldName,
     has_duration: bool,
+    /// Columns whose address gets a name.
+    lookups: Vec<(Field, NamedField)>,
 }
 
 /// What becomes of one column.
@@ -45,14 +49,9 @@ enum Write {
 
 impl FlowPlan {
     /// The plan of `format`; with `prefix` the plugin's fields are called `flow_log_…`.
-    pub(crate) fn new(format: &Format, prefix: bool) -> Self {
-        let plugin = |name: &str| {
-            if prefix {
-                FieldName::repaired(&format!("flow_log_{name}"))
-            } else {
-                FieldName::repaired(name)
-            }
-        };
+    pub(crate) fn new(format: &Format, prefix: bool, names: &Names) -> Self {
+        let prefix = if prefix { "flow_log_" } else { "" };
+        let plugin = |name: &str| FieldName::repaired(&format!("{prefix}{name}"));
         let step = |(position, column): (usize, &Column)| {
             let (name, write) = match column.field() {
                 Some(field) => match published(field) {
@@ -75,6 +74,16 @@ impl FlowPlan {
             protocol: plugin("protocol"),
             duration: plugin("capture_window_duration_seconds"),
             has_duration: format.contains(Field::Start) && format.contains(Field::End),
+            lookups: [
+                (Field::SrcAddr, "src_addr", prefix),
+                (Field::DstAddr, "dst_addr", prefix),
+                (Field::PktSrcAddr, "pkt_srcaddr", ""),
+                (Field::PktDstAddr, "pkt_dstaddr", ""),
+            ]
+            .into_iter()
+            .filter(|(field, name, _)| format.contains(*field) && names.wants(name))
+            .map(|(field, name, prefix)| (field, names.target(&format!("{prefix}{name}"))))
+            .collect(),
         }
     }
 }
@@ -171,14 +180,16 @@ impl Shaper {
             );
         }
         message.text(&AWS_SOURCE, "true");
-        if !names.is_empty() {
+        if !names.parts().is_empty() {
             let mut lookup = Lookup {
                 record,
                 names,
                 text: &mut self.text,
+                tally: &mut self.tally,
             };
-            lookup.fields(&mut message, Field::SrcAddr, &SOURCE_ENTITY)?;
-            lookup.fields(&mut message, Field::DstAddr, &DESTINATION_ENTITY)?;
+            for (field, target) in &plan.lookups {
+                lookup.fields(&mut message, *field, target)?;
+            }
         }
         message.fields(&self.constant);
         message.finish().map_err(FlowError::Encode)
@@ -190,6 +201,7 @@ struct Lookup<'a> {
     record: &'a Record<'a>,
     names: &'a Index,
     text: &'a mut String,
+    tally: &'a mut Tally,
 }
 
 impl Lookup<'_> {
@@ -197,7 +209,7 @@ impl Lookup<'_> {
         &mut self,
         message: &mut MessageWriter<'_>,
         field: Field,
-        fields: &[(&str, FieldName); 3],
+        target: &NamedField,
     ) -> Result<(), FieldError> {
         let Some(address) = self.record.address(field)? else {
             return Ok(());
@@ -213,17 +225,7 @@ impl Lookup<'_> {
             interface: text(Field::InterfaceId),
             account: text(Field::AccountId),
         };
-        let Some(entity) = self.names.lookup(address, &scope).entity() else {
-            return Ok(());
-        };
-        for found in entity.fields(FieldSet::Plugin) {
-            let Some((_, name)) = fields.iter().find(|(suffix, _)| *suffix == found.suffix) else {
-                continue;
-            };
-            self.text.clear();
-            self.text.extend(found.value.pieces());
-            message.text(name, self.text.as_bytes());
-        }
+        target.write(message, self.names, address, &scope, self.text, self.tally);
         Ok(())
     }
 }
@@ -309,26 +311,3 @@ const ABSENT: &[u8] = b"-";
 
 /// The plugin's source of flow logs.
 const HOST: &str = "aws-flowlogs";
-
-static SOURCE_ENTITY: [(&str, FieldName); 3] = [
-    ("_entity", FieldName::literal("src_addr_entity")),
-    (
-        "_entity_description",
-        FieldName::literal("src_addr_entity_description"),
-    ),
-    (
-        "_entity_aws_type",
-        FieldName::literal("src_addr_entity_aws_type"),
-    ),
-];
-static DESTINATION_ENTITY: [(&str, FieldName); 3] = [
-    ("_entity", FieldName::literal("dst_addr_entity")),
-    (
-        "_entity_description",
-        FieldName::literal("dst_addr_entity_description"),
-    ),
-    (
-        "_entity_aws_type",
-        FieldName::literal("dst_addr_entity_aws_type"),
-    ),
-];

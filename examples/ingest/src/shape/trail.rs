@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use forebay_cloudtrail::{Event as TrailEvent, Form, Name, ObjectRef, Value};
+use forebay_cloudtrail::{Event as TrailEvent, Field, Form, Name, ObjectRef, Value};
+use forebay_entity::Scope;
 use forebay_gelf::{EncodeError, Encoded, FieldName};
 
 use super::Shaper;
@@ -21,7 +22,8 @@ impl Shaper {
     ) -> Result<Encoded<'_>, EncodeError> {
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
-        let (names, mut timed) = (&mut self.names, false);
+        let mut timed = false;
+        let mut source_address = None;
         self.flattener
             .flatten(event, |name, value| match (name, value) {
                 (Name::Timestamp, Value::Millis(millis)) => {
@@ -34,17 +36,35 @@ impl Shaper {
                 (Name::FullMessage, Value::Text(text)) => {
                     message.full_message_json_text(text.as_json().unwrap_or_default());
                 }
-                (Name::Field(name), Value::Text(text)) => {
-                    message.json_text(names.get(name), text.as_json().unwrap_or_default());
-                }
-                (Name::Field(name), Value::Bool(value)) => {
-                    message.boolean(names.get(name), value);
-                }
+                (Name::Field(field), value) => with_name(field, |name| {
+                    if let (Value::Text(text), "source_address") = (&value, field.as_str()) {
+                        source_address = text.as_json().and_then(|text| text.parse().ok());
+                    }
+                    match value {
+                        Value::Text(text) => {
+                            message.json_text(name, text.as_json().unwrap_or_default())
+                        }
+                        Value::Structure(json) => message.text(name, json),
+                        Value::Bool(value) => message.boolean(name, value),
+                        _ => &mut message,
+                    };
+                }),
                 // The source is the GELF host.
                 _ => {}
             });
         if !timed {
             message.timestamp_millis(read_at);
+        }
+        if let (Some(address), Some((names, target))) = (source_address, &self.trail_names) {
+            let (text, tally) = (&mut self.text, &mut self.tally);
+            target.write(
+                &mut message,
+                &names.load(),
+                address,
+                &Scope::default(),
+                text,
+                tally,
+            );
         }
         if full_message {
             message.text(&FULL_MESSAGE_JSON, event.raw());
@@ -88,36 +108,26 @@ impl Shaper {
     }
 }
 
-/// Rendered field names by text. The names come from a fixed list and from members of the records; the list is bounded
-/// because record members are not.
-#[derive(Debug, Default)]
-pub(super) struct NameCache {
-    names: std::collections::HashMap<Box<str>, FieldName>,
-    /// The name rendered last that is not kept.
-    passing: Option<FieldName>,
-}
-
-impl NameCache {
-    fn get(&mut self, name: &str) -> &FieldName {
-        if self.names.len() >= KEPT_NAMES && !self.names.contains_key(name) {
-            return self.passing.insert(FieldName::repaired(name));
-        }
-        if !self.names.contains_key(name) {
-            self.names.insert(name.into(), FieldName::repaired(name));
-        }
-        match self.names.get(name) {
-            Some(name) => name,
-            None => self.passing.insert(FieldName::repaired(name)),
-        }
+/// Finds the rendered name of a field, or renders it: only members that AWS does not document need that.
+fn with_name(field: Field<'_>, write: impl FnOnce(&FieldName)) {
+    match field.known().and_then(|known| FIELDS.get(known)) {
+        Some(name) => write(name),
+        None => write(&FieldName::repaired(field.as_str())),
     }
 }
 
 /// The plugin's source of CloudTrail records.
 const HOST: &str = "aws-cloudtrail";
 
-/// CloudTrail's documented members give about 120 names.
-const KEPT_NAMES: usize = 512;
-
+static FIELDS: [FieldName; Field::KNOWN.len()] = {
+    let mut names = [NOTICE_FORM; Field::KNOWN.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = FieldName::literal(Field::KNOWN[at]);
+        at += 1;
+    }
+    names
+};
 static NOTICE_FORM: FieldName = FieldName::literal("notice_form");
 static S3_BUCKET: FieldName = FieldName::literal("s3_bucket");
 static S3_KEY: FieldName = FieldName::literal("s3_key");

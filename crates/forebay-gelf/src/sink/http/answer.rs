@@ -8,8 +8,10 @@ pub(crate) enum Outcome {
     Accepted,
     /// These messages will never be taken.
     Refused(u16),
-    /// This sender is not welcome as it is set up.
-    Misconfigured(u16),
+    /// This sender is not welcome as it is set up, or the receiver is not the one it should be.
+    Misconfigured {
+        reason: Box<str>,
+    },
     /// Try the same again.
     Transient {
         reason: Box<str>,
@@ -26,16 +28,19 @@ pub(crate) fn classify(status: u16, retry_after: Option<&str>) -> Outcome {
             reason: format!("HTTP status {status}").into(),
             retry_after: retry_after.and_then(read_retry_after),
         },
-        _ => Outcome::Misconfigured(status),
+        _ => Outcome::Misconfigured {
+            reason: format!("HTTP status {status}: {}", advice(status)).into(),
+        },
     }
 }
 
-/// Advice for a status that only a person can change.
-pub(crate) fn advice(status: u16) -> &'static str {
+/// What to do about a status that only a person can change.
+fn advice(status: u16) -> &'static str {
     match status {
-        401 | 403 | 407 => "check the token or header the receiver asks for",
+        401 | 403 => "check the token or header the receiver asks for",
         404 => "check the path; Graylog wants exactly /gelf",
         405 => "the receiver takes no POST here; check the URL",
+        407 => "check user and password of the proxy",
         300..=399 => "redirects are not followed; name the final URL",
         _ => "check the URL and the receiver's settings",
     }
@@ -63,7 +68,10 @@ mod tests {
             assert_eq!(classify(status, None), Outcome::Refused(status));
         }
         for status in [301, 302, 307, 401, 403, 404, 405, 407, 418, 422] {
-            assert_eq!(classify(status, None), Outcome::Misconfigured(status));
+            assert!(
+                matches!(classify(status, None), Outcome::Misconfigured { .. }),
+                "{status}"
+            );
         }
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
             assert!(

@@ -1,6 +1,7 @@
 //! Several requests at a time; each batch is settled when all its messages are.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -14,26 +15,18 @@ use crate::sink::SinkConfig;
 use crate::sink::acceptance::{Grade, RefusalReason, Report};
 use crate::sink::health::State;
 use crate::sink::http::HttpConfig;
-use crate::sink::http::answer::{Outcome, advice, classify};
-use crate::sink::inlet::{Arrival, Inlet, Parcel};
+use crate::sink::http::answer::{Outcome, classify};
+use crate::sink::inlet::{Inlet, Parcel};
 use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
 use crate::sink::tcp::receivers::Receivers;
 
-pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> Report {
-    let (client, urls) = match config
-        .client()
-        .and_then(|client| Ok((client, config.parsed_urls()?)))
-    {
-        Ok(parts) => parts,
-        Err(error) => {
-            // `Sink::open` has checked it; only the system's certificate store can have changed since.
-            inlet.set_state(State::Misconfigured {
-                reason: error.to_string().into(),
-            });
-            return inlet.end();
-        }
-    };
+pub(crate) async fn run(
+    (client, urls): (Client, Vec<Url>),
+    config: HttpConfig,
+    sink: SinkConfig,
+    inlet: Inlet,
+) -> Report {
     inlet.set_state(State::Ready);
     Http {
         receivers: Receivers::new(urls.len(), config.balance),
@@ -42,7 +35,7 @@ pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> 
         } else {
             Compression::None
         }),
-        retry: Retry::new(sink),
+        retry: Retry::new(&sink),
         config,
         client,
         urls,
@@ -51,8 +44,6 @@ pub(crate) async fn run(config: HttpConfig, sink: &SinkConfig, inlet: Inlet) -> 
         again: VecDeque::new(),
         requests: JoinSet::new(),
         pause: None,
-        ending: false,
-        deadline: None,
     }
     .run()
     .await
@@ -72,8 +63,6 @@ struct Http {
     again: VecDeque<Job>,
     requests: JoinSet<(Job, usize, Outcome)>,
     pause: Option<Instant>,
-    ending: bool,
-    deadline: Option<Instant>,
 }
 
 struct Open {
@@ -93,12 +82,13 @@ struct Job {
 
 impl Http {
     async fn run(mut self) -> Report {
-        while !(self.ending && self.inlet.is_settled()) {
+        while !self.inlet.is_done() {
             self.fill();
+            let deadline = self.inlet.deadline();
             tokio::select! {
                 biased;
-                arrival = self.inlet.next() => self.arrive(arrival),
-                () = wait_for(self.deadline) => break,
+                parcel = self.inlet.next() => self.arrive(parcel),
+                () = wait_for(deadline) => break,
                 Some(done) = self.requests.join_next(), if !self.requests.is_empty() => {
                     if let Ok((job, receiver, outcome)) = done {
                         self.answered(job, receiver, outcome);
@@ -112,28 +102,15 @@ impl Http {
         self.inlet.end()
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Parcel(parcel) if parcel.batch.is_empty() => {
-                self.inlet.settle(parcel, Grade::Status)
-            }
-            Arrival::Parcel(parcel) => self.open.push_back(Open {
+    fn arrive(&mut self, parcel: Option<Parcel>) {
+        match parcel {
+            Some(parcel) if parcel.batch.is_empty() => self.inlet.settle(parcel, Grade::Status),
+            Some(parcel) => self.open.push_back(Open {
                 parcel,
                 next: 0,
                 settled: 0,
             }),
-            Arrival::Flush => {}
-            Arrival::Gone => self.ending = true,
-            Arrival::Close(deadline) => {
-                self.ending = true;
-                self.deadline = Some(deadline);
-                // What was handed over before the close is drained too.
-                while let Some(arrival) = self.inlet.try_next() {
-                    if matches!(arrival, Arrival::Parcel(_)) {
-                        self.arrive(arrival);
-                    }
-                }
-            }
+            None => {}
         }
     }
 
@@ -229,10 +206,9 @@ impl Http {
                 });
                 self.again.push_front(Job { to: middle, ..job });
             }
-            Outcome::Misconfigured(status) => {
-                let reason = format!("HTTP status {status}: {}", advice(status));
+            Outcome::Misconfigured { reason } => {
                 self.inlet.set_state(State::Misconfigured {
-                    reason: reason.clone().into(),
+                    reason: reason.clone(),
                 });
                 self.postpone(job, receiver, &reason, Some(self.config.misconfigured_wait));
             }
@@ -314,10 +290,17 @@ fn make_body(batch: &Batch, job: Job, bulk: bool, compressor: &mut Compressor) -
 
 /// One request and its complete answer.
 async fn exchange(request: reqwest::RequestBuilder) -> Outcome {
-    let failed = |error: reqwest::Error| Outcome::Transient {
+    let failed = |error: reqwest::Error| {
         // Without the URL: its query could hold a secret.
-        reason: describe(&error.without_url()).into(),
-        retry_after: None,
+        let (reason, misconfigured) = describe(&error.without_url());
+        if misconfigured {
+            Outcome::Misconfigured { reason }
+        } else {
+            Outcome::Transient {
+                reason,
+                retry_after: None,
+            }
+        }
     };
     let mut response = match request.send().await {
         Ok(response) => response,
@@ -345,17 +328,29 @@ async fn exchange(request: reqwest::RequestBuilder) -> Outcome {
     }
 }
 
-/// The error and its causes in one line.
-fn describe(error: &dyn std::error::Error) -> String {
+/// The error and its causes in one line, and whether only a person can help.
+fn describe(error: &dyn std::error::Error) -> (Box<str>, bool) {
     let mut text = error.to_string();
+    let mut misconfigured = false;
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
+        misconfigured |= is_invalid_data(error) || error.to_string() == TUNNEL_REFUSED;
         cause = error.source();
     }
-    text
+    (text.into(), misconfigured)
 }
 
+/// Whether it is rustls's way to say what it does not accept of a receiver. The client wraps it once more.
+fn is_invalid_data(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| {
+        error.kind() == io::ErrorKind::InvalidData
+            || error.get_ref().is_some_and(|inner| is_invalid_data(inner))
+    })
+}
+
+/// What the client says about status 407 in answer to CONNECT; it has no type for it.
+const TUNNEL_REFUSED: &str = "tunnel error: proxy authorization required";
 /// A receiver answers with an empty body; an error page has a few KiB.
 const LONGEST_ANSWER: usize = 64 * 1024;

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use crate::sink::tcp::TcpConfig;
@@ -24,7 +24,8 @@ pub(crate) struct Failure {
 #[cfg(feature = "tls")]
 pub(crate) type Connector = Option<tokio_rustls::TlsConnector>;
 #[cfg(not(feature = "tls"))]
-pub(crate) type Connector = ();
+#[derive(Clone)]
+pub(crate) struct Connector;
 
 pub(crate) async fn connect(
     config: TcpConfig,
@@ -65,6 +66,7 @@ pub(crate) async fn connect(
         round_trip,
         overrun: (send_buffer + config.peer_buffer + TLS_BUFFERS) as u64,
         written: 0,
+        moved: now,
         unflushed: false,
         sent: VecDeque::new(),
         unproven: 0,
@@ -87,22 +89,26 @@ pub(crate) fn is_allowed(address: IpAddr) -> bool {
     }
 }
 
-async fn reach(address: &str) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host(address).await? {
-        if !is_allowed(address.ip()) {
-            failure = io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "link-local addresses are refused",
-            );
-            continue;
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
-        }
+/// The addresses of a receiver, at least one.
+pub(crate) async fn look_up(name: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    let (allowed, refused): (Vec<_>, Vec<_>) = lookup_host(name)
+        .await?
+        .partition(|address| is_allowed(address.ip()));
+    match (allowed.is_empty(), refused.is_empty()) {
+        (false, _) => Ok(allowed),
+        (true, true) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        )),
+        (true, false) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "link-local addresses are refused",
+        )),
     }
-    Err(failure)
+}
+
+async fn reach(address: &str) -> io::Result<TcpStream> {
+    TcpStream::connect(&*look_up(address).await?).await
 }
 
 /// Sets socket options and returns the size of the send buffer in effect.
@@ -165,7 +171,7 @@ async fn secure(
 async fn secure(
     socket: TcpStream,
     _: &TcpConfig,
-    (): Connector,
+    _: Connector,
     _: &str,
     _: usize,
 ) -> Result<Stream, Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::sink::SinkConfig;
 use crate::sink::acceptance::{Grade, Report};
 use crate::sink::health::State;
-use crate::sink::inlet::{Arrival, Inlet, Parcel};
+use crate::sink::inlet::{Inlet, Parcel};
 use crate::sink::lane::wait_for;
 use crate::sink::retry::Retry;
 use crate::sink::tcp::connect::{Connector, Failure, connect};
@@ -20,9 +21,9 @@ use crate::sink::tcp::receivers::Receivers;
 use crate::sink::tcp::{Proof, TcpConfig};
 
 pub(crate) async fn run(
-    config: TcpConfig,
     connector: Connector,
-    sink: &SinkConfig,
+    config: TcpConfig,
+    sink: SinkConfig,
     inlet: Inlet,
 ) -> Report {
     Tcp {
@@ -30,7 +31,8 @@ pub(crate) async fn run(
         connector,
         // Beyond this only a close can make room again. What is left of the budget keeps data flowing meanwhile.
         unproven_limit: sink.budget / 4 * 3,
-        retry: Retry::new(sink),
+        unproven_most: sink.budget / 4 * 3,
+        retry: Retry::new(&sink),
         config,
         inlet,
         waiting: VecDeque::new(),
@@ -40,8 +42,6 @@ pub(crate) async fn run(
         closing: Vec::new(),
         closes: JoinSet::new(),
         next_close: 0,
-        ending: false,
-        deadline: None,
     }
     .run()
     .await
@@ -51,7 +51,10 @@ struct Tcp {
     config: TcpConfig,
     connector: Connector,
     receivers: Receivers,
+    /// Unproven bytes at which a line is closed. Falls while receivers answer a close too late to have read so much,
+    /// and rises again.
     unproven_limit: usize,
+    unproven_most: usize,
     retry: Retry,
     inlet: Inlet,
     /// Batches to send, oldest first. The front one may be written in part, on the current line.
@@ -59,10 +62,8 @@ struct Tcp {
     link: Link,
     /// Former lines whose receiver has to answer the close.
     closing: Vec<Closing>,
-    closes: JoinSet<(u64, Result<(), Box<str>>)>,
+    closes: JoinSet<(u64, io::Result<()>)>,
     next_close: u64,
-    ending: bool,
-    deadline: Option<Instant>,
 }
 
 /// The connection in use, or the way to it.
@@ -91,7 +92,7 @@ struct Closing {
 
 impl Tcp {
     async fn run(mut self) -> Report {
-        while !(self.ending && self.inlet.is_settled()) {
+        while !self.inlet.is_done() {
             self.settle_proven();
             if self.is_stuck() {
                 self.lose("the receiver took nothing in time".into());
@@ -102,10 +103,11 @@ impl Tcp {
             }
             let timer = self.next_timer();
             let draining_line = self.rotation_due().is_some_and(|due| due <= Instant::now());
+            let deadline = self.inlet.deadline();
             tokio::select! {
                 biased;
-                arrival = self.inlet.next() => self.arrive(arrival),
-                () = wait_for(self.deadline) => break,
+                parcel = self.inlet.next() => self.arrive(parcel),
+                () = wait_for(deadline) => break,
                 Some(Ok((id, proof))) = self.closes.join_next(), if !self.closes.is_empty() => self.closed(id, proof),
                 event = self.link.next(&self.waiting, draining_line) => self.handle(event),
                 () = wait_for(timer) => {}
@@ -114,26 +116,15 @@ impl Tcp {
         self.end().await
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        let mut next = Some(arrival);
-        while let Some(arrival) = next {
-            match arrival {
-                Arrival::Parcel(mut parcel) => {
-                    parcel.batch.frames(0);
-                    if parcel.batch.is_empty() {
-                        self.inlet.settle(parcel, Grade::Kernel);
-                    } else {
-                        self.waiting.push_back(parcel);
-                    }
-                }
-                Arrival::Flush => {}
-                Arrival::Gone => self.ending = true,
-                Arrival::Close(deadline) => {
-                    self.ending = true;
-                    self.deadline = Some(deadline);
-                }
-            }
-            next = self.inlet.try_next();
+    fn arrive(&mut self, parcel: Option<Parcel>) {
+        let Some(mut parcel) = parcel else {
+            return;
+        };
+        parcel.batch.frames(0);
+        if parcel.batch.is_empty() {
+            self.inlet.settle(parcel, Grade::Kernel);
+        } else {
+            self.waiting.push_back(parcel);
         }
     }
 
@@ -172,6 +163,7 @@ impl Tcp {
         let now = Instant::now();
         let start = line.written - line.head as u64;
         line.written += bytes as u64;
+        line.moved = now;
         bytes += line.head;
         line.head = 0;
         let mut end = start;
@@ -238,23 +230,25 @@ impl Tcp {
         let now = Instant::now();
         let drained = self.waiting.is_empty();
         match self.config.proof {
-            Proof::Receiver if drained && (self.ending || self.inlet.flush_wanted()) => Some(now),
+            Proof::Receiver if drained && (self.inlet.is_ending() || self.inlet.flush_wanted()) => {
+                Some(now)
+            }
             Proof::Receiver if line.unproven + line.head >= self.unproven_limit => Some(now),
             Proof::Receiver => Some(renewal.min(oldest.at + self.config.close_after)),
-            Proof::Kernel { .. } if drained && self.ending => Some(now),
+            Proof::Kernel { .. } if drained && self.inlet.is_ending() => Some(now),
             Proof::Kernel { .. } => Some(renewal),
         }
     }
 
-    /// Whether a close is due but the receiver takes too little to reach the end of a batch.
+    /// Whether a close is due but the receiver takes nothing, so that the end of a batch is never reached.
     fn is_stuck(&self) -> bool {
         let Link::Up(line) = &self.link else {
             return false;
         };
+        let now = Instant::now();
         line.head > 0
-            && self
-                .rotation_due()
-                .is_some_and(|due| due + self.config.close_wait <= Instant::now())
+            && line.moved + self.config.close_wait <= now
+            && self.rotation_due().is_some_and(|due| due <= now)
     }
 
     /// Half-closes the current line and leaves it to be proven; new data will go to a fresh one.
@@ -285,7 +279,7 @@ impl Tcp {
     }
 
     /// A former line is proven, or failed.
-    fn closed(&mut self, id: u64, proof: Result<(), Box<str>>) {
+    fn closed(&mut self, id: u64, proof: io::Result<()>) {
         let Some(index) = self.closing.iter().position(|closing| closing.id == id) else {
             return;
         };
@@ -294,12 +288,23 @@ impl Tcp {
             Ok(()) => {
                 self.retry.reset();
                 self.receivers.works(closing.receiver);
+                let more = self.unproven_limit + self.unproven_limit / 8 + 1;
+                self.unproven_limit = more.min(self.unproven_most);
                 for sent in closing.sent {
                     self.inlet.settle(sent.parcel, Grade::Closed);
                 }
             }
             Err(_) if closing.sent.is_empty() => {}
-            Err(reason) => {
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    let bytes: usize = closing
+                        .sent
+                        .iter()
+                        .map(|sent| sent.parcel.batch.byte_len())
+                        .sum();
+                    self.unproven_limit = self.unproven_limit.min(bytes) / 2;
+                }
+                let reason = error.to_string();
                 let address = self.address(closing.receiver).to_owned();
                 tracing::debug!(%address, %reason, "close not answered, sending again");
                 if !matches!(self.link, Link::Up(_)) {
@@ -392,7 +397,7 @@ impl Tcp {
         let rotation = self.rotation_due().and_then(|due| match due > now {
             true => Some(due),
             // Due already: either the end of a batch is awaited, or a former line has to go first.
-            false if line.head > 0 => Some(due + self.config.close_wait),
+            false if line.head > 0 => Some(line.moved + self.config.close_wait),
             false => None,
         });
         [proof, rotation].into_iter().flatten().min()

@@ -123,6 +123,8 @@ pub(crate) struct Line {
     /// Further bytes that prove a message: more than all buffers on the way hold.
     pub(crate) overrun: u64,
     pub(crate) written: u64,
+    /// When the connection last took bytes.
+    pub(crate) moved: Instant,
     pub(crate) unflushed: bool,
     pub(crate) sent: VecDeque<Sent>,
     /// Bytes of all batches in `sent`.
@@ -211,7 +213,7 @@ pub(crate) async fn prove_by_close(
     mut stream: Stream,
     wait: Duration,
     round_trip: Duration,
-) -> Result<(), Box<str>> {
+) -> io::Result<()> {
     let proof = async {
         stream.shutdown().await?;
         stream.read_to_end().await?;
@@ -222,8 +224,11 @@ pub(crate) async fn prove_by_close(
     };
     match tokio::time::timeout(wait, proof).await {
         Ok(Ok(None)) => Ok(()),
-        Ok(Ok(Some(error)) | Err(error)) => Err(error.to_string().into()),
-        Err(_) => Err("the receiver did not answer the close in time".into()),
+        Ok(Ok(Some(error)) | Err(error)) => Err(error),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the receiver did not answer the close in time",
+        )),
     }
 }
 

@@ -1,0 +1,404 @@
+//! `forebay check`: does this configuration work, and what is missing?
+//!
+//! Offline it reads files only. Live it asks AWS and the receivers, five seconds at most for each question, and changes
+//! nothing: rights to write are tried with conditions that cannot hold and handles that do not exist.
+
+mod queue;
+mod stream;
+mod table;
+
+use std::{future::Future, time::Duration};
+
+use clap::Args;
+use serde_json::json;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{ConfigArguments, say};
+use crate::{
+    aws::Account,
+    config::{Config, Output, Protocol},
+    exit::Exit,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Read files only: no network.
+    #[arg(long)]
+    offline: bool,
+    /// Only this input. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    input: Vec<String>,
+    /// Also receive one notice of each queue, which counts towards the queue's redrive limit.
+    #[arg(long)]
+    receive: bool,
+    /// One JSON object per finding.
+    #[arg(long)]
+    json: bool,
+    /// Warnings count as failures.
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+pub(super) async fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
+    let config = arguments.config.load()?;
+    let mut findings = Findings {
+        json: arguments.json,
+        ..Findings::default()
+    };
+    findings.tell(
+        "config",
+        Level::Ok,
+        format!(
+            "{}, {}",
+            plural(config.kinesis.len() + config.cloudtrail.len(), "input"),
+            plural(config.output.len(), "output")
+        ),
+    )?;
+    files(&config, &mut findings)?;
+    if !arguments.offline {
+        let wanted = |name: &str| {
+            arguments.input.is_empty() || arguments.input.iter().any(|input| input == name)
+        };
+        live(&config, wanted, arguments.receive, &mut findings).await?;
+    }
+    if !arguments.json {
+        say(format_args!(
+            "{}, {}",
+            plural(findings.warnings, "warning"),
+            plural(findings.failures, "failure")
+        ))?;
+    }
+    let failed = findings.failures > 0 || arguments.deny_warnings && findings.warnings > 0;
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Level {
+    Ok,
+    /// Something worth knowing.
+    Note,
+    /// It works, with less.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
+    json: bool,
+    warnings: usize,
+    failures: usize,
+}
+
+impl Findings {
+    fn tell(&mut self, of: &str, level: Level, text: impl Into<String>) -> anyhow::Result<()> {
+        self.tell_with(of, level, text, "")
+    }
+
+    fn tell_with(
+        &mut self,
+        of: &str,
+        level: Level,
+        text: impl Into<String>,
+        fix: &str,
+    ) -> anyhow::Result<()> {
+        let text = text.into();
+        let word = match level {
+            Level::Ok => "ok",
+            Level::Note => "note",
+            Level::Warn => {
+                self.warnings += 1;
+                "warn"
+            }
+            Level::Fail => {
+                self.failures += 1;
+                "FAIL"
+            }
+        };
+        if self.json {
+            return say(json!({"of": of, "level": word.to_lowercase(), "text": text, "fix": fix}));
+        }
+        say(format_args!("{of:<12} {word:<4}  {text}"))?;
+        if fix.is_empty() {
+            Ok(())
+        } else {
+            say(format_args!("{:<18} fix: {fix}", ""))
+        }
+    }
+
+    /// Tells how a question ended that asks for a right. `without` says what is missed without an optional one.
+    fn right(
+        &mut self,
+        of: &str,
+        asked: Result<(), String>,
+        without: Option<&str>,
+    ) -> anyhow::Result<()> {
+        match (asked, without) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), Some(without)) => {
+                self.tell(of, Level::Warn, format!("{error}: {without}"))
+            }
+            (Err(error), None) => self.tell_with(
+                of,
+                Level::Fail,
+                error,
+                "`forebay iam` prints the policy for this configuration",
+            ),
+        }
+    }
+}
+
+/// What can be known without network: that files can be read, and who else can read the secret ones.
+fn files(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    use crate::config::Secret;
+    let mut secrets = Vec::new();
+    for (name, aws) in &config.aws {
+        secrets.extend(
+            aws.secret_key
+                .iter()
+                .map(|secret| (format!("aws.{name}"), secret)),
+        );
+    }
+    for (name, output) in &config.output {
+        secrets.extend(
+            output
+                .client_key
+                .iter()
+                .map(|secret| (format!("output.{name}"), secret)),
+        );
+        for path in output.ca_file.iter().chain(&output.client_cert) {
+            if let Err(error) = std::fs::read(path) {
+                findings.tell(
+                    name,
+                    Level::Fail,
+                    format!("{} cannot be read: {error}", path.display()),
+                )?;
+            }
+        }
+    }
+    for (of, secret) in secrets {
+        if let Err(error) = secret.read() {
+            findings.tell(&of, Level::Fail, format!("{error:#}"))?;
+        }
+        #[cfg(unix)]
+        if let Secret::File(path) = secret
+            && let Ok(known) = std::fs::metadata(path)
+            && std::os::unix::fs::PermissionsExt::mode(&known.permissions()) & 0o077 != 0
+        {
+            let text = format!("others can read the secret file {}", path.display());
+            findings.tell_with(
+                &of,
+                Level::Warn,
+                text,
+                &format!("chmod 600 {}", path.display()),
+            )?;
+        }
+    }
+    let folder = config
+        .dead_letter
+        .path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder
+        && !folder.is_dir()
+    {
+        let text = format!("`path`: the directory {} does not exist", folder.display());
+        findings.tell("dead_letter", Level::Fail, text)?;
+    }
+    if let Some(path) = &config.entities.ranges_file {
+        let read = std::fs::read(path).map_err(|error| error.to_string());
+        let read = read.and_then(|text| {
+            forebay_entity::service_ranges(&text).map_err(|error| error.to_string())
+        });
+        match read {
+            Ok(part) => findings.tell(
+                "entities",
+                Level::Ok,
+                format!("{} published ranges", part.len()),
+            )?,
+            Err(error) => findings.tell(
+                "entities",
+                Level::Fail,
+                format!("`ranges_file` {}: {error}", path.display()),
+            )?,
+        }
+    }
+    Ok(())
+}
+
+async fn live(
+    config: &Config,
+    wanted: impl Fn(&str) -> bool,
+    receive: bool,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    for (name, input) in config.kinesis.iter().filter(|(name, _)| wanted(name)) {
+        let Some(account) = account(config, &input.aws, name, findings).await? else {
+            continue;
+        };
+        stream::stream(name, input, &account, findings).await?;
+        table::table(name, input, &account, findings).await?;
+    }
+    for (name, input) in config.cloudtrail.iter().filter(|(name, _)| wanted(name)) {
+        let Some(account) = account(config, &input.aws, name, findings).await? else {
+            continue;
+        };
+        queue::queue(name, input, &account, receive, findings).await?;
+    }
+    #[cfg(feature = "entities")]
+    if config.entities.enabled {
+        match timeout(PATIENCE * 2, super::entities::refreshed(config)).await {
+            Ok(Ok((table, failed))) => {
+                let index = table.load();
+                let text = format!(
+                    "{} addresses, {} of them with several owners",
+                    index.len(),
+                    index.conflicts()
+                );
+                let level = if failed == 0 { Level::Ok } else { Level::Warn };
+                findings.tell("entities", level, text)?;
+            }
+            Ok(Err(error)) => findings.tell("entities", Level::Fail, format!("{error:#}"))?,
+            Err(_) => findings.tell("entities", Level::Warn, "no complete answer within 10 s")?,
+        }
+    }
+    for (name, settings) in &config.output {
+        output(name, settings, findings).await?;
+    }
+    Ok(())
+}
+
+/// Waits for an answer, but not longer than a person does.
+async fn within<T, E: std::fmt::Display>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match timeout(PATIENCE, work).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// An error of the SDK as one line; a missing right by its name.
+fn told<E, R>(error: &aws_sdk_sqs::error::SdkError<E, R>, action: &str, resource: &str) -> String
+where
+    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let code = error
+        .as_service_error()
+        .and_then(|error| error.code())
+        .unwrap_or_default();
+    let message = error
+        .as_service_error()
+        .and_then(|error| error.message())
+        .unwrap_or_default();
+    if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" {
+        return format!("`{action}` on `{resource}` is not granted");
+    }
+    match code {
+        "" => format!(
+            "{action} on {resource}: {}",
+            aws_smithy_types::error::display::DisplayErrorContext(error)
+        ),
+        code => format!("{action} on {resource}: {code}: {message}"),
+    }
+}
+
+async fn account(
+    config: &Config,
+    name: &str,
+    of: &str,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Account>> {
+    let account = match within(super::leases::account(config, name)).await {
+        Ok(account) => account,
+        Err(error) => {
+            findings.tell(of, Level::Fail, error)?;
+            return Ok(None);
+        }
+    };
+    let asked = account.sts().get_caller_identity().send();
+    let identity = match timeout(PATIENCE, asked).await {
+        Ok(Ok(identity)) => identity,
+        Ok(Err(error)) => {
+            let text = told(&error, "sts:GetCallerIdentity", &format!("[aws.{name}]"));
+            findings.tell_with(
+                of,
+                Level::Fail,
+                text,
+                &format!("look at the credentials of [aws.{name}]"),
+            )?;
+            return Ok(None);
+        }
+        Err(_) => {
+            findings.tell(
+                of,
+                Level::Warn,
+                format!(
+                    "STS does not answer for [aws.{name}] within {} s",
+                    PATIENCE.as_secs()
+                ),
+            )?;
+            return Ok(Some(account));
+        }
+    };
+    let arn = identity.arn.unwrap_or_default();
+    findings.tell(
+        of,
+        Level::Ok,
+        format!("[aws.{name}] is {arn} in {}", account.region()),
+    )?;
+    Ok(Some(account))
+}
+
+/// Whether each receiver can be reached. What it does with messages only messages tell.
+async fn output(name: &str, output: &Output, findings: &mut Findings) -> anyhow::Result<()> {
+    for address in &output.address {
+        let host = match address.split_once("://") {
+            None => address.clone(),
+            Some((scheme, rest)) => {
+                let host = rest.split('/').next().unwrap_or(rest);
+                let port = if scheme == "https" { 443 } else { 80 };
+                if host.contains(':') {
+                    host.to_owned()
+                } else {
+                    format!("{host}:{port}")
+                }
+            }
+        };
+        if output.protocol == Protocol::Udp {
+            match within(tokio::net::lookup_host(host)).await {
+                Ok(_) => findings.tell(
+                    name,
+                    Level::Note,
+                    format!("{address}: over UDP nothing tells whether anybody listens"),
+                )?,
+                Err(error) => findings.tell(name, Level::Fail, format!("{address}: {error}"))?,
+            }
+            continue;
+        }
+        match within(TcpStream::connect(host)).await {
+            Ok(_) => findings.tell(name, Level::Ok, format!("{address} accepts connections"))?,
+            Err(error) => findings.tell_with(
+                name,
+                Level::Fail,
+                format!("{address}: {error}"),
+                "is the GELF input running, and open in every firewall between?",
+            )?,
+        }
+    }
+    Ok(())
+}
+
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// No question is waited for longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A key and a handle that nothing has.
+const NOBODY: &str = "forebay-check";

@@ -1,0 +1,494 @@
+//! `forebay iam`: the smallest policy for this very configuration, and how the AWS side is set up. Nothing is applied.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{ConfigArguments, leases::account, note, say};
+use crate::{
+    config::{CloudTrail, Config, Kinesis},
+    exit::Exit,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct IamArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// How the policy is written.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+    /// Only the rights without which nothing is read; what is missed without the others is told on standard error.
+    #[arg(long)]
+    strict: bool,
+    /// Instead of the policy, the commands that make stream, subscription, role, trail, topic and queue.
+    #[arg(long)]
+    setup: bool,
+    /// Account number for ARNs; else it comes from ARNs of the configuration or from STS.
+    #[arg(long, value_name = "NUMBER")]
+    account: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Format {
+    /// A policy document for each credentials set.
+    Json,
+    /// `aws_iam_policy` resources.
+    Terraform,
+    /// `aws iam create-policy` commands.
+    Cli,
+}
+
+pub(super) async fn iam(arguments: &IamArguments) -> anyhow::Result<Exit> {
+    let config = arguments.config.load()?;
+    let mut names: Vec<&str> = config
+        .kinesis
+        .values()
+        .map(|input| input.aws.as_str())
+        .collect();
+    names.extend(config.cloudtrail.values().map(|input| input.aws.as_str()));
+    if config.entities.enabled {
+        names.extend(config.entities.accounts.iter().map(String::as_str));
+    }
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let place = Place::find(&config, name, arguments.account.as_deref()).await;
+        if arguments.setup {
+            setup(&config, name, &place)?;
+            continue;
+        }
+        let statements = statements(&config, name, &place);
+        let document = document(&statements, arguments.strict);
+        for statement in &statements {
+            for (action, without) in &statement.optional {
+                if arguments.strict {
+                    note(format_args!("left out: {action} ({without})"));
+                }
+            }
+        }
+        match arguments.format {
+            Format::Json => say(format_args!("{document:#}"))?,
+            Format::Terraform => say(format_args!(
+                "resource \"aws_iam_policy\" \"forebay_{}\" {{\n  name   = \"forebay-{name}\"\n  policy = <<-POLICY\n{}\n  POLICY\n}}",
+                name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+                indented(&format!("{document:#}"), "    "),
+            ))?,
+            Format::Cli => say(format_args!(
+                "aws iam create-policy --policy-name forebay-{name} --policy-document '{document}'"
+            ))?,
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn indented(text: &str, margin: &str) -> String {
+    text.lines()
+        .map(|line| format!("{margin}{line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Where the resources of a credentials set are.
+#[derive(Debug)]
+struct Place {
+    partition: &'static str,
+    region: String,
+    /// Account number, or `*`.
+    account: String,
+}
+
+impl Place {
+    async fn find(config: &Config, name: &str, given: Option<&str>) -> Self {
+        let aws = config.aws(name).unwrap_or_default();
+        let written = aws.assume_role.as_ref().map(|role| role.arn.as_str());
+        let arns = config
+            .kinesis
+            .values()
+            .filter(|input| input.aws == name)
+            .map(|input| input.stream.as_str());
+        let queues = config
+            .cloudtrail
+            .values()
+            .filter(|input| input.aws == name)
+            .map(|input| input.queue.as_str());
+        let in_arn = |arn: &str| {
+            arn.strip_prefix("arn:")?
+                .split(':')
+                .nth(3)
+                .map(str::to_owned)
+        };
+        let known = given.map(str::to_owned).or_else(|| {
+            let mut written = written.into_iter().chain(arns).chain(queues);
+            written
+                .find_map(in_arn)
+                .filter(|account| account.len() == 12)
+        });
+        let account = account(config, name).await;
+        let region = match (&aws.region, &account) {
+            (Some(region), _) => region.clone(),
+            (None, Ok(account)) => account.region().to_owned(),
+            (None, Err(_)) => "*".to_owned(),
+        };
+        let asked = match (known, account) {
+            (Some(known), _) => Some(known),
+            (None, Ok(account)) => {
+                let asked = account.sts().get_caller_identity().send();
+                let answer = tokio::time::timeout(PATIENCE, asked)
+                    .await
+                    .ok()
+                    .and_then(Result::ok);
+                answer.and_then(|identity| identity.account)
+            }
+            (None, Err(_)) => None,
+        };
+        if asked.is_none() {
+            note(format_args!(
+                "the account of [aws.{name}] is not known: give --account, or resources match any account"
+            ));
+        }
+        Self {
+            partition: match region.split('-').next() {
+                Some("cn") => "aws-cn",
+                _ if region.starts_with("us-gov-") => "aws-us-gov",
+                _ => "aws",
+            },
+            region,
+            account: asked.unwrap_or_else(|| "*".to_owned()),
+        }
+    }
+
+    fn arn(&self, service: &str, region: &str, resource: &str) -> String {
+        format!(
+            "arn:{}:{service}:{region}:{}:{resource}",
+            self.partition, self.account
+        )
+    }
+
+    fn stream(&self, input: &Kinesis) -> String {
+        if input.stream.starts_with("arn:") {
+            return input.stream.clone();
+        }
+        self.arn("kinesis", &self.region, &format!("stream/{}", input.stream))
+    }
+
+    fn queue(&self, input: &CloudTrail) -> String {
+        if input.queue.starts_with("arn:") {
+            return input.queue.clone();
+        }
+        let name = input.queue.rsplit('/').next().unwrap_or_default();
+        self.arn(
+            "sqs",
+            input.sqs_region.as_deref().unwrap_or(&self.region),
+            name,
+        )
+    }
+}
+
+/// One statement of the policy.
+#[derive(Debug)]
+struct Statement {
+    id: String,
+    required: Vec<&'static str>,
+    /// Action, and what is missed without it.
+    optional: Vec<(&'static str, &'static str)>,
+    resources: Vec<String>,
+    condition: Option<Value>,
+}
+
+impl Statement {
+    fn new(
+        id: &str,
+        of: &str,
+        required: &[&'static str],
+        optional: &[(&'static str, &'static str)],
+        resources: Vec<String>,
+    ) -> Self {
+        Self {
+            // Statement ids are letters and digits.
+            id: format!("{id}{of}")
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .collect(),
+            required: required.to_vec(),
+            optional: optional.to_vec(),
+            resources,
+            condition: None,
+        }
+    }
+}
+
+/// What the running process calls with the credentials `name`.
+fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    for (of, input) in config.kinesis.iter().filter(|(_, input)| input.aws == name) {
+        statements.push(Statement::new(
+            "Stream",
+            of,
+            &[
+                "kinesis:ListShards",
+                "kinesis:GetShardIterator",
+                "kinesis:GetRecords",
+            ],
+            &[(
+                "kinesis:DescribeStreamSummary",
+                "the retention is not known, so its end is not warned of",
+            )],
+            vec![place.stream(input)],
+        ));
+        let table = input.table();
+        let arn = |table: &str| place.arn("dynamodb", &place.region, &format!("table/{table}"));
+        statements.push(Statement::new(
+            "Leases",
+            of,
+            &[
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:Scan",
+            ],
+            &[
+                (
+                    "dynamodb:DescribeTable",
+                    "a table that is just being made is not waited for",
+                ),
+                ("dynamodb:CreateTable", "the table must exist"),
+                ("dynamodb:DeleteItem", "leases of finished shards stay"),
+            ],
+            vec![arn(&table)],
+        ));
+        statements.push(Statement::new(
+            "Fleet",
+            of,
+            &[],
+            &[(
+                "dynamodb:GetItem",
+                "the mode of a KCL 3.0 to 3.4 fleet on the same table is not seen",
+            )],
+            vec![arn(&format!("{table}-CoordinatorState"))],
+        ));
+    }
+    for (of, input) in config
+        .cloudtrail
+        .iter()
+        .filter(|(_, input)| input.aws == name)
+    {
+        statements.push(Statement::new(
+            "Queue",
+            of,
+            &["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+            &[
+                ("sqs:GetQueueUrl", "the queue must be given as URL"),
+                (
+                    "sqs:ChangeMessageVisibility",
+                    "long objects may be read twice",
+                ),
+            ],
+            vec![place.queue(input)],
+        ));
+        let any = format!("arn:{}:s3:::*/AWSLogs/*", place.partition);
+        let listed = input.buckets.iter().map(|bucket| {
+            format!(
+                "arn:{}:s3:::{}/{}*",
+                place.partition, bucket.name, bucket.prefix
+            )
+        });
+        let everywhere = input.buckets.is_empty();
+        let objects = if everywhere {
+            vec![any]
+        } else {
+            listed.collect()
+        };
+        statements.push(Statement::new(
+            "Objects",
+            of,
+            &["s3:GetObject"],
+            &[(
+                "s3:GetObjectVersion",
+                "objects of versioned buckets whose notice names a version are not read",
+            )],
+            objects,
+        ));
+        if everywhere
+            && place.account != "*"
+            && let Some(objects) = statements.last_mut()
+        {
+            objects.condition =
+                Some(json!({"StringEquals": {"aws:ResourceAccount": place.account}}));
+        }
+    }
+    if config.entities.enabled
+        && config
+            .entities
+            .accounts
+            .iter()
+            .any(|account| account == name)
+    {
+        let balancers = (
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "no DNS names of classic load balancers",
+        );
+        let instances = ("ec2:DescribeInstances", "no names of instances");
+        let optional = if config.entities.load_balancers {
+            vec![instances, balancers]
+        } else {
+            vec![instances]
+        };
+        statements.push(Statement::new(
+            "Names",
+            "",
+            &["ec2:DescribeNetworkInterfaces"],
+            &optional,
+            vec!["*".to_owned()],
+        ));
+        let regions = match config.entities.regions.as_slice() {
+            [] => vec![place.region.clone()],
+            regions => regions.to_vec(),
+        };
+        if let Some(names) = statements.last_mut() {
+            // None of these actions can be limited to a resource.
+            names.condition = Some(json!({"StringEquals": {"aws:RequestedRegion": regions}}));
+        }
+    }
+    if let Some(role) = config.aws(name).and_then(|aws| aws.assume_role) {
+        note(format_args!(
+            "the credentials of [aws.{name}] themselves need sts:AssumeRole on {}; this policy belongs to that role",
+            role.arn
+        ));
+    }
+    statements
+}
+
+fn document(statements: &[Statement], strict: bool) -> Value {
+    let statement = |statement: &Statement| {
+        let mut actions = statement.required.clone();
+        if !strict {
+            actions.extend(statement.optional.iter().map(|(action, _)| action));
+        }
+        if actions.is_empty() {
+            return None;
+        }
+        let mut value = json!({
+            "Sid": statement.id,
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": statement.resources,
+        });
+        if let Some(condition) = &statement.condition {
+            value["Condition"] = condition.clone();
+        }
+        Some(value)
+    };
+    json!({"Version": "2012-10-17", "Statement": statements.iter().filter_map(statement).collect::<Vec<_>>()})
+}
+
+/// The steps of the plugin's documentation as commands, with the names of this configuration.
+fn setup(config: &Config, name: &str, place: &Place) -> anyhow::Result<()> {
+    let (partition, region, account) = (place.partition, &place.region, &place.account);
+    let trust = |service: &str, conditions: Value| {
+        json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole", "Condition": conditions,
+        }]})
+    };
+    for (of, input) in config.kinesis.iter().filter(|(_, input)| input.aws == name) {
+        let (stream, arn) = (input.stream_name(), place.stream(input));
+        let role = format!("forebay-logs-to-{stream}");
+        let source = json!({"StringEquals": {"aws:SourceAccount": account}});
+        let put = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["kinesis:PutRecord", "kinesis:PutRecords"], "Resource": arn},
+        ]});
+        let group = input
+            .route
+            .first()
+            .map_or("LOG_GROUP", |route| route.log_group.as_str());
+        say(format_args!(
+            "# [kinesis.{of}]: a stream, and log groups that write into it. Replace LOG_GROUP, and for flow logs VPC_ID.
+aws kinesis create-stream --region {region} --stream-name {stream} --shard-count 1
+aws iam create-role --role-name {role} --assume-role-policy-document '{}'
+aws iam put-role-policy --role-name {role} --policy-name put --policy-document '{put}'",
+            trust("logs.amazonaws.com", source.clone()),
+        ))?;
+        if input.decode != crate::config::Decode::Cloudwatch {
+            let deliver = json!({"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogGroups", "logs:DescribeLogStreams"],
+                "Resource": "*",
+            }]});
+            say(format_args!(
+                "aws iam create-role --role-name forebay-flow-logs --assume-role-policy-document '{}'
+aws iam put-role-policy --role-name forebay-flow-logs --policy-name deliver --policy-document '{deliver}'
+aws ec2 create-flow-logs --region {region} --resource-type VPC --resource-ids VPC_ID --traffic-type ALL --log-group-name '{group}' --deliver-logs-permission-arn arn:{partition}:iam::{account}:role/forebay-flow-logs{}",
+                trust("vpc-flow-logs.amazonaws.com", source),
+                match input.flow_format.as_str() {
+                    "default" => String::new(),
+                    format => format!(" --log-format '{format}'"),
+                },
+            ))?;
+        }
+        say(format_args!(
+            "aws logs put-subscription-filter --region {region} --log-group-name '{group}' --filter-name {stream} --filter-pattern '' --destination-arn {arn} --role-arn arn:{partition}:iam::{account}:role/{role}",
+        ))?;
+    }
+    for (of, input) in config
+        .cloudtrail
+        .iter()
+        .filter(|(_, input)| input.aws == name)
+    {
+        let arn = place.queue(input);
+        let queue = arn.rsplit(':').next().unwrap_or_default();
+        let sqs_region = input.sqs_region.as_deref().unwrap_or(region);
+        let bucket = input
+            .buckets
+            .first()
+            .map_or("BUCKET", |bucket| bucket.name.as_str());
+        let topic = format!("arn:{partition}:sns:{region}:{account}:{queue}");
+        let trail = format!("arn:{partition}:cloudtrail:{region}:{account}:trail/{of}");
+        let allow = |service: &str, action: &str, resource: &str, source: &str| {
+            json!({"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Principal": {"Service": service}, "Action": action, "Resource": resource,
+                "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+            }]})
+        };
+        let mut write = allow(
+            "cloudtrail.amazonaws.com",
+            "s3:PutObject",
+            &format!("arn:{partition}:s3:::{bucket}/AWSLogs/{account}/*"),
+            &trail,
+        );
+        write["Statement"][0]["Condition"]["StringEquals"] =
+            json!({"s3:x-amz-acl": "bucket-owner-full-control"});
+        let mut look = allow(
+            "cloudtrail.amazonaws.com",
+            "s3:GetBucketAcl",
+            &format!("arn:{partition}:s3:::{bucket}"),
+            &trail,
+        );
+        if let (Some(write), Some(look)) = (
+            write["Statement"].as_array_mut(),
+            look["Statement"].as_array_mut(),
+        ) {
+            write.append(look);
+        }
+        let policy = json!({"Policy": allow("sns.amazonaws.com", "sqs:SendMessage", &arn, &topic).to_string()});
+        say(format_args!(
+            "# [cloudtrail.{of}]: a trail that tells a queue of its files. Replace BUCKET.
+aws s3 mb s3://{bucket} --region {region}
+aws s3api put-bucket-policy --bucket {bucket} --policy '{write}'
+aws sns create-topic --region {region} --name {queue}
+aws sns set-topic-attributes --region {region} --topic-arn {topic} --attribute-name Policy --attribute-value '{}'
+aws sqs create-queue --region {sqs_region} --queue-name {queue} --attributes '{policy}'
+aws sns subscribe --region {region} --topic-arn {topic} --protocol sqs --notification-endpoint {arn}
+aws cloudtrail create-trail --region {region} --name {of} --s3-bucket-name {bucket} --sns-topic-name {queue} --is-multi-region-trail
+aws cloudtrail start-logging --region {region} --name {of}",
+            allow("cloudtrail.amazonaws.com", "SNS:Publish", &topic, &trail),
+        ))?;
+    }
+    let statements = statements(config, name, place);
+    say(format_args!(
+        "# The rights of the process.
+aws iam create-policy --policy-name forebay-{name} --policy-document '{}'",
+        document(&statements, false)
+    ))
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
