@@ -27,6 +27,9 @@ fi
 cargo build --quiet --package ingest
 case $1 in
     short) exec python3 tests/interop/drive.py --versions 1,2 --stories crash,latest --jobs 3 --limit 600 ;;
-    full) exec python3 tests/interop/drive.py --jobs 3 --figures --write docs/interop.md --limit 3600 ;;
+    full)
+        rm -f docs/interop.json
+        exec python3 tests/interop/drive.py --jobs 3 --figures --write docs/interop.md --limit 3600
+        ;;
     *) exec python3 tests/interop/drive.py "$@" ;;
 esac

@@ -37,7 +37,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="forebay-interop-"))
     install(folder / "install.log")
-    processes, started, figures = Processes(), time.time(), {}
+    processes, figures = Processes(), {}
 
     def late():
         print(f"interop: not done within {arguments.limit} s; logs in {folder}", flush=True)
@@ -55,15 +55,15 @@ def main():
                 running = {VERSIONS[key]: pool.submit(compare, bed, VERSIONS[key]) for key in COMPARED}
             for version, future in running.items():
                 try:
-                    figures[version] = future.result()
+                    figures[version.label] = future.result()
                 except Exception as failure:  # noqa: BLE001 - told as a failed line
-                    results.append(Result(version.label, "figures", False, 0, [f"{type(failure).__name__}: {failure}"]))
+                    results.append(Result(version.label, "figures", "figures", False, 0, [f"{type(failure).__name__}: {failure}"]))
         bed.loop.end()
     finally:
         timer.cancel()
         processes.end()
     if arguments.write:
-        report.write(arguments.write, results, figures, arguments.failover, time.time() - started)
+        report.write(arguments.write, results, figures, arguments.failover)
     failed = [result for result in results if not result.passed]
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed", flush=True)
     if failed or arguments.keep:

@@ -168,7 +168,9 @@ class Watch:
         # A stored checkpoint and a prepared one start the count anew.
         if earlier == checkpoint and "pendingCheckpoint" not in row:
             switches = [int(one["ownerSwitchesSinceCheckpoint"]["N"]) for one in (before, row)]
+            # The start of a handoff names the next owner already, and counts nothing.
             moved = None not in (owner(before), owner(row)) and owner(before) != owner(row)
+            moved = moved and "checkpointOwner" not in before.keys() | row.keys()
             if switches[1] - switches[0] < moved:
                 self.faults.append(f"{key}: {switches[1]} owner switches after {switches[0]}, owner changed: {moved}")
         if earlier != checkpoint:

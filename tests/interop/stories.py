@@ -40,6 +40,7 @@ class Result:
     """One line of the table."""
 
     version: str
+    story: str
     scenario: str
     passed: bool
     took: float
@@ -55,7 +56,7 @@ class Story:
     def __init__(self, bed, version, name, output, failover, idle=0.5, quick=True):
         self.bed, self.version = bed, version
         self.failover, self.idle, self.quick = failover, idle, quick
-        self.output = output
+        self.name, self.output = name, output
         self.stream = f"{name}-{version.key}"
         self.table = f"{self.stream}-leases"
         self.kinesis = Client("kinesis", bed.emulators.kinesis_port)
@@ -180,7 +181,7 @@ class Story:
             self.told.insert(0, f"{type(failure).__name__}: {failure}")
             raise
         finally:
-            result = Result(self.version.label, name, passed, time.time() - started, list(self.told))
+            result = Result(self.version.label, self.name, name, passed, time.time() - started, list(self.told))
             self.results.append(result)
             print(f"{'ok' if passed else 'FAILED'}: KCL {result.version}: {name} ({result.took:.0f} s): "
                   f"{', '.join(result.told)}", flush=True)
