@@ -117,7 +117,7 @@ ministack() {
   BIND_HOST=127.0.0.1 GATEWAY_PORT=$port "$tools/ministack-1.5.33/bin/ministack" >"$logs/ministack" 2>&1 &
   pid=$!
   wait_ready ministack "$port"
-  run_suites ministack "$port" DYNAMODB SQS S3 CLOUDWATCH
+  run_suites ministack "$port" DYNAMODB SQS S3 READER CLOUDWATCH
   run_worker ministack "$port" DYNAMODB
   stop
 }

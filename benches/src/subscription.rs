@@ -20,15 +20,24 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A payload of that many events; the same number gives the same payload.
+    /// So many payloads of so many events, all different; the same numbers give the same payloads.
+    ///
+    /// One payload again and again would be measured wrongly: a processor learns the branches of a small one by heart, and
+    /// inflating, which has the most of them, would look faster than it ever is.
     ///
     /// # Panics
     ///
     /// If memory for the text runs out.
     #[must_use]
-    pub fn flow_logs(events: usize) -> Self {
+    pub fn flow_logs(payloads: usize, events: usize) -> Vec<Self> {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        let lines: Vec<String> = (0..events).map(|_| line(&mut random)).collect();
+        (0..payloads)
+            .map(|_| Self::of_events(events, &mut random))
+            .collect()
+    }
+
+    fn of_events(events: usize, random: &mut Random) -> Self {
+        let lines: Vec<String> = (0..events).map(|_| line(random)).collect();
         let mut text = String::from(concat!(
             r#"{"messageType":"DATA_MESSAGE","owner":"123456789010","logGroup":"/vpc/flow-logs/production","#,
             r#""logStream":"eni-0a1b2c3d4e5f60718-all","subscriptionFilters":["forebay"],"logEvents":["#

@@ -1,7 +1,8 @@
 //! The contract suites: what each AWS service must do, run on our model and on independent emulators.
 //!
 //! A suite is a function over an [`Endpoint`] that answers named cases. On our model every case must pass. With
-//! `FOREBAY_CONTRACT_KINESIS=http://127.0.0.1:4568` (likewise `_DYNAMODB`, `_SQS`, `_S3`, `_EC2`, `_ELB`, `_CLOUDWATCH`) and
+//! `FOREBAY_CONTRACT_KINESIS=http://127.0.0.1:4568` (likewise `_DYNAMODB`, `_SQS`, `_S3`, `_EC2`, `_ELB`,
+//! `_CLOUDWATCH`; `_READER` for `forebay-s3` on SQS and S3 together) and
 //! `FOREBAY_CONTRACT_EMULATOR=NAME` the suite also runs on that emulator, held against `known_differences.txt`.
 #![forbid(unsafe_code)]
 #![allow(
@@ -16,6 +17,7 @@ mod elb;
 mod endpoint;
 mod faults;
 mod kinesis;
+mod reader;
 mod s3;
 mod sqs;
 
@@ -25,6 +27,7 @@ pub use ec2::ec2_suite;
 pub use elb::elb_suite;
 pub use endpoint::{CaseResult, Endpoint};
 pub use kinesis::kinesis_suite;
+pub use reader::reader_suite;
 pub use s3::s3_suite;
 pub use sqs::sqs_suite;
 
@@ -90,4 +93,10 @@ contract!(
     an_emulator_keeps_the_cloudwatch_contract,
     cloudwatch_suite,
     "CLOUDWATCH"
+);
+contract!(
+    our_model_carries_the_s3_reader,
+    an_emulator_keeps_the_reader_contract,
+    reader_suite,
+    "READER"
 );

@@ -6,7 +6,7 @@ use ingest::demo::{Act, Options, Outcome, play};
 use serde_json::Value;
 
 async fn run(faults: bool) -> Outcome {
-    run_with(2, faults, Vec::new()).await
+    Box::pin(run_with(2, faults, Vec::new())).await
 }
 
 async fn run_with(seconds: u64, faults: bool, acts: Vec<Act>) -> Outcome {
@@ -16,14 +16,14 @@ async fn run_with(seconds: u64, faults: bool, acts: Vec<Act>) -> Outcome {
         faults,
         acts,
     };
-    play(&options, folder.path(), |_, _| {})
+    Box::pin(play(&options, folder.path(), |_, _| {}))
         .await
         .expect("the pipeline runs")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_arrives_once_and_unchanged() {
-    let outcome = run(false).await;
+    let outcome = Box::pin(run(false)).await;
     assert!(outcome.is_clean(), "{outcome}");
     assert!(outcome.receipt.total().produced > 500, "{outcome}");
     assert_eq!(outcome.receipt.total().duplicated, 0, "{outcome}");
@@ -40,14 +40,14 @@ async fn everything_arrives_once_and_unchanged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_lose_nothing() {
-    let outcome = run(true).await;
+    let outcome = Box::pin(run(true)).await;
     assert!(outcome.receipt.is_clean(), "{outcome}");
     assert_eq!(outcome.letters.len() as u64, outcome.broken, "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_broken_input_is_one_dead_letter_with_its_reason() {
-    let outcome = run(false).await;
+    let outcome = Box::pin(run(false)).await;
     let text = |letter: &Value, name: &str| letter[name].as_str().unwrap_or_default().to_owned();
     let mut classes: Vec<(String, String)> = outcome
         .letters
@@ -78,8 +78,13 @@ async fn each_broken_input_is_one_dead_letter_with_its_reason() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_act_is_got_over_without_a_loss() {
-    let acts = vec![Act::BadRecords, Act::Reshard, Act::Throttle, Act::KillWorker];
-    let outcome = run_with(5, false, acts).await;
+    let acts = vec![
+        Act::BadRecords,
+        Act::Reshard,
+        Act::Throttle,
+        Act::KillWorker,
+    ];
+    let outcome = Box::pin(run_with(5, false, acts)).await;
     assert!(outcome.is_clean(), "{outcome}");
     assert_eq!(outcome.broken, 14, "{outcome}");
     assert!(

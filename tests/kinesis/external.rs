@@ -2,7 +2,7 @@
 //! wrote, which `tests/emulators.sh` names in `FOREBAY_CONTRACT_KINESIS` and `FOREBAY_CONTRACT_DYNAMODB`.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -15,6 +15,7 @@ use forebay_kinesis::{
 use forebay_localaws::{Cloud, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::bed::{Sink, config};
 

@@ -106,9 +106,9 @@ impl Bed {
     }
 
     pub(crate) async fn send_fifo(&self, queue: &str, body: &str, group: &str) {
-        let sqs = aws_sdk_sqs::Client::new(&self.sdk);
         let queue = self.aws.with(|cloud, _| cloud.sqs().url(queue));
-        let message = sqs
+        let message = self
+            .sqs()
             .send_message()
             .queue_url(queue)
             .message_body(body)
@@ -133,8 +133,9 @@ impl Bed {
         processor: Take,
         counts: Counts,
     ) -> Running {
-        let sqs = aws_sdk_sqs::Client::new(&self.sdk);
-        let queue = Queue::find(sqs, queue).await.expect("the queue exists");
+        let queue = Queue::find(self.sqs(), queue)
+            .await
+            .expect("the queue exists");
         let reader = Reader::new(queue, self.source(), processor, config)
             .expect("a valid configuration")
             .observer(counts);
@@ -165,6 +166,10 @@ impl Bed {
             stop: Some(stop),
             task,
         }
+    }
+
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.sdk)
     }
 
     /// Clients of any region.

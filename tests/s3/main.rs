@@ -1,6 +1,7 @@
 //! `forebay-s3` on the embedded AWS: when a notice is deleted, when it stays, and what is never read.
 
 mod bed;
+mod large;
 mod objects;
 mod polling;
 mod queue;

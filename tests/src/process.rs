@@ -138,9 +138,9 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo begun >&2; while :; do sleep 1; done"]);
         let mut process = Process::start(&mut command, &log).expect("a shell");
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while process.log().expect("a log") != "begun\n" {
-            assert!(std::time::Instant::now() < deadline, "nothing is logged");
+            assert!(tokio::time::Instant::now() < deadline, "nothing is logged");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let (now, most) = process.memory().expect("it runs");

@@ -52,6 +52,16 @@ impl<'a> LogEvent<'a> {
         self.span.message.text(self.payload.text)
     }
 
+    /// Returns the text of the payload from the start of the message on, as it was sent.
+    ///
+    /// Lets a reader of the message take fixed blocks beyond its end.
+    #[must_use]
+    #[inline]
+    pub fn text_from_message(&self) -> &'a [u8] {
+        let start = self.span.message.range().start;
+        self.payload.text.get(start..).unwrap_or_default()
+    }
+
     /// Iterates over the extracted fields; there are none in most payloads.
     #[must_use]
     pub fn extracted_fields(&self) -> ExtractedFields<'a> {

@@ -421,32 +421,49 @@ fn escape_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// Returns how many bytes come before the first quote or backslash if all of them are printable ASCII, and no flags.
+///
+/// Looks at all of them whatever they are: to be asked once per string only.
+#[inline]
+pub(crate) fn plain_message(bytes: &[u8]) -> Option<(usize, u8)> {
+    let message = bytes.get(..memchr::memchr2(b'"', b'\\', bytes)?)?;
+    // Whole blocks without early exit, which the compiler compares 16 bytes at a time. The last one overlaps the one
+    // before it.
+    let is_plain = |block: &[u8; 64]| {
+        // As a signed number everything outside ASCII lies below the space too.
+        !block
+            .iter()
+            .fold(false, |special, byte| special | ((*byte as i8) < 0x20))
+    };
+    let blocks = message.chunks_exact(64);
+    let plain = blocks.fold(is_plain(message.last_chunk()?), |plain, block| {
+        plain & block.first_chunk().is_some_and(is_plain)
+    });
+    plain.then_some((message.len(), 0))
+}
+
 /// Returns how many bytes come before the first quote, backslash or control character, and [`NON_ASCII`] if any of
 /// them is above 127.
 ///
-/// Blocks without an end are dismissed whole, in a loop without branches that the compiler turns into vector
-/// instructions; the last block is looked at in words.
+/// Blocks of ASCII without an end are dismissed whole, in a loop without branches that the compiler turns into vector
+/// instructions; what is left is looked at in words.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> (usize, u8) {
-    let mut high = 0;
     let mut len = 0;
     for block in bytes.chunks_exact(BLOCK) {
-        let (mut special, mut all) = (0, 0);
+        let mut special = 0;
         for byte in block {
-            special |= u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
-            all |= byte;
+            // As a signed number everything outside ASCII lies below the space too.
+            special |=
+                u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from((*byte as i8) < 0x20);
         }
         if special != 0 {
             break;
         }
-        high |= all;
         len += BLOCK;
     }
     let (more, flags) = plain_run_in_words(bytes.get(len..).unwrap_or_default());
-    (
-        len + more,
-        flags | if high & 0x80 == 0 { 0 } else { NON_ASCII },
-    )
+    (len + more, flags)
 }
 
 #[inline]

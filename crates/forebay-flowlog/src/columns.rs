@@ -49,7 +49,7 @@ impl Columns {
             }
         }
         cursor.cut(line.len());
-        (self.found, self.plain) = (cursor.found, cursor.plain);
+        (self.found, self.plain) = (cursor.found as u16, cursor.plain);
     }
 
     /// How many columns the line has, also beyond those kept.
@@ -62,7 +62,7 @@ impl Columns {
         self.plain
     }
 
-    /// Start and end of a column. Beyond the last column both are 0.
+    /// Start and end of a column. Beyond the last column they are the same.
     #[inline]
     pub(crate) fn bounds(&self, column: usize) -> (usize, usize) {
         match self.spans.get(column) {
@@ -80,7 +80,7 @@ struct Span {
 
 struct Cursor<'s> {
     spans: &'s mut [Span; MAX_COLUMNS],
-    found: u16,
+    found: usize,
     start: usize,
     plain: bool,
 }
@@ -108,13 +108,13 @@ impl Cursor<'_> {
     #[inline(always)]
     fn cut(&mut self, end: usize) {
         if end > self.start {
-            if let Some(span) = self.spans.get_mut(usize::from(self.found)) {
+            if let Some(span) = self.spans.get_mut(self.found) {
                 *span = Span {
                     start: self.start as u16,
                     end: end as u16,
                 };
             }
-            self.found = self.found.saturating_add(1);
+            self.found += 1;
         }
         self.start = end + 1;
     }
@@ -130,19 +130,21 @@ fn is_plain(block: &[u8; BLOCK]) -> bool {
     !special
 }
 
-/// One bit per byte up to 0x20, for text without bytes above 0x7F.
+/// One bit per byte up to 0x20.
 #[inline(always)]
 fn low_bytes(block: &[u8; BLOCK]) -> u64 {
+    // Each byte becomes the bit of its place among eight, or nothing: again 16 bytes at a time.
+    let mut bits = [0; BLOCK];
+    for (index, (bit, byte)) in bits.iter_mut().zip(block).enumerate() {
+        *bit = if *byte <= b' ' { 1 << (index % 8) } else { 0 };
+    }
     let mut mask = 0;
-    for (index, word) in block.chunks_exact(8).enumerate() {
+    for (index, word) in bits.chunks_exact(8).enumerate() {
         let word = word
             .first_chunk()
             .map_or(0, |word| u64::from_le_bytes(*word));
-        // The subtraction borrows from a byte's high bit exactly where the byte is below 0x21.
-        let low = !((word | HIGH).wrapping_sub(0x21 * ONES)) & HIGH;
-        // Gathers the eight flags in the top byte.
-        let bits = (low >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask |= bits << (8 * index);
+        // Gathers the eight bits in the top byte.
+        mask |= (word.wrapping_mul(ONES) >> 56) << (8 * index);
     }
     mask
 }
@@ -162,7 +164,6 @@ pub(crate) const MAX_LINE: usize = u16::MAX as usize;
 
 const BLOCK: usize = 64;
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x80 * ONES;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::FieldNameError;
+use crate::number::Limit;
 
 macro_rules! fields {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal $column_name:literal, $since:literal, $kind:expr;)+) => {
@@ -61,9 +62,18 @@ impl Field {
     /// The largest number this field can hold, for numbers and timestamps.
     pub const fn max_value(self) -> Option<u64> {
         match self.row().kind {
-            Kind::Number(max) => Some(max),
+            Kind::Number(max) => Some(max.number),
             Kind::Time => Some(u64::MAX),
             _ => None,
+        }
+    }
+
+    /// As [`Field::max_value`], without limit where there is none.
+    #[inline(always)]
+    pub(crate) fn limit(self) -> &'static Limit {
+        match &self.row().kind {
+            Kind::Number(max) => max,
+            _ => const { &UNLIMITED },
         }
     }
 
@@ -128,7 +138,7 @@ enum Kind {
     Text,
     Tag,
     Address,
-    Number(u64),
+    Number(Limit),
     Time,
 }
 
@@ -162,10 +172,11 @@ pub(crate) fn same_name(left: &str, right: &str) -> bool {
             .all(|(l, r)| fold(l) == fold(r))
 }
 
-const PORT: Kind = Kind::Number(u16::MAX as u64);
-const OCTET: Kind = Kind::Number(u8::MAX as u64);
-const SMALL: Kind = Kind::Number(u32::MAX as u64);
-const COUNTER: Kind = Kind::Number(u64::MAX);
+const PORT: Kind = Kind::Number(Limit::new(u16::MAX as u64));
+const OCTET: Kind = Kind::Number(Limit::new(u8::MAX as u64));
+const SMALL: Kind = Kind::Number(Limit::new(u32::MAX as u64));
+const COUNTER: Kind = Kind::Number(UNLIMITED);
+const UNLIMITED: Limit = Limit::new(u64::MAX);
 
 fields! {
     /// Record version: 2 for the default format, else the highest version among the chosen fields.

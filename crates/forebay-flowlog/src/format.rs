@@ -136,12 +136,15 @@ impl Format {
     /// If the line has another number of columns or is longer than [`Format::MAX_LINE`].
     #[inline(always)]
     pub fn parse<'a>(&'a self, line: &'a [u8]) -> Result<Record<'a>, LineError> {
-        let line = without_line_end(line);
-        let mut record = Record::of(self, line, Columns::new());
-        match record.find_columns() {
-            None => Ok(record),
-            Some(error) => Err(error),
-        }
+        let mut record = self.record();
+        record.read(line)?;
+        Ok(record)
+    }
+
+    /// A record of an empty line, for [`Record::read`]: every column is absent.
+    #[inline(always)]
+    pub const fn record(&self) -> Record<'_> {
+        Record::of(self, &[], Columns::new())
     }
 
     /// The records of a text, borrowed from it. Blank lines and header lines that name this format are passed over.

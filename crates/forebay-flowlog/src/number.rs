@@ -11,7 +11,16 @@ pub(crate) fn decode(line: &[u8], start: usize, end: usize, max: u64) -> Option<
     let length = end.wrapping_sub(start);
     let value = match eight_before(line, end) {
         Some(word) if length.wrapping_sub(1) < 8 => eight_digits(word, length)?,
-        Some(low) if length.wrapping_sub(9) < 8 => match eight_before(line, end - 8) {
+        Some(low) if length.wrapping_sub(9) < 2 => {
+            // Ten digits are the usual time: two by themselves cost less than another eight.
+            let high = match line.get(start..end - 8)? {
+                [units] => u64::from(digit(*units)?),
+                [tens, units] => u64::from(digit(*tens)? * 10 + digit(*units)?),
+                _ => return None,
+            };
+            high * 100_000_000 + eight_digits(low, 8)?
+        }
+        Some(low) if length.wrapping_sub(11) < 6 => match eight_before(line, end - 8) {
             Some(high) => eight_digits(high, length - 8)? * 100_000_000 + eight_digits(low, 8)?,
             None => return decode_slowly(line, start, end, max),
         },
@@ -20,14 +29,49 @@ pub(crate) fn decode(line: &[u8], start: usize, end: usize, max: u64) -> Option<
     if value <= max { Some(value) } else { None }
 }
 
-/// The digits `line[start..end]` without leading zeros, checked but not converted: a JSON number as it stands.
+/// Where the digits `line[start..end]` begin without leading zeros, checked as [`decode`] does but not converted.
 #[inline(always)]
-pub(crate) fn text(line: &[u8], start: usize, end: usize, max: u64) -> Option<&[u8]> {
-    // Decoding costs a few multiplications; comparing digits with the limit would cost more.
+pub(crate) fn canonical_start(line: &[u8], start: usize, end: usize, max: &Limit) -> Option<usize> {
+    let length = end.wrapping_sub(start);
+    if let Some(word) = eight_before(line, end) {
+        if length.wrapping_sub(1) < 8 && (line.get(start) != Some(&b'0') || length == 1) {
+            let word = only_last(word, length);
+            // Digits with the first one in the highest byte compare as the numbers do.
+            return (are_digits(word) && word.swap_bytes() <= max.digits).then_some(start);
+        }
+    }
+    canonical_start_slowly(line, start, end, max.number)
+}
+
+#[inline(never)]
+fn canonical_start_slowly(line: &[u8], start: usize, end: usize, max: u64) -> Option<usize> {
     let value = decode(line, start, end, max)?;
-    match line.get(start..end)? {
-        digits @ [b'0', _, ..] => Some(without_leading_zeros(digits, value)),
-        digits => Some(digits),
+    let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+    Some(end - length)
+}
+
+/// The largest number of a field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) number: u64,
+    /// As eight digits, the first one in the highest byte; nines for a limit beyond them.
+    digits: u64,
+}
+
+impl Limit {
+    pub(crate) const fn new(number: u64) -> Self {
+        let mut rest = if number > 99_999_999 {
+            99_999_999
+        } else {
+            number
+        };
+        let (mut digits, mut shift) = (0, 0);
+        while shift < 64 {
+            digits |= (b'0' as u64 + rest % 10) << shift;
+            rest /= 10;
+            shift += 8;
+        }
+        Self { number, digits }
     }
 }
 
@@ -42,21 +86,20 @@ pub(crate) fn fault(digits: &[u8], max: u64) -> FieldErrorKind {
 }
 
 #[cold]
-fn without_leading_zeros(digits: &[u8], value: u64) -> &[u8] {
-    let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
-    digits
-        .get(digits.len().saturating_sub(length)..)
-        .unwrap_or(digits)
-}
-
-#[cold]
 fn decode_slowly(line: &[u8], start: usize, end: usize, max: u64) -> Option<u64> {
     let digits = line.get(start..end).filter(|digits| !digits.is_empty())?;
     let value = digits.iter().try_fold(0_u64, |value, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
+        value
+            .checked_mul(10)?
+            .checked_add(u64::from(self::digit(*digit)?))
     });
     value.filter(|value| *value <= max)
+}
+
+#[inline(always)]
+const fn digit(byte: u8) -> Option<u8> {
+    let digit = byte.wrapping_sub(b'0');
+    if digit < 10 { Some(digit) } else { None }
 }
 
 #[inline(always)]
@@ -66,16 +109,25 @@ fn eight_before(line: &[u8], end: usize) -> Option<u64> {
         .map(|word| u64::from_le_bytes(*word))
 }
 
+/// The last `length` bytes (1 to 8) of `word`, with zeros for those before them.
+#[inline(always)]
+fn only_last(word: u64, length: usize) -> u64 {
+    let foreign = 8 * (8 - length as u32);
+    ((word >> foreign) << foreign) | (ZEROS & !(u64::MAX << foreign))
+}
+
+#[inline(always)]
+fn are_digits(word: u64) -> bool {
+    // Adding 6 carries into the high half of any byte above '9'.
+    let carried = word.wrapping_add(0x0606_0606_0606_0606);
+    (word & carried & HIGH_HALVES) == ZEROS && ((word | carried) & HIGH_HALVES) == ZEROS
+}
+
 /// The number in the last `length` bytes (1 to 8) of `word`, the first digit in the lower byte.
 #[inline(always)]
 fn eight_digits(word: u64, length: usize) -> Option<u64> {
-    let foreign = 8 * (8 - length as u32);
-    // What stands before the number becomes zeros.
-    let word = ((word >> foreign) << foreign) | (ZEROS & !(u64::MAX << foreign));
-    let high_halves = word & 0xF0F0_F0F0_F0F0_F0F0;
-    // Adding 6 carries into the high half of any byte above '9'.
-    let carried = word.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0;
-    if high_halves != ZEROS || carried != ZEROS {
+    let word = only_last(word, length);
+    if !are_digits(word) {
         return None;
     }
     // Pairs, then fours, then eight digits, each step in all lanes at once.
@@ -88,6 +140,7 @@ fn eight_digits(word: u64, length: usize) -> Option<u64> {
 }
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
+const HIGH_HALVES: u64 = 0xF0F0_F0F0_F0F0_F0F0;
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +158,8 @@ mod tests {
             let line = format!("{before}{digits} 77");
             let (start, end) = (before.len(), before.len() + digits.len());
             assert_eq!(judge(line.as_bytes(), start, end), alone, "{line}");
-            let canonical = text(line.as_bytes(), start, end, max).map(|text| text.to_vec());
+            let canonical = canonical_start(line.as_bytes(), start, end, &Limit::new(max))
+                .map(|start| line.as_bytes()[start..end].to_vec());
             assert_eq!(
                 canonical,
                 alone.ok().map(|value| value.to_string().into_bytes()),

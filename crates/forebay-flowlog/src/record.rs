@@ -1,11 +1,12 @@
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use crate::address;
 use crate::columns::Columns;
 use crate::error::{FieldError, FieldErrorKind, LineError};
 use crate::field::{Field, ValueType};
-use crate::format::{Format, check_length};
+use crate::format::{Format, check_length, without_line_end};
 use crate::number;
 use crate::tag::TagValue;
 use crate::timestamp::Timestamp;
@@ -38,15 +39,23 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Takes the columns from the line. Inside the record, because moving it costs as much as finding them.
-    #[inline(always)]
-    pub(crate) fn find_columns(&mut self) -> Option<LineError> {
-        let line = match check_length(self.line) {
-            Ok(line) => line,
-            Err(error) => return Some(error),
-        };
-        self.columns.read(line);
-        self.format.check_count(line, &self.columns).err()
+    /// Splits another line of the same format in place of this one. Saves what making and moving a record costs, which is
+    /// as much as splitting the line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Format::parse`](crate::Format::parse). The record is then of an empty line.
+    #[inline]
+    pub fn read(&mut self, line: &'a [u8]) -> Result<(), LineError> {
+        self.line = without_line_end(line);
+        let result = check_length(self.line).and_then(|line| {
+            self.columns.read(line);
+            self.format.check_count(line, &self.columns)
+        });
+        if result.is_err() {
+            (self.line, self.columns) = (&[], Columns::new());
+        }
+        result
     }
 
     #[inline]
@@ -79,8 +88,15 @@ impl<'a> Record<'a> {
         if position >= self.format.len() {
             return None;
         }
+        self.line.get(self.span(position))
+    }
+
+    /// Where the column at a position, counted from 0, stands in [`Record::line`]; an empty range if the format does not
+    /// have so many.
+    #[inline(always)]
+    pub fn span(&self, position: usize) -> Range<usize> {
         let (start, end) = self.columns.bounds(position);
-        self.line.get(start..end)
+        start..end
     }
 
     /// The text of a column by its name in any spelling, also of a field that this crate does not know.
@@ -171,7 +187,7 @@ impl<'a> Record<'a> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
         };
-        match number::decode(self.line, start, end, max_of(field)) {
+        match number::decode(self.line, start, end, field.limit().number) {
             Some(number) => Ok(Some(number)),
             None => Err(self.number_error(field)),
         }
@@ -185,11 +201,24 @@ impl<'a> Record<'a> {
     /// As [`Record::number`].
     #[inline(always)]
     pub fn number_text(&self, field: Field) -> Result<Option<&'a [u8]>, FieldError> {
+        Ok(self
+            .number_span(field)?
+            .and_then(|span| self.line.get(span)))
+    }
+
+    /// Where the digits of a numeric field stand in [`Record::line`], checked as [`Record::number`] does. Leading zeros
+    /// do not count.
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::number`].
+    #[inline(always)]
+    pub fn number_span(&self, field: Field) -> Result<Option<Range<usize>>, FieldError> {
         let Some((start, end)) = self.find(field) else {
             return Ok(None);
         };
-        match number::text(self.line, start, end, max_of(field)) {
-            Some(digits) => Ok(Some(digits)),
+        match number::canonical_start(self.line, start, end, field.limit()) {
+            Some(start) => Ok(Some(start..end)),
             None => Err(self.number_error(field)),
         }
     }
@@ -284,7 +313,7 @@ impl<'a> Record<'a> {
         FieldError::new(
             field,
             start,
-            number::fault(self.raw(field).unwrap_or_default(), max_of(field)),
+            number::fault(self.raw(field).unwrap_or_default(), field.limit().number),
         )
     }
 
@@ -362,11 +391,6 @@ pub enum Value<'a> {
     Number(u64),
     /// A time.
     Timestamp(Timestamp),
-}
-
-#[inline(always)]
-fn max_of(field: Field) -> u64 {
-    field.max_value().unwrap_or(u64::MAX)
 }
 
 /// The columns that describe traffic. `bytes` is among them although a Block Public Access record lacks it: such a

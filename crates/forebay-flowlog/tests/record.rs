@@ -340,3 +340,23 @@ fn owned_and_borrowed_are_equal_and_print_the_line() {
     );
     insta::assert_snapshot!(format!("{:?}", Format::from_names(["version", "new-one"]).unwrap().parse(b"2 \"").unwrap()), @r#"{version: 2, new-one: \"}"#);
 }
+
+#[test]
+fn a_record_reads_one_line_after_the_other() {
+    let format = Format::from_template("${srcaddr} ${bytes}").unwrap();
+    let mut record = format.record();
+    assert_eq!((record.line(), record.bytes()), (b"".as_slice(), Ok(None)));
+    record.read(b"192.0.2.1 0840\r\n").unwrap();
+    assert_eq!(record.line(), b"192.0.2.1 0840");
+    assert_eq!((record.span(0), record.span(1)), (0..9, 10..14));
+    assert_eq!(record.number_span(Field::Bytes), Ok(Some(11..14)));
+    record.read(b"- 1").unwrap();
+    assert_eq!((record.src_addr(), record.bytes()), (Ok(None), Ok(Some(1))));
+    let error = record.read(b"192.0.2.1 7 8").unwrap_err();
+    assert!(matches!(error, LineError::FieldCount { found: 3, .. }));
+    assert_eq!(
+        (record.line(), record.column(0)),
+        (b"".as_slice(), Some(b"".as_slice()))
+    );
+    assert!(record.span(80).is_empty());
+}

@@ -141,6 +141,7 @@ impl Batch {
 
     #[inline]
     fn append(&mut self, message: &[u8]) {
+        self.bytes.reserve(message.len() + 1);
         self.bytes.extend_from_slice(message);
         self.bytes.push(0);
         self.ends.push(self.bytes.len());

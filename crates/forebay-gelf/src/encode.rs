@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::escape::{Written, escape, escape_json_text, is_blank};
+use crate::decimal::{NumberText, decimals, is_plain_integer};
+use crate::escape::{Written, copy_clean, escape, escape_json_text, is_blank};
+use crate::field_block::FieldBlock;
 use crate::field_name::FieldName;
 use crate::repairs::Repairs;
 use crate::scratch::Scratch;
-use crate::writer::MessageWriter;
+use crate::writer::{MessageWriter, TIMESTAMP_KEY};
 
 /// Encodes messages one after the other in a buffer of its own, without allocating once that buffer is warm.
 ///
@@ -37,6 +39,8 @@ pub struct Encoder {
     host_is_blank: bool,
     /// Fields beyond the limit, as lines `name=value` in JSON string content.
     surplus: Scratch,
+    /// Whether `message` holds any.
+    repaired: bool,
     message: Repairs,
     total: Repairs,
 }
@@ -60,8 +64,41 @@ impl Encoder {
         if self.prefix == 0 || self.host != host {
             self.render_prefix(host);
         }
-        if self.message != Repairs::default() {
-            self.message = Repairs::default();
+        self.writer()
+    }
+
+    /// Renders fields into `block`, in place of what it holds, for many messages to come. Takes no memory once that of
+    /// the block suffices. Of several values of one field the receiver keeps the last, also across blocks.
+    pub fn render(&mut self, block: &mut FieldBlock, write: impl FnOnce(&mut MessageWriter<'_>)) {
+        let (fields, bytes, repairs) = self.fields(write);
+        block.set(fields, bytes, repairs);
+    }
+
+    /// Writes only additional fields: their number, their bytes, and what was changed in them.
+    pub(crate) fn fields(
+        &mut self,
+        write: impl FnOnce(&mut MessageWriter<'_>),
+    ) -> (usize, &[u8], Repairs) {
+        let prefix = self.prefix;
+        // The limit is one of messages.
+        let limit = std::mem::replace(&mut self.limits.fields, usize::MAX);
+        let mut writer = self.writer();
+        write(&mut writer);
+        let place = writer.place();
+        self.limits.fields = limit;
+        (
+            place.fields,
+            self.scratch.slice(prefix, place.at),
+            self.message,
+        )
+    }
+
+    /// Starts a message behind the constant start, if there is one.
+    #[inline]
+    fn writer(&mut self) -> MessageWriter<'_> {
+        if self.repaired {
+            self.repaired = false;
+            self.message = Repairs::NONE;
             self.surplus.seek(0);
             self.scratch.shrink(RETAINED);
         }
@@ -87,11 +124,10 @@ impl Encoder {
         if self.host_is_blank {
             return Err(EncodeError::BlankHost);
         }
-        if self.message != Repairs::default() {
+        if self.repaired {
             at = self.settle(at);
         }
-        self.scratch.room(at, 1)[0] = b'}';
-        let end = at + 1;
+        let end = at + self.scratch.write(at, b"}");
         if end > self.limits.message_bytes {
             return Err(EncodeError::TooLong {
                 bytes: end,
@@ -104,15 +140,103 @@ impl Encoder {
         })
     }
 
-    /// What the current message holds behind its constant start.
-    pub(crate) fn written(&self, at: usize) -> &[u8] {
-        self.scratch.slice(self.prefix, at)
+    /// Writes a field of text, whatever it holds.
+    #[inline(never)]
+    pub(crate) fn put_text(
+        &mut self,
+        place: Place,
+        name: &FieldName,
+        value: &[u8],
+        escaped: Escaped,
+    ) -> Place {
+        if place.fields >= self.limits.fields {
+            self.fold(name, value, escaped);
+            return place;
+        }
+        let Some(first) = value.first() else {
+            return place;
+        };
+        let (wire, key) = name.wire();
+        let target = self.scratch.room(place.at, FieldName::ROOM + value.len());
+        put_name(target, wire, key);
+        let end = if copy_clean(&mut target[key + 1..], value)
+            && *first > b' '
+            && value.len() <= self.limits.value_bytes
+        {
+            target[key + 1 + value.len()] = b'"';
+            place.at + key + 2 + value.len()
+        } else {
+            self.put_text_slowly(place.at, name, value, escaped)
+        };
+        Place {
+            at: end,
+            fields: place.fields + usize::from(end != place.at),
+        }
+    }
+
+    /// Writes a field from digits, or what they mean as a number.
+    #[inline(never)]
+    pub(crate) fn put_number_text(
+        &mut self,
+        place: Place,
+        name: &FieldName,
+        digits: &[u8],
+    ) -> Place {
+        if place.fields < self.limits.fields && !is_plain_integer(digits) {
+            return match NumberText::canonical(digits) {
+                Some(number) => self.put_number(place, name, number.as_bytes()),
+                None => {
+                    self.note_refused();
+                    place
+                }
+            };
+        }
+        self.put_number(place, name, digits)
+    }
+
+    /// Writes a field from digits that are valid JSON.
+    #[inline(never)]
+    pub(crate) fn put_number(&mut self, place: Place, name: &FieldName, digits: &[u8]) -> Place {
+        if place.fields >= self.limits.fields {
+            self.fold(name, digits, Escaped::No);
+            return place;
+        }
+        let (wire, key) = name.wire();
+        self.scratch.write(place.at, &wire[..key]);
+        self.scratch.write(place.at + key, digits);
+        Place {
+            at: place.at + key + digits.len(),
+            fields: place.fields + 1,
+        }
+    }
+
+    /// Writes the time in its general form. Returns its length.
+    #[cold]
+    pub(crate) fn put_time(&mut self, at: usize, seconds: u64, thousandths: u16) -> usize {
+        let (decimals, length) = decimals(thousandths);
+        self.scratch.seek(at);
+        self.scratch.put(TIMESTAMP_KEY);
+        self.scratch
+            .put(itoa::Buffer::new().format(seconds).as_bytes());
+        self.scratch.put(&decimals[..length]);
+        self.scratch.at() - at
+    }
+
+    /// Writes a piece of a member, without limit on its length. Returns the new cursor.
+    #[inline(never)]
+    pub(crate) fn put_piece(&mut self, at: usize, text: &[u8], escaped: Escaped) -> usize {
+        if copy_clean(self.scratch.room(at, text.len()), text) {
+            return at + text.len();
+        }
+        self.scratch.seek(at);
+        let written = put_text(&mut self.scratch, text, escaped, usize::MAX);
+        self.note(written);
+        self.scratch.at()
     }
 
     /// A field whose value needs more than a copy. Returns the new cursor.
     #[cold]
-    #[inline(never)]
-    pub(crate) fn text_slowly(
+    fn put_text_slowly(
         &mut self,
         at: usize,
         name: &FieldName,
@@ -133,21 +257,10 @@ impl Encoder {
         self.scratch.at()
     }
 
-    /// A piece of a member, without limit on its length. Returns the new cursor.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn piece_slowly(&mut self, at: usize, value: &[u8], escaped: Escaped) -> usize {
-        self.scratch.seek(at);
-        let written = put_text(&mut self.scratch, value, escaped, usize::MAX);
-        self.note(written);
-        self.scratch.at()
-    }
-
     /// Keeps a field beyond the limit as text.
     #[cold]
-    #[inline(never)]
-    pub(crate) fn fold(&mut self, name: &FieldName, value: &[u8], escaped: Escaped) {
-        self.message.surplus_fields += 1;
+    fn fold(&mut self, name: &FieldName, value: &[u8], escaped: Escaped) {
+        self.noted().surplus_fields += 1;
         if self.surplus.at() >= self.limits.value_bytes {
             self.note(Written {
                 cut: value.len(),
@@ -165,28 +278,39 @@ impl Encoder {
         self.note(written);
     }
 
+    /// The repairs of the current message, to be added to.
+    fn noted(&mut self) -> &mut Repairs {
+        self.repaired = true;
+        &mut self.message
+    }
+
     #[cold]
     #[inline(never)]
     pub(crate) fn note_refused(&mut self) {
-        self.message.refused_values += 1;
+        self.noted().refused_values += 1;
     }
 
     #[cold]
     #[inline(never)]
     pub(crate) fn note_duplicate(&mut self) {
-        self.message.duplicates += 1;
+        self.noted().duplicates += 1;
+    }
+
+    #[cold]
+    pub(crate) fn note_block(&mut self, repairs: Repairs) {
+        *self.noted() += repairs;
     }
 
     pub(crate) fn note_renamed(&mut self, renamed: u32, duplicates: u32) {
-        self.message.renamed += renamed;
-        self.message.duplicates += duplicates;
+        self.noted().renamed += renamed;
+        self.noted().duplicates += duplicates;
     }
 
     fn note(&mut self, written: Written) {
-        self.message.replaced += written.replaced;
+        self.noted().replaced += written.replaced;
         if written.cut > 0 {
-            self.message.truncated_values += 1;
-            self.message.truncated_bytes += written.cut as u64;
+            self.noted().truncated_values += 1;
+            self.noted().truncated_bytes += written.cut as u64;
         }
     }
 
@@ -196,18 +320,16 @@ impl Encoder {
     fn settle(&mut self, mut at: usize) -> usize {
         if self.surplus.at() > 0 {
             let surplus = std::mem::take(&mut self.surplus);
-            at = self.text_slowly(
-                at,
-                &SURPLUS,
-                surplus.slice(0, surplus.at()),
-                Escaped::Already,
-            );
+            let text = surplus.slice(0, surplus.at());
+            at = self.put_text_slowly(at, &SURPLUS, text, Escaped::Already);
             self.surplus = surplus;
         }
         if self.message.truncated_bytes > 0 {
             let mut digits = itoa::Buffer::new();
             let digits = digits.format(self.message.truncated_bytes).as_bytes();
-            at = put_number(&mut self.scratch, at, &TRUNCATED, digits);
+            let (wire, key) = TRUNCATED.wire();
+            at += self.scratch.write(at, &wire[..key]);
+            at += self.scratch.write(at, digits);
         }
         self.total += self.message;
         at
@@ -321,6 +443,14 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
+/// How far a message was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) at: usize,
+    /// Number of additional fields.
+    pub(crate) fields: usize,
+}
+
 /// Whether a text is JSON string content already.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Escaped {
@@ -335,25 +465,8 @@ fn put_text(scratch: &mut Scratch, value: &[u8], escaped: Escaped, limit: usize)
     }
 }
 
-/// Writes a number whose digits are valid JSON. Returns the new cursor.
-#[inline]
-pub(crate) fn put_number(
-    scratch: &mut Scratch,
-    at: usize,
-    name: &FieldName,
-    digits: &[u8],
-) -> usize {
-    let (wire, key) = name.wire();
-    let end = key + digits.len();
-    let target = scratch.room(at, FieldName::ROOM + digits.len());
-    put_name(target, wire, key);
-    target[key..end].copy_from_slice(digits);
-    at + end
-}
-
 /// Copies the rendered name as one block where it fits; what lies behind it is overwritten by the value.
-#[inline]
-pub(crate) fn put_name(target: &mut [u8], wire: &[u8; FieldName::ROOM], key: usize) {
+fn put_name(target: &mut [u8], wire: &[u8; FieldName::ROOM], key: usize) {
     const BLOCK: usize = FieldName::BLOCK;
     if key < BLOCK {
         if let (Some(to), Some(from)) = (

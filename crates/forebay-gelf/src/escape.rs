@@ -66,6 +66,25 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
     }
 }
 
+/// Whether `text` may stand in a JSON string as it is.
+#[inline]
+pub(crate) fn is_clean_text(text: &[u8]) -> bool {
+    // Blocks without early exit: so written, and so long, the compiler compares 16 bytes at a time. The last block
+    // overlaps the one before it.
+    let is_dirty = |block: &[u8; 64]| {
+        block
+            .iter()
+            .fold(false, |dirty, byte| dirty | is_dirty(*byte))
+    };
+    let Some(tail) = text.last_chunk() else {
+        return text.iter().all(|byte| is_clean(*byte));
+    };
+    let blocks = text.chunks_exact(64);
+    !blocks.fold(is_dirty(tail), |dirty, block| {
+        dirty | block.first_chunk().is_none_or(is_dirty)
+    })
+}
+
 /// What became of one text.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Written {
@@ -313,8 +332,14 @@ const fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
-const fn is_clean(byte: u8) -> bool {
-    is_plain(byte) && byte < 0x80
+pub(crate) const fn is_clean(byte: u8) -> bool {
+    !is_dirty(byte)
+}
+
+#[inline(always)]
+const fn is_dirty(byte: u8) -> bool {
+    // As a signed number everything outside ASCII lies below the space too.
+    ((byte as i8) < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// High bits mark `"`, `\` and control characters. Exact up to the first mark, which is the only one used.
@@ -336,7 +361,6 @@ const fn dirty_bytes(word: u64) -> u64 {
 fn is_dirty_block(block: &[u8; 16]) -> bool {
     let mut dirty = 0;
     for byte in block {
-        // As a signed number everything outside ASCII lies below the space too.
         dirty |=
             u8::from((*byte as i8) < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
     }

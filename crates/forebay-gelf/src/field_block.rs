@@ -2,6 +2,7 @@
 
 use crate::encode::Encoder;
 use crate::field_name::FieldName;
+use crate::repairs::Repairs;
 use crate::writer::MessageWriter;
 
 /// Additional fields rendered ahead of time, for [`MessageWriter::fields`].
@@ -21,6 +22,8 @@ use crate::writer::MessageWriter;
 pub struct FieldBlock {
     bytes: Vec<u8>,
     fields: usize,
+    repaired: bool,
+    repairs: Repairs,
 }
 
 impl FieldBlock {
@@ -30,6 +33,8 @@ impl FieldBlock {
         Self {
             bytes: Vec::new(),
             fields: 0,
+            repaired: false,
+            repairs: Repairs::NONE,
         }
     }
 
@@ -82,13 +87,30 @@ impl FieldBlock {
         &self.bytes
     }
 
+    /// What was changed in the fields; counted for every message that takes them.
+    #[inline]
+    pub(crate) fn repairs(&self) -> Option<Repairs> {
+        self.repaired.then_some(self.repairs)
+    }
+
+    /// Starts over, in the same memory.
+    pub(crate) fn set(&mut self, fields: usize, bytes: &[u8], repairs: Repairs) {
+        self.bytes.clear();
+        (self.fields, self.repaired, self.repairs) = (0, false, Repairs::NONE);
+        self.add(fields, bytes, repairs);
+    }
+
+    fn add(&mut self, fields: usize, bytes: &[u8], repairs: Repairs) {
+        self.bytes.extend_from_slice(bytes);
+        self.fields += fields;
+        self.repairs += repairs;
+        self.repaired = !self.repairs.is_empty();
+    }
+
     fn with(mut self, write: impl FnOnce(&mut MessageWriter<'_>)) -> Self {
         let mut encoder = Encoder::default();
-        let mut writer = encoder.begin("-");
-        write(&mut writer);
-        let (fields, bytes) = writer.additional();
-        self.fields += fields;
-        self.bytes.extend_from_slice(bytes);
+        let (fields, bytes, repairs) = encoder.fields(write);
+        self.add(fields, bytes, repairs);
         self
     }
 }

@@ -108,6 +108,17 @@ impl FieldName {
         (&self.wire, self.key as usize)
     }
 
+    /// The rendered form of a short name as one block with its length, the opening quote of a text value not counted.
+    #[inline(always)]
+    pub(crate) fn block<const N: usize>(&self) -> Option<(&[u8; N], usize)> {
+        let key = usize::from(self.key);
+        if key < N {
+            Some((self.wire.first_chunk()?, key))
+        } else {
+            None
+        }
+    }
+
     /// `name` was checked: at most [`Self::MAX_BYTES`] bytes.
     const fn render(name: &[u8]) -> Self {
         let mut wire = [0; Self::ROOM];

@@ -6,6 +6,7 @@ mod batch;
 mod chunk;
 mod compress;
 mod dechunk;
+mod decimal;
 mod encode;
 mod escape;
 mod field_block;
@@ -13,9 +14,11 @@ mod field_name;
 mod frame;
 mod inflate;
 mod level;
+mod line;
 #[cfg(feature = "listener")]
 pub mod listener;
 mod message;
+mod part_field;
 #[cfg(feature = "receiver")]
 mod receiver;
 mod repairs;
@@ -39,7 +42,9 @@ pub use field_name::{FieldName, FieldNameError};
 pub use frame::{FrameSplitter, FrameTooLong};
 pub use inflate::{PayloadError, inflate_payload};
 pub use level::Level;
+pub use line::{Line, Literal, Piece};
 pub use message::{Message, MessageError, Value};
+pub use part_field::PartField;
 #[cfg(feature = "receiver")]
 pub use receiver::{Received, Rejection, Stored, receive};
 pub use repairs::Repairs;

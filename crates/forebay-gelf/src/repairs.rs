@@ -23,6 +23,16 @@ pub struct Repairs {
 }
 
 impl Repairs {
+    pub(crate) const NONE: Self = Self {
+        replaced: 0,
+        truncated_values: 0,
+        truncated_bytes: 0,
+        surplus_fields: 0,
+        refused_values: 0,
+        renamed: 0,
+        duplicates: 0,
+    };
+
     /// Whether nothing was changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

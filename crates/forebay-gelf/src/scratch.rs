@@ -18,11 +18,22 @@ impl Scratch {
         &mut self.bytes[at..]
     }
 
+    /// The next `N` bytes from `at` on, if there is room for them already.
+    #[inline(always)]
+    pub(crate) fn window<const N: usize>(&mut self, at: usize) -> Option<&mut [u8; N]> {
+        self.bytes.get_mut(at..)?.first_chunk_mut()
+    }
+
+    /// Copies `bytes` to `at`. Returns how many they are.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) -> usize {
+        self.room(at, bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        bytes.len()
+    }
+
     /// Copies `bytes` to the cursor.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let at = self.at;
-        self.room(at, bytes.len())[..bytes.len()].copy_from_slice(bytes);
-        self.at += bytes.len();
+        self.at += self.write(self.at, bytes);
     }
 
     /// Moves the cursor.

@@ -1,12 +1,15 @@
 //! The members of one message, one method each.
 
-use std::io::Write as _;
+use std::ops::Range;
 
-use crate::encode::{EncodeError, Encoded, Encoder, Escaped, put_name, put_number};
-use crate::escape::{copy_clean, is_blank};
+use crate::decimal::{EIGHT_DIGITS, NumberText, ZEROS, decimal, decimals};
+use crate::encode::{EncodeError, Encoded, Encoder, Escaped, Place};
+use crate::escape::is_blank;
 use crate::field_block::FieldBlock;
 use crate::field_name::FieldName;
 use crate::level::Level;
+use crate::line::{BLOCK, Line, Piece};
+use crate::part_field::PartField;
 
 /// Writes one message; made by [`Encoder::begin`].
 ///
@@ -16,10 +19,8 @@ use crate::level::Level;
 #[derive(Debug)]
 pub struct MessageWriter<'e> {
     encoder: &'e mut Encoder,
-    // Cursor and counters live here, and nothing that is not inlined gets a reference to them: so they stay in
-    // registers while fields are written, which is a third of the whole cost.
-    at: usize,
-    fields: usize,
+    // Nothing that is not inlined gets a reference to it, so that it stays in registers while fields are written.
+    place: Place,
     members: u8,
 }
 
@@ -28,8 +29,7 @@ impl<'e> MessageWriter<'e> {
     pub(crate) fn new(encoder: &'e mut Encoder, at: usize) -> Self {
         Self {
             encoder,
-            at,
-            fields: 0,
+            place: Place { at, fields: 0 },
             members: 0,
         }
     }
@@ -107,29 +107,21 @@ impl<'e> MessageWriter<'e> {
             return self;
         };
         self.members |= TIMESTAMP;
-        let mut digits = itoa::Buffer::new();
-        let seconds = digits.format(millis / 1000).as_bytes();
-        let target = self.encoder.scratch.room(self.at, TIMESTAMP_KEY.len() + 24);
-        if let Some(key) = target.first_chunk_mut::<{ TIMESTAMP_KEY.len() }>() {
-            *key = *TIMESTAMP_KEY;
-        }
-        let mut end = TIMESTAMP_KEY.len() + seconds.len();
-        target[TIMESTAMP_KEY.len()..end].copy_from_slice(seconds);
-        let fraction = (millis % 1000) as u16;
-        if fraction != 0 {
-            let digit = |value: u16| b'0' + (value % 10) as u8;
-            target[end..end + 4].copy_from_slice(&[
-                b'.',
-                digit(fraction / 100),
-                digit(fraction / 10),
-                digit(fraction),
-            ]);
-            end += 4;
-            while target[end - 1] == b'0' {
-                end -= 1;
+        let (seconds, fraction) = (millis / 1000, (millis % 1000) as u16);
+        let (upper, lower) = ((seconds / EIGHT_DIGITS) as u8, seconds % EIGHT_DIGITS);
+        self.place.at += match self.encoder.scratch.window::<32>(self.place.at) {
+            // Between the years 2001 and 2286.
+            Some(target) if (10..100).contains(&(seconds / EIGHT_DIGITS)) => {
+                target[..13].copy_from_slice(TIMESTAMP_KEY);
+                target[13] = b'0' + upper / 10;
+                target[14] = b'0' + upper % 10;
+                target[15..23].copy_from_slice(&(decimal(lower as u32) | ZEROS).to_le_bytes());
+                let (digits, length) = decimals(fraction);
+                target[23..27].copy_from_slice(&digits);
+                23 + length
             }
-        }
-        self.at += end;
+            _ => self.encoder.put_time(self.place.at, seconds, fraction),
+        };
         self
     }
 
@@ -153,8 +145,7 @@ impl<'e> MessageWriter<'e> {
             b':',
             b'0' + level.code(),
         ];
-        self.encoder.scratch.room(self.at, member.len())[..member.len()].copy_from_slice(&member);
-        self.at += member.len();
+        self.place.at += self.encoder.scratch.write(self.place.at, &member);
         self
     }
 
@@ -162,18 +153,24 @@ impl<'e> MessageWriter<'e> {
     ///
     /// Invalid UTF-8 becomes U+FFFD, a value beyond [`value_bytes`](crate::EncodeLimits::value_bytes) is cut; both
     /// are counted.
-    #[inline(always)]
+    #[inline]
     pub fn text(&mut self, name: &FieldName, value: impl AsRef<[u8]>) -> &mut Self {
-        self.put_text(name, value.as_ref(), Escaped::No)
+        self.place = self
+            .encoder
+            .put_text(self.place, name, value.as_ref(), Escaped::No);
+        self
     }
 
     /// An additional field from the content of a JSON string, without its quotes, copied as it is.
     ///
     /// What a JSON string cannot hold (a raw quote or control character, a broken escape, a lone surrogate) is
     /// repaired and counted, so the input need not be trusted.
-    #[inline(always)]
+    #[inline]
     pub fn json_text(&mut self, name: &FieldName, content: impl AsRef<[u8]>) -> &mut Self {
-        self.put_text(name, content.as_ref(), Escaped::Already)
+        self.place = self
+            .encoder
+            .put_text(self.place, name, content.as_ref(), Escaped::Already);
+        self
     }
 
     /// An additional field of the text `true` or `false`: receivers drop JSON booleans.
@@ -186,39 +183,74 @@ impl<'e> MessageWriter<'e> {
     ///
     /// What is no number, or an integer beyond 64 bits, is left out and counted: sent as text it would give the
     /// field a second type.
-    #[inline(always)]
+    #[inline]
     pub fn number_text(&mut self, name: &FieldName, digits: impl AsRef<[u8]>) -> &mut Self {
-        let digits = digits.as_ref();
-        if self.fields >= self.encoder.limits.fields {
-            self.encoder.fold(name, digits, Escaped::No);
-            return self;
-        }
-        let (wire, key) = name.wire();
-        let target = self
+        self.place = self
             .encoder
-            .scratch
-            .room(self.at, FieldName::ROOM + digits.len());
-        put_name(target, wire, key);
-        if copy_digits(&mut target[key..], digits) {
-            self.fields += 1;
-            self.at += key + digits.len();
-            return self;
+            .put_number_text(self.place, name, digits.as_ref());
+        self
+    }
+
+    /// Additional fields from parts of a line, one after the other as long as each takes no more than a copy: the line is
+    /// clean, the part short, and of the field's kind. `span` tells where in the line a column stands.
+    ///
+    /// Returns how many of `fields` were dealt with. The next one, if any, is the caller's to write by one of the other
+    /// methods, whether it then turns out to be valid or not; after it the rest can be tried.
+    #[inline(always)]
+    pub fn parts(
+        &mut self,
+        fields: &[PartField],
+        line: &Line<'_>,
+        span: impl Fn(usize) -> Range<usize>,
+    ) -> usize {
+        let limits = &self.encoder.limits;
+        if !line.is_clean()
+            || self.place.fields + fields.len() > limits.fields
+            || limits.value_bytes < BLOCK
+        {
+            return 0;
         }
-        match canonical(digits) {
-            Some(Number::Integer(value)) => self.integer(name, value),
-            Some(Number::Float(value)) => self.float(name, value),
-            None => {
-                self.encoder.note_refused();
-                self
-            }
+        let mut written = 0;
+        for field in fields {
+            let range = span(field.column());
+            let Some(target) = self.encoder.scratch.window(self.place.at) else {
+                break;
+            };
+            let Some(length) = field.write(line, range, target) else {
+                break;
+            };
+            self.place.at += length;
+            self.place.fields += usize::from(length > 0);
+            written += 1;
         }
+        written
     }
 
     /// An additional field of an integer.
     #[inline]
     pub fn integer(&mut self, name: &FieldName, value: i64) -> &mut Self {
+        // Enough for the longest name that the plugin gave an integer.
+        const KEY: usize = 48;
+        const ROOM: usize = KEY + 8;
+        if let (Ok(small), Some((key_block, key)), true) = (
+            u32::try_from(value),
+            name.block::<KEY>(),
+            self.place.fields < self.encoder.limits.fields,
+        ) && u64::from(small) < EIGHT_DIGITS
+            && let Some(target) = self.encoder.scratch.window::<ROOM>(self.place.at)
+        {
+            let digits = decimal(small);
+            let zeros = (digits.trailing_zeros() / 8).min(7);
+            target[..KEY].copy_from_slice(key_block);
+            target[key..][..8].copy_from_slice(&((digits | ZEROS) >> (8 * zeros)).to_le_bytes());
+            self.place.fields += 1;
+            self.place.at += key + 8 - zeros as usize;
+            return self;
+        }
         let mut digits = itoa::Buffer::new();
-        self.put_digits(name, digits.format(value).as_bytes())
+        let digits = digits.format(value).as_bytes();
+        self.place = self.encoder.put_number(self.place, name, digits);
+        self
     }
 
     /// An additional field of an unsigned integer. Beyond `i64::MAX` the receiver would store a negative number;
@@ -237,28 +269,21 @@ impl<'e> MessageWriter<'e> {
     /// An additional field of a floating point number, in the shortest form that reads back to the same value.
     /// NaN and infinities are no JSON: left out and counted.
     pub fn float(&mut self, name: &FieldName, value: f64) -> &mut Self {
-        if !value.is_finite() {
-            self.encoder.note_refused();
-            return self;
+        match NumberText::float(value) {
+            Some(text) => self.place = self.encoder.put_number(self.place, name, text.as_bytes()),
+            None => self.encoder.note_refused(),
         }
-        let mut text = [0; 32];
-        let mut rest = text.as_mut_slice();
-        // The longest double has 24 characters in this form.
-        if write!(rest, "{value:?}").is_err() {
-            self.encoder.note_refused();
-            return self;
-        }
-        let length = 32 - rest.len();
-        self.put_digits(name, &text[..length])
+        self
     }
 
     /// Fields that were rendered before, such as the constant ones of a configuration: one copy.
     #[inline]
     pub fn fields(&mut self, block: &FieldBlock) -> &mut Self {
-        let bytes = block.as_bytes();
-        self.encoder.scratch.room(self.at, bytes.len())[..bytes.len()].copy_from_slice(bytes);
-        self.at += bytes.len();
-        self.fields += block.len();
+        self.place.at += self.encoder.scratch.write(self.place.at, block.as_bytes());
+        self.place.fields += block.len();
+        if let Some(repairs) = block.repairs() {
+            self.encoder.note_block(repairs);
+        }
         self
     }
 
@@ -275,18 +300,11 @@ impl<'e> MessageWriter<'e> {
                 EncodeError::BlankShortMessage
             });
         }
-        self.encoder.finish(self.at)
+        self.encoder.finish(self.place.at)
     }
 
-    /// What was written behind the start of the message: the number of additional fields and all bytes.
-    pub(crate) fn additional(self) -> (usize, &'e [u8]) {
-        let Self {
-            encoder,
-            at,
-            fields,
-            ..
-        } = self;
-        (fields, encoder.written(at))
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     pub(crate) fn note_renamed(&mut self, renamed: u32, duplicates: u32) {
@@ -304,10 +322,7 @@ impl<'e> MessageWriter<'e> {
             self.encoder.note_duplicate();
             return self;
         }
-        if let Some(target) = self.encoder.scratch.room(self.at, N).first_chunk_mut::<N>() {
-            *target = *key;
-        }
-        let start = self.at + N;
+        let start = self.place.at + self.encoder.scratch.write(self.place.at, key);
         let mut text = TextWriter {
             encoder: self.encoder,
             at: start,
@@ -320,50 +335,8 @@ impl<'e> MessageWriter<'e> {
             }
             return self;
         }
-        self.encoder.scratch.room(end, 1)[0] = b'"';
         self.members |= bit;
-        self.at = end + 1;
-        self
-    }
-
-    #[inline(always)]
-    fn put_text(&mut self, name: &FieldName, value: &[u8], escaped: Escaped) -> &mut Self {
-        if self.fields >= self.encoder.limits.fields {
-            self.encoder.fold(name, value, escaped);
-            return self;
-        }
-        let Some(first) = value.first() else {
-            return self;
-        };
-        let (wire, key) = name.wire();
-        let target = self
-            .encoder
-            .scratch
-            .room(self.at, FieldName::ROOM + value.len());
-        put_name(target, wire, key);
-        if copy_clean(&mut target[key + 1..], value)
-            && *first > b' '
-            && value.len() <= self.encoder.limits.value_bytes
-        {
-            target[key + 1 + value.len()] = b'"';
-            self.fields += 1;
-            self.at += key + 2 + value.len();
-        } else {
-            let at = self.encoder.text_slowly(self.at, name, value, escaped);
-            self.fields += usize::from(at != self.at);
-            self.at = at;
-        }
-        self
-    }
-
-    #[inline]
-    fn put_digits(&mut self, name: &FieldName, digits: &[u8]) -> &mut Self {
-        if self.fields >= self.encoder.limits.fields {
-            self.encoder.fold(name, digits, Escaped::No);
-            return self;
-        }
-        self.fields += 1;
-        self.at = put_number(&mut self.encoder.scratch, self.at, name, digits);
+        self.place.at = end + self.encoder.scratch.write(end, b"\"");
         self
     }
 }
@@ -377,108 +350,53 @@ pub struct TextWriter<'e> {
 
 impl TextWriter<'_> {
     /// Appends text.
-    #[inline(always)]
+    #[inline]
     pub fn push(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
         self.put(text.as_ref(), Escaped::No)
     }
 
     /// Appends the content of a JSON string, without its quotes.
-    #[inline(always)]
+    #[inline]
     pub fn push_json_text(&mut self, content: impl AsRef<[u8]>) -> &mut Self {
         self.put(content.as_ref(), Escaped::Already)
     }
 
+    /// Appends parts of a line, each behind a literal, as long as each takes no more than a copy. `span` tells where in the
+    /// line a column stands.
+    ///
+    /// Returns how many of `pieces` were written. The next one, if any, is the caller's.
     #[inline(always)]
-    fn put(&mut self, text: &[u8], escaped: Escaped) -> &mut Self {
-        if copy_clean(self.encoder.scratch.room(self.at, text.len()), text) {
-            self.at += text.len();
-        } else {
-            self.at = self.encoder.piece_slowly(self.at, text, escaped);
+    pub fn push_parts(
+        &mut self,
+        pieces: &[Piece<'_>],
+        line: &Line<'_>,
+        span: impl Fn(usize) -> Range<usize>,
+    ) -> usize {
+        if !line.is_clean() {
+            return 0;
         }
+        let mut written = 0;
+        for piece in pieces {
+            let range = span(piece.column());
+            let Some(target) = self.encoder.scratch.window(self.at) else {
+                break;
+            };
+            let Some(length) = piece.write(line, range, target) else {
+                break;
+            };
+            self.at += length;
+            written += 1;
+        }
+        written
+    }
+
+    fn put(&mut self, text: &[u8], escaped: Escaped) -> &mut Self {
+        self.at = self.encoder.put_piece(self.at, text, escaped);
         self
     }
 }
 
-enum Number {
-    Integer(i64),
-    Float(f64),
-}
-
-/// Reads what is a number in a log line but not in JSON as it stands (`+1`, `007`, `.5`).
-#[cold]
-#[inline(never)]
-fn canonical(digits: &[u8]) -> Option<Number> {
-    let text = std::str::from_utf8(digits).ok()?;
-    if let Ok(value) = text.parse() {
-        return Some(Number::Integer(value));
-    }
-    // An integer beyond 64 bits must not turn into a rounded float.
-    if !text.contains(['.', 'e', 'E']) {
-        return None;
-    }
-    text.parse::<f64>()
-        .ok()
-        .filter(|value| value.is_finite())
-        .map(Number::Float)
-}
-
-/// Copies `source` if it is a decimal of at most 18 digits without a leading zero: always JSON, always an `i64`.
-#[inline(always)]
-fn copy_digits(target: &mut [u8], source: &[u8]) -> bool {
-    let Some(target) = target.get_mut(..source.len()) else {
-        return false;
-    };
-    if source.first() == Some(&b'0') && source.len() > 1 {
-        return false;
-    }
-    if let (Some(head), Some(tail)) = (source.first_chunk::<8>(), source.last_chunk::<8>()) {
-        if source.len() > 16 {
-            return false;
-        }
-        if let Some(first) = target.first_chunk_mut::<8>() {
-            *first = *head;
-        }
-        if let Some(last) = target.last_chunk_mut::<8>() {
-            *last = *tail;
-        }
-        return are_digits(u64::from_le_bytes(*head)) & are_digits(u64::from_le_bytes(*tail));
-    }
-    if let (Some(head), Some(tail)) = (source.first_chunk::<4>(), source.last_chunk::<4>()) {
-        if let Some(first) = target.first_chunk_mut::<4>() {
-            *first = *head;
-        }
-        if let Some(last) = target.last_chunk_mut::<4>() {
-            *last = *tail;
-        }
-        return are_digits(
-            u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail)),
-        );
-    }
-    match (target, source) {
-        ([to], [from]) => {
-            *to = *from;
-            from.is_ascii_digit()
-        }
-        ([to_first, to_second], [first, second]) => {
-            (*to_first, *to_second) = (*first, *second);
-            first.is_ascii_digit() & second.is_ascii_digit()
-        }
-        ([to_first, to_second, to_third], [first, second, third]) => {
-            (*to_first, *to_second, *to_third) = (*first, *second, *third);
-            first.is_ascii_digit() & second.is_ascii_digit() & third.is_ascii_digit()
-        }
-        _ => false,
-    }
-}
-
-/// Whether all eight bytes are `0` to `9`.
-const fn are_digits(word: u64) -> bool {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const THREES: u64 = 0x3030_3030_3030_3030;
-    word & HIGH == THREES && word.wrapping_add(0x0606_0606_0606_0606) & HIGH == THREES
-}
-
-const TIMESTAMP_KEY: &[u8; 13] = b",\"timestamp\":";
+pub(crate) const TIMESTAMP_KEY: &[u8; 13] = b",\"timestamp\":";
 const SHORT_MESSAGE: u8 = 1;
 const FULL_MESSAGE: u8 = 2;
 const TIMESTAMP: u8 = 4;

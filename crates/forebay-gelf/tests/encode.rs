@@ -2,8 +2,8 @@
 #![cfg(feature = "receiver")]
 
 use forebay_gelf::{
-    Batch, EncodeError, EncodeLimits, Encoder, FieldBlock, FieldName, Level, Message, Stored,
-    Value, receive, shorten,
+    Batch, EncodeError, EncodeLimits, Encoder, FieldBlock, FieldName, Level, Line, Literal,
+    Message, PartField, Piece, Stored, Value, receive, shorten,
 };
 use proptest::prelude::*;
 
@@ -484,4 +484,135 @@ proptest! {
             "level", "version"];
         prop_assert!(!stored.starts_with("gl2_") && !reserved.contains(&stored.as_str()));
     }
+}
+
+/// Three fields and a short message from columns of a line. Whatever is no copy is written by the general methods, and
+/// with `copies` off all of it is.
+fn from_columns(context: &[u8], length: usize, spans: &[(usize, usize)], copies: bool) -> String {
+    static NOTHING: Literal = Literal::new("");
+    static ARROW: Literal = Literal::new(" -> ");
+    let line = Line::within(context, length);
+    let span = |column: usize| spans[column].0..spans[column].1;
+    let fields = [
+        PartField::text(&TEXT, 0),
+        PartField::number(&NUMBER, 65_535, 1),
+        PartField::text(&OTHER, 2).absent(b'-'),
+    ];
+    let mut encoder = Encoder::default();
+    let mut message = encoder.begin("h");
+    message.short_message_with(|text| {
+        text.push("m");
+        let pieces = [Piece::new(&NOTHING, 1), Piece::new(&ARROW, 2).except(b'-')];
+        let mut next = 0;
+        while next < pieces.len() {
+            if copies {
+                next += text.push_parts(&pieces[next..], &line, span);
+            }
+            if let Some(piece) = pieces.get(next) {
+                let part = line.part(span(piece.column()));
+                let special = part == b"-" && piece.is_except();
+                text.push(piece.before())
+                    .push(if special { b"none" } else { part });
+                next += 1;
+            }
+        }
+    });
+    let mut next = 0;
+    while next < fields.len() {
+        if copies {
+            next += message.parts(&fields[next..], &line, span);
+        }
+        let part = if next < fields.len() {
+            line.part(span(next))
+        } else {
+            b"-"
+        };
+        let number = std::str::from_utf8(part)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        match next {
+            0 => drop(message.text(&TEXT, part)),
+            1 => match number {
+                Some(number @ 0..=65_535) => drop(message.unsigned(&NUMBER, number)),
+                _ => drop(message.text(&NUMBER, "no port")),
+            },
+            2 if part != b"-" => drop(message.text(&OTHER, part)),
+            _ => {}
+        }
+        next += 1;
+    }
+    let message = message.finish().expect("the message has a text");
+    message.as_str().to_owned()
+}
+
+proptest! {
+    #[test]
+    fn parts_of_lines_are_written_as_any_other_text(
+        text in "[ -~]{0,40}|é|\"|\t",
+        number in "0|[1-9][0-9]{0,5}|00[0-9]{1,17}|[0-9a]{1,20}|-",
+        other in "-|[a-z]{1,33}|\\\\",
+        behind in "[a-z\"]{0,40}",
+    ) {
+        let line = format!("{text} {number} {other}");
+        let second = text.len() + 1;
+        let third = second + number.len() + 1;
+        let spans = [(0, text.len()), (second, third - 1), (third, line.len())];
+        let context = format!("{line}{behind}");
+        let general = from_columns(line.as_bytes(), line.len(), &spans, false);
+        prop_assert_eq!(from_columns(context.as_bytes(), line.len(), &spans, true), general);
+    }
+}
+
+#[test]
+fn columns_outside_of_the_line_are_left_to_the_caller() {
+    let context = b"a 1 b and much more text behind the end of the line".as_slice();
+    for spans in [
+        [(0, 1), (2, 3), (4, 6)],
+        [(0, 1), (3, 2), (4, 5)],
+        [(0, 1), (2, 3), (90, 91)],
+    ] {
+        let general = from_columns(&context[..5], 5, &spans, false);
+        assert_eq!(from_columns(context, 5, &spans, true), general);
+    }
+}
+
+#[test]
+fn the_limit_on_fields_counts_parts_too() {
+    let mut limits = EncodeLimits::default();
+    limits.fields = 1;
+    let mut encoder = Encoder::new(limits);
+    let line = Line::new(b"one two and thirty-two bytes behind it");
+    let fields = [PartField::text(&TEXT, 0), PartField::text(&OTHER, 1)];
+    let mut message = encoder.begin("h");
+    message.short_message("m");
+    let span = |column: usize| [0..3, 4..7][column].clone();
+    assert_eq!(message.parts(&fields, &line, span), 0);
+    assert_eq!(message.parts(&fields[..1], &line, span), 1);
+}
+
+#[test]
+fn a_block_tells_what_was_changed_in_it() {
+    let mut encoder = Encoder::default();
+    let mut block = FieldBlock::new();
+    encoder.render(&mut block, |message| {
+        message.text(&TEXT, b"\xff").text(&OTHER, "good");
+    });
+    assert_eq!(block.len(), 2);
+    for _ in 0..2 {
+        let mut message = encoder.begin("h");
+        message.short_message("m").fields(&block);
+        let json = message.finish().unwrap();
+        assert!(
+            json.as_str()
+                .ends_with("\"_text\":\"\u{fffd}\",\"_other\":\"good\"}")
+        );
+        assert_eq!(json.repairs().replaced, 1);
+    }
+    encoder.render(&mut block, |message| {
+        message.text(&OTHER, "better");
+    });
+    let mut message = encoder.begin("h");
+    message.short_message("m").fields(&block);
+    let json = message.finish().unwrap();
+    assert!(json.as_str().ends_with("\"m\",\"_other\":\"better\"}") && json.repairs().is_empty());
 }

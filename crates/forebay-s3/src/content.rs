@@ -28,7 +28,7 @@ pub struct Lines {
 /// Bytes of an object in, records out.
 pub(crate) enum Decoder {
     CloudTrail(Box<FileDecoder>),
-    Lines(LineDecoder),
+    Lines(Box<LineDecoder>),
 }
 
 /// What a [`Decoder`] finds.
@@ -63,7 +63,7 @@ impl Decoder {
     pub(crate) fn new(content: Content) -> Self {
         match content {
             Content::CloudTrail => Self::CloudTrail(Box::new(FileDecoder::new(Limits::default()))),
-            Content::Lines(lines) => Self::Lines(LineDecoder::new(lines)),
+            Content::Lines(lines) => Self::Lines(Box::new(LineDecoder::new(lines))),
         }
     }
 

@@ -136,7 +136,7 @@ impl LineDecoder {
         match progress {
             Ok(progress) => progress.used,
             Err(error) => {
-                self.failed.get_or_insert(error.into());
+                self.failed.get_or_insert_with(|| error.into());
                 0
             }
         }

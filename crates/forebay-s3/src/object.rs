@@ -241,6 +241,7 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
             }
             if self.records.cost() >= FULL {
                 self.flush().await?;
+                self.since_yield = FULL;
             }
             if self.since_yield >= FULL {
                 // Inflating and splitting never wait by themselves: other tasks of this thread get their turn here.

@@ -200,10 +200,13 @@ impl<S: ObjectSource, P: Processor, O: Observer> Round<'_, S, P, O> {
                 .find(|object| !settled.iter().any(|(key, _)| *key == object.key));
             open = open.or_else(|| left.map(|object| object.key.clone()));
             position.settled.extend(settled.iter().cloned());
+            let before = position.after.clone();
             position.advance(newest.saturating_sub(look_back), open.as_deref());
-            self.positions
-                .record(&name, position.since, settled, position.after.clone())
-                .await?;
+            if !settled.is_empty() || position.after != before {
+                self.positions
+                    .record(&name, position.since, settled, position.after.clone())
+                    .await?;
+            }
         }
         Ok(())
     }

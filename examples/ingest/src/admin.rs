@@ -27,7 +27,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{metrics, stats::Stats};
+use crate::{metrics, run::SetLog, stats::Stats};
 
 /// What the admin port shows and may do.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub struct Admin {
     /// The pipeline that runs now; a reload puts another one here.
     pub stats: Arc<RwLock<Option<Arc<Stats>>>>,
     /// Sets the log filter.
-    pub set_log: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub set_log: Arc<SetLog>,
     /// Asks for a reload of the configuration.
     pub reload: mpsc::Sender<()>,
     /// What changes must carry.
@@ -104,21 +104,28 @@ impl Admin {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, path) => self.show(path),
-            (&Method::PUT, "/log-level") => match self.may_change(&request, peer) {
-                Ok(()) => self.log_level(request).await,
-                Err(refusal) => refusal,
-            },
-            (&Method::POST, "/reload") => match self.may_change(&request, peer) {
+            (&Method::PUT, "/log-level") | (&Method::POST, "/reload")
+                if !self.may_change(&request, peer) =>
+            {
+                text(
+                    StatusCode::FORBIDDEN,
+                    match self.token {
+                        Some(_) => "send `Authorization: Bearer TOKEN` with the token of [admin]\n",
+                        None => {
+                            "only callers on this machine may do this, unless [admin] has a token\n"
+                        }
+                    },
+                )
+            }
+            (&Method::PUT, "/log-level") => self.log_level(request).await,
+            (&Method::POST, "/reload") => {
                 // A reload that is asked for already is enough.
-                Ok(()) => {
-                    let _ = self.reload.try_send(());
-                    text(
-                        StatusCode::ACCEPTED,
-                        "reload asked for; the log tells how it ends\n",
-                    )
-                }
-                Err(refusal) => refusal,
-            },
+                let _ = self.reload.try_send(());
+                text(
+                    StatusCode::ACCEPTED,
+                    "reload asked for; the log tells how it ends\n",
+                )
+            }
             (_, "/log-level" | "/reload") => text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "PUT /log-level, POST /reload\n",
@@ -186,8 +193,8 @@ impl Admin {
         }
     }
 
-    fn may_change(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Answer> {
-        let allowed = match &self.token {
+    fn may_change(&self, request: &Request<Incoming>, peer: SocketAddr) -> bool {
+        match &self.token {
             Some(token) => {
                 let given = request.headers().get(AUTHORIZATION);
                 let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
@@ -195,15 +202,7 @@ impl Admin {
             }
             // A web page in a browser on this machine can reach the port too; it cannot hide that it is one.
             None => peer.ip().is_loopback() && !request.headers().contains_key(ORIGIN),
-        };
-        if allowed {
-            return Ok(());
         }
-        let help = match self.token {
-            Some(_) => "send `Authorization: Bearer TOKEN` with the token of [admin]\n",
-            None => "only callers on this machine may do this, unless [admin] has a token\n",
-        };
-        Err(text(StatusCode::FORBIDDEN, help))
     }
 
     async fn log_level(&self, request: Request<Incoming>) -> Answer {

@@ -13,7 +13,12 @@ pub(crate) fn wall() -> SystemTime {
 
 /// Milliseconds since 1970.
 pub(crate) fn wall_millis() -> i64 {
-    let since = wall()
+    millis(wall())
+}
+
+/// A time in milliseconds since 1970.
+pub(crate) fn millis(time: SystemTime) -> i64 {
+    let since = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

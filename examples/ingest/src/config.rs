@@ -13,6 +13,7 @@ mod entities;
 mod kinesis;
 mod output;
 mod problem;
+mod s3;
 mod secret;
 mod service;
 mod throttle;
@@ -32,6 +33,7 @@ pub use entities::{Entities, OnConflict};
 pub use kinesis::{Decode, Kinesis, Lease, Route, Start};
 pub use output::{Balance, Delivery, Output, Protocol};
 pub use problem::{ConfigError, Problem};
+pub use s3::{Decode as ObjectDecode, Objects, OnObjectError, Poll, S3};
 pub use secret::Secret;
 pub use service::{LogFormat, Service};
 pub use throttle::Throttle;
@@ -58,6 +60,9 @@ pub struct Config {
     /// SQS queues that carry CloudTrail notices.
     #[serde(default)]
     pub cloudtrail: BTreeMap<String, CloudTrail>,
+    /// Other logs in S3, announced on a queue or found by listing.
+    #[serde(default)]
+    pub s3: BTreeMap<String, S3>,
     /// Translation of addresses into AWS entities.
     #[serde(default)]
     pub entities: Entities,
@@ -135,6 +140,14 @@ impl Config {
             .filter(move |name| listed.is_empty() || listed.iter().any(|listed| listed == name))
     }
 
+    /// All inputs that read objects: queues of CloudTrail notices among them.
+    pub(crate) fn objects(&self) -> Vec<(&String, S3)> {
+        let trails = self.cloudtrail.iter();
+        let trails = trails.map(|(name, input)| (name, S3::from(input)));
+        let others = self.s3.iter().map(|(name, input)| (name, input.clone()));
+        trails.chain(others).collect()
+    }
+
     /// What serde cannot know: limits, references, and settings that contradict each other.
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -144,10 +157,10 @@ impl Config {
                     .help("this program reads layout 1 only"),
             );
         }
-        if self.kinesis.is_empty() && self.cloudtrail.is_empty() {
+        if self.kinesis.is_empty() && self.cloudtrail.is_empty() && self.s3.is_empty() {
             problems.push(
                 Problem::at([], "no input is configured")
-                    .help("add a table `[kinesis.NAME]` or `[cloudtrail.NAME]`"),
+                    .help("add a table `[kinesis.NAME]`, `[cloudtrail.NAME]` or `[s3.NAME]`"),
             );
         }
         if self.output.is_empty() {
@@ -175,6 +188,10 @@ impl Config {
         for (name, settings) in &self.cloudtrail {
             input("cloudtrail", name, &settings.aws, &settings.outputs);
         }
+        for (name, settings) in &self.s3 {
+            input("s3", name, &settings.aws, &settings.outputs);
+        }
+        self.check_names(&mut problems);
         for account in &self.entities.accounts {
             self.check_reference(["entities", "accounts"], account, &mut problems);
         }
@@ -187,6 +204,9 @@ impl Config {
         self.cloudtrail
             .iter()
             .for_each(|(name, input)| input.check(name, &mut problems));
+        self.s3
+            .iter()
+            .for_each(|(name, input)| input.check(name, &mut problems));
         self.output
             .iter()
             .for_each(|(name, output)| output.check(name, &mut problems));
@@ -195,6 +215,26 @@ impl Config {
         self.throttle.check(&mut problems);
         self.admin.check(&mut problems);
         problems
+    }
+
+    /// Each input has a name of its own.
+    fn check_names(&self, problems: &mut Vec<Problem>) {
+        let kinds: [(&str, Vec<&String>); 3] = [
+            ("kinesis", self.kinesis.keys().collect()),
+            ("cloudtrail", self.cloudtrail.keys().collect()),
+            ("s3", self.s3.keys().collect()),
+        ];
+        for (at, (kind, names)) in kinds.iter().enumerate() {
+            for (earlier, taken) in kinds.iter().take(at) {
+                for name in names.iter().filter(|name| taken.contains(name)) {
+                    problems.push(
+                        Problem::at([*kind, name.as_str()], format!("`[{earlier}.{name}]` has the same name")).help(
+                            "counters, logs and dead letters know inputs by their names: give each its own",
+                        ),
+                    );
+                }
+            }
+        }
     }
 
     fn check_reference<const N: usize>(

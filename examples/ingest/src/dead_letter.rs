@@ -301,7 +301,7 @@ fn put_aside(path: &Path) -> io::Result<Aside> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let mut aside = Aside { bytes: 0, next: 1 };
-    for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+    for entry in fs::read_dir(folder.unwrap_or_else(|| Path::new(".")))? {
         let entry = entry?;
         let name = entry.file_name().into_string().unwrap_or_default();
         let own = path

@@ -17,15 +17,16 @@ use anyhow::Context;
 use forebay_cloudtrail::{FileDecoder, FileKind, Limits, Notice};
 use forebay_entity::Index;
 use forebay_flowlog::Field;
+use forebay_gelf::{FieldBlock, Line};
 
 use crate::{
     clock,
     collect::{Bad, Collect},
     config::{Config, Decode},
     dead_letter::Class,
-    entities::Names,
     exit::Exit,
     log_reader::{LogReader, RecordOrigin},
+    names::Names,
     route::{Route, Routes, flow_format},
     shape::{Event, Shaper, is_blank},
 };
@@ -424,7 +425,13 @@ impl Decoding {
             plan = crate::shape::FlowPlan::new(record.format(), false, &Names::default());
             &plan
         };
-        match self.shaper.flow(&context, plan, record, &self.names) {
+        match self.shaper.flow(
+            &context,
+            plan,
+            record,
+            &Line::new(record.line()),
+            &self.names,
+        ) {
             Ok(message) => printer.message(&message),
             Err(error) => printer.bad(Bad {
                 class: Class::FlowLog,
@@ -461,16 +468,15 @@ impl Decoding {
 }
 
 /// A line outside CloudWatch Logs: it has no group and no stream.
-const fn context(timestamp: i64) -> Event<'static> {
+fn context(timestamp: i64) -> Event<'static> {
     Event {
-        log_group: b"",
-        log_stream: b"",
-        owner: b"",
-        stream: "",
+        origin: &NOWHERE,
         timestamp,
         id: None,
     }
 }
+
+static NOWHERE: FieldBlock = FieldBlock::new();
 
 /// Lambda event around base64 around gzip around a payload is three.
 const DEPTH: usize = 5;

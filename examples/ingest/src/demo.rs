@@ -104,13 +104,14 @@ pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
         "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n"
     )?;
     let shown = Mutex::new(Shown::default());
-    let outcome = play(options, &folder, move |kind, message| {
+    let played = play(options, &folder, move |kind, message| {
         shown
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .show(kind, message);
-    })
-    .await;
+    });
+    // The whole pipeline is inside: too large to be moved about.
+    let outcome = Box::pin(played).await;
     let removed = std::fs::remove_dir_all(&folder);
     let outcome = outcome?;
     removed.with_context(|| format!("{} cannot be removed", folder.display()))?;
@@ -182,6 +183,14 @@ pub async fn play(
     tracing::info!(complete, "everything was fed");
     // Dead letters have no receiver to wait for.
     wait_for_letters(&letters, broken).await;
+    // What a killed process had accepted and not deleted comes once more.
+    let emptied = async {
+        while queue_left(&account).await.unwrap_or(1) > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // Messages that stay show in the outcome.
+    let _ = tokio::time::timeout(PATIENCE, emptied).await;
     let summary = worker.stop().await?;
     tasks.shutdown().await;
 
@@ -272,7 +281,7 @@ flow_format = "{CUSTOM_FORMAT}"
 [[kinesis.demo.route]]
 log_group = "{FLOW_GROUP}"
 decode = "flowlog"
-[cloudtrail.demo]
+[cloudtrail.demo-trail]
 queue = "{QUEUE}"
 object_retry = "100ms"
 visibility = "30s"

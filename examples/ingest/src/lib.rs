@@ -20,6 +20,8 @@ mod kinesis_input;
 mod log_reader;
 mod message_id;
 mod metrics;
+mod names;
+mod object_reader;
 mod output;
 pub mod pipeline;
 pub mod reading;

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use forebay_cwlogs::{Decoder, LogEvent, MessageType, Payload};
 use forebay_entity::Index;
 use forebay_flowlog::{Field, Record};
+use forebay_gelf::{FieldBlock, Line};
 
 use crate::{
     collect::{Bad, Collect},
@@ -13,7 +14,7 @@ use crate::{
     message_id::MessageId,
     pipeline::SharedName,
     route::{Route, Routes},
-    shape::{Event, FlowError, Shaper, is_blank},
+    shape::{Event, FlowError, Origin, Shaper, is_blank},
 };
 
 /// Reads subscription payloads. One per task: it owns the buffers.
@@ -25,6 +26,8 @@ pub(crate) struct LogReader {
     stream: SharedName,
     /// A line whose JSON text has escapes, without them.
     line: Vec<u8>,
+    /// The fields of the current payload.
+    fields: FieldBlock,
 }
 
 /// Where a record came from, for message ids.
@@ -44,6 +47,7 @@ impl LogReader {
             routes,
             stream,
             line: Vec::new(),
+            fields: FieldBlock::new(),
         }
     }
 
@@ -85,7 +89,7 @@ impl LogReader {
         };
         for payload in payloads {
             match payload {
-                Ok(payload) => reading.payload(&payload, collect),
+                Ok(payload) => reading.payload(&payload, &mut self.fields, collect),
                 Err(error) => {
                     collect.bad(Bad {
                         class: Class::Payload,
@@ -113,7 +117,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn payload(&mut self, payload: &Payload<'_>, collect: &mut impl Collect) {
+    fn payload(
+        &mut self,
+        payload: &Payload<'_>,
+        fields: &mut FieldBlock,
+        collect: &mut impl Collect,
+    ) {
         match payload.message_type() {
             MessageType::Data => {}
             // The type was behind the place where a payload was cut: what could be read of it is delivered.
@@ -131,20 +140,17 @@ impl Reading<'_> {
                 return;
             }
         }
-        let route = self.routes.find(&payload.log_group().to_cow());
+        let routes = self.routes;
+        let route = routes.find(&payload.log_group().to_cow());
+        let mut record = route.format.record();
+        let mut origin = (None, fields);
         for event in payload.events() {
             let position = Position(self.index);
             let id = self.id.map(|id| id.index(self.index));
-            self.index += 1;
             match event {
                 Ok(event) => {
-                    self.event(
-                        &context(payload, &event, self.stream, id),
-                        route,
-                        &event,
-                        &position,
-                        collect,
-                    );
+                    let context = self.context(payload, &event, id, &mut origin);
+                    self.event(&context, route, &mut record, &event, collect);
                 }
                 Err(error) => {
                     let raw = payload.raw_event(&error);
@@ -158,46 +164,90 @@ impl Reading<'_> {
                     if let Some(event) = payload.oversized(&error) {
                         let text = event.message().raw();
                         let text = text.get(..OVERSIZED_BYTES).unwrap_or(text);
-                        if let Ok(message) = self
-                            .shaper
-                            .plain(&context(payload, &event, self.stream, id), text)
-                        {
+                        let context = self.context(payload, &event, id, &mut origin);
+                        if let Ok(message) = self.shaper.plain(&context, text) {
                             collect.message(&message);
                         }
                     }
                 }
             }
+            self.index += 1;
         }
     }
 
-    fn event(
+    /// What an event brings along. `origin` holds the fields of the payload and the account for which they were rendered:
+    /// with log centralisation each event can be of another one.
+    fn context<'f, 'p>(
+        &mut self,
+        payload: &Payload<'p>,
+        event: &LogEvent<'p>,
+        id: Option<MessageId>,
+        (rendered, fields): &'f mut (Option<&'p [u8]>, &mut FieldBlock),
+    ) -> Event<'f> {
+        let owner = event.account().raw();
+        if *rendered != Some(owner) {
+            *rendered = Some(owner);
+            let origin = Origin {
+                log_group: payload.log_group().raw(),
+                log_stream: payload.log_stream().raw(),
+                owner,
+                stream: self.stream,
+            };
+            self.shaper.origin(&origin, fields);
+        }
+        Event {
+            origin: fields,
+            timestamp: event.timestamp(),
+            id,
+        }
+    }
+
+    fn event<'p>(
         &mut self,
         context: &Event<'_>,
         route: &Route,
-        event: &LogEvent<'_>,
-        position: &Position,
+        record: &mut Record<'p>,
+        event: &LogEvent<'p>,
         collect: &mut impl Collect,
     ) {
+        let position = Position(self.index);
         let text = event.message();
-        let line: &[u8] = match text.as_plain() {
-            Some(line) => line,
-            None if route.decode == Decode::Cloudwatch => &[],
-            None => {
-                self.line.clear();
-                text.unescape_into(self.line);
-                self.line
-            }
-        };
         if route.decode != Decode::Cloudwatch {
-            match route.format.parse(line) {
-                Ok(record) if route.decode == Decode::Flowlog || looks_like_flow_log(&record) => {
-                    match self.shaper.flow(context, &route.plan, &record, self.names) {
+            let unescaped;
+            let (parsed, line, context_text) = match text.as_plain() {
+                Some(line) => {
+                    let parsed = record.read(line).map(|()| &*record);
+                    (parsed, line, event.text_from_message())
+                }
+                None => {
+                    self.line.clear();
+                    text.unescape_into(self.line);
+                    let parsed = match route.format.parse(self.line) {
+                        Ok(record) => {
+                            unescaped = record;
+                            Ok(&unescaped)
+                        }
+                        Err(error) => Err(error),
+                    };
+                    (parsed, self.line.as_slice(), self.line.as_slice())
+                }
+            };
+            match parsed {
+                Ok(record) if route.decode == Decode::Flowlog || looks_like_flow_log(record) => {
+                    let line_of_record = Line::within(context_text, record.line().len());
+                    match self.shaper.flow(
+                        context,
+                        &route.plan,
+                        record,
+                        &line_of_record,
+                        self.names,
+                    ) {
                         Ok(message) => collect.message(&message),
                         Err(FlowError::Encode(error)) if is_blank(&error) => {}
                         Err(error) => {
                             collect.bad(Bad {
                                 class: Class::FlowLog,
-                                position,
+                                position: &position,
                                 reason: &error,
                                 payload: line,
                             });
@@ -208,7 +258,7 @@ impl Reading<'_> {
                 Err(error) if route.decode == Decode::Flowlog => {
                     collect.bad(Bad {
                         class: Class::FlowLog,
-                        position,
+                        position: &position,
                         reason: &error,
                         payload: line,
                     });
@@ -222,27 +272,11 @@ impl Reading<'_> {
             Err(error) if is_blank(&error) => {}
             Err(error) => collect.bad(Bad {
                 class: Class::Event,
-                position,
+                position: &position,
                 reason: &error,
                 payload: event.raw(),
             }),
         }
-    }
-}
-
-fn context<'a>(
-    payload: &Payload<'a>,
-    event: &LogEvent<'a>,
-    stream: &'a str,
-    id: Option<MessageId>,
-) -> Event<'a> {
-    Event {
-        log_group: payload.log_group().raw(),
-        log_stream: payload.log_stream().raw(),
-        owner: event.account().raw(),
-        stream,
-        timestamp: event.timestamp(),
-        id,
     }
 }
 

@@ -143,6 +143,17 @@ fn process(snapshot: &Snapshot) -> Vec<Family> {
             .each(&snapshot.entities, |entities| {
                 (vec![], count(entities.addresses))
             }),
+        Family::gauge("entity_conflicts", "Addresses that several entities have.")
+            .each(&snapshot.entities, |entities| {
+                (vec![], count(entities.conflicts))
+            }),
+        Family::counter("entity_lookups", "Lookups of addresses, by result.").each(
+            snapshot
+                .entities
+                .iter()
+                .flat_map(|entities| &entities.lookups),
+            |(result, n)| (vec![("result", result.clone())], count(*n)),
+        ),
         Family::gauge(
             "entity_table_age_seconds",
             "Time since the entity table was built.",
@@ -376,7 +387,7 @@ mod tests {
     fn names() -> BTreeSet<String> {
         let inputs = vec![InputStats::stream("flow"), InputStats::queue("trail")];
         let outputs = vec![OutputStats::new("graylog", "tcp", &[])];
-        let letters = DeadLetters::new(std::path::Path::new("unused"), 1);
+        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
         let stats = Stats::new("worker", inputs, outputs, letters, Gate::new(0));
         let families = families(&stats.snapshot());
         let name = |family: &Family| {

@@ -144,7 +144,8 @@ impl Pipeline {
             stats,
             reading,
         } = self;
-        let inputs = config.kinesis.len() + config.cloudtrail.len();
+        let objects = config.objects();
+        let inputs = config.kinesis.len() + objects.len();
         let (delivery, settler) = Delivery::new(gate.clone(), dead_letters.clone());
         let mut background = JoinSet::new();
         // One budget for everything that grows with data: half for what waits in a sink, half for what is read.
@@ -246,11 +247,12 @@ impl Pipeline {
         if !patience.is_zero() {
             background.spawn(throttle::relieve(gate, sinks.clone(), workers, patience));
         }
-        for (name, input) in config.cloudtrail.iter().filter(|_| instead.is_none()) {
+        for (name, input) in objects.iter().filter(|_| instead.is_none()) {
             let account = account(&accounts, &input.aws)?;
             let parts = trail_input::Parts {
                 name,
                 input,
+                grace: config.service.shutdown_grace,
                 account,
                 bytes: share,
                 fields: only,

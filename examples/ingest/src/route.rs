@@ -4,7 +4,7 @@ use forebay_flowlog::{Format, FormatError};
 
 use crate::{
     config::{Decode, Kinesis},
-    entities::Names,
+    names::Names,
     shape::FlowPlan,
 };
 

@@ -108,7 +108,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -140,7 +140,7 @@ mod tests {
             "tls",
             &["graylog:12201".to_owned()],
         )];
-        let letters = DeadLetters::new(std::path::Path::new("unused"), 1);
+        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
         let stats = Stats::new("worker", inputs, outputs, letters, Gate::new(0));
         insta::assert_snapshot!(rows(&stats.snapshot()).join("\n"));
     }

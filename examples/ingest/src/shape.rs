@@ -13,8 +13,8 @@ use forebay_cloudtrail::Flattener;
 use forebay_gelf::{EncodeError, Encoder, FieldBlock, FieldName};
 
 use crate::{
-    entities::{NamedField, Names, Tally},
     message_id::MessageId,
+    names::{NamedField, Names, Tally},
 };
 
 pub(crate) use flow::{FlowError, FlowPlan};
@@ -35,16 +35,23 @@ pub(crate) struct Shaper {
     tally: Tally,
 }
 
-/// What a CloudWatch log event inherits from its payload and its record. Texts are contents of JSON strings, as they
-/// stand in the payload.
+/// Where CloudWatch log events came from: what all events of a payload share. Texts are contents of JSON strings, as they
+/// stand in the payload; empty ones give no field.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Event<'a> {
+pub(crate) struct Origin<'a> {
     pub(crate) log_group: &'a [u8],
     pub(crate) log_stream: &'a [u8],
     /// Account that owns the log group.
     pub(crate) owner: &'a [u8],
     /// Name of the Kinesis stream; empty outside Kinesis.
     pub(crate) stream: &'a str,
+}
+
+/// What a CloudWatch log event brings along beside its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event<'a> {
+    /// The fields of its [`Origin`].
+    pub(crate) origin: &'a FieldBlock,
     /// Milliseconds since 1970, as the producer of the event told it.
     pub(crate) timestamp: i64,
     pub(crate) id: Option<MessageId>,
@@ -82,6 +89,17 @@ impl Shaper {
     pub(crate) fn flush(&mut self) {
         self.tally.flush();
     }
+
+    /// Renders the fields of an origin, once for all its events.
+    pub(crate) fn origin(&mut self, origin: &Origin<'_>, block: &mut FieldBlock) {
+        self.encoder.render(block, |message| {
+            message
+                .json_text(&AWS_LOG_GROUP, origin.log_group)
+                .json_text(&AWS_LOG_STREAM, origin.log_stream)
+                .json_text(&AWS_OWNER, origin.owner)
+                .text(&AWS_KINESIS_STREAM, origin.stream);
+        });
+    }
 }
 
 /// A record that gives no message, because the receiver would drop it: the plugin drops blank events as well.
@@ -96,10 +114,7 @@ pub(crate) fn is_blank(error: &EncodeError) -> bool {
 fn event_fields(message: &mut forebay_gelf::MessageWriter<'_>, event: &Event<'_>) {
     message
         .timestamp_millis(event.timestamp)
-        .json_text(&AWS_LOG_GROUP, event.log_group)
-        .json_text(&AWS_LOG_STREAM, event.log_stream)
-        .json_text(&AWS_OWNER, event.owner)
-        .text(&AWS_KINESIS_STREAM, event.stream);
+        .fields(event.origin);
     if let Some(id) = event.id {
         message.text(&FOREBAY_ID, id.digits());
     }
@@ -117,10 +132,11 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
-    use forebay_entity::{EntityDescription, Index, OnConflict, Origin, PartBuilder, Source, Table};
+    use forebay_entity::{
+        EntityDescription, FieldSet, Index, OnConflict, Origin, PartBuilder, Source, Table,
+    };
 
     use super::*;
-    use crate::config::Entities;
 
     #[test]
     fn the_source_address_of_a_trail_record_gets_its_name_when_that_is_asked_for() {
@@ -132,22 +148,37 @@ mod tests {
             ..EntityDescription::default()
         });
         let index = Index::new([part.finish().unwrap()], OnConflict::ByInterface).unwrap();
-        for (fields, expected) in [(vec!["source_address".to_owned()], true), (vec!["src_addr".to_owned()], false)] {
-            let settings = Entities { fields, ..Entities::default() };
-            let names = Names::new(Table::new(index_of(&index)), &settings);
+        for (fields, expected) in [
+            (vec!["source_address".to_owned()], true),
+            (vec!["src_addr".to_owned()], false),
+        ] {
+            let names = Names::new(Table::new(index_of(&index)), &fields, FieldSet::Plugin);
             let mut shaper = Shaper::new(&BTreeMap::new(), None).with_names(&names);
             for address in ["192.0.2.7", "192.0.2.8", "ec2.amazonaws.com"] {
-                let record = format!(r#"{{"eventTime":"2026-11-26T08:00:00Z","eventSource":"s3","eventName":"Get","sourceIPAddress":"{address}"}}"#);
+                let record = format!(
+                    r#"{{"eventTime":"2026-11-26T08:00:00Z","eventSource":"s3","eventName":"Get","sourceIPAddress":"{address}"}}"#
+                );
                 let mut index = EventIndex::default();
                 let event = TrailEvent::parse(&record, &mut index).unwrap();
                 let message = shaper.trail(&event, false, 0).unwrap();
-                let named = message.as_str().contains(r#""_source_address_entity":"nat:nat-1""#);
-                assert_eq!(named, expected && address == "192.0.2.7", "{}", message.as_str());
+                let named = message
+                    .as_str()
+                    .contains(r#""_source_address_entity":"nat:nat-1""#);
+                assert_eq!(
+                    named,
+                    expected && address == "192.0.2.7",
+                    "{}",
+                    message.as_str()
+                );
             }
             shaper.flush();
             let counts = names.counts();
             let counted = [&counts.hit, &counts.miss].map(|count| count.load(Ordering::Relaxed));
-            assert_eq!(counted, if expected { [1, 1] } else { [0, 0] }, "a name of a service is no lookup");
+            assert_eq!(
+                counted,
+                if expected { [1, 1] } else { [0, 0] },
+                "a name of a service is no lookup"
+            );
         }
     }
 

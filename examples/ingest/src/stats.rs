@@ -17,7 +17,7 @@ use forebay_entity::Table;
 use forebay_gelf::{Grade, RefusalReason, Sink, State};
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetters, throttle::Gate};
+use crate::{dead_letter::DeadLetters, names::LookupCounts, throttle::Gate};
 
 pub(crate) use input::InputStats;
 pub use snapshot::{
@@ -43,6 +43,7 @@ pub struct Stats {
 struct Entities {
     table: Table,
     refreshed: Arc<Mutex<Option<Instant>>>,
+    lookups: Arc<LookupCounts>,
 }
 
 impl Stats {
@@ -68,8 +69,17 @@ impl Stats {
     }
 
     /// Shows this entity table too; `refreshed` is when it was last built.
-    pub(crate) fn watch_entities(&self, table: Table, refreshed: Arc<Mutex<Option<Instant>>>) {
-        *lock(&self.entities) = Some(Entities { table, refreshed });
+    pub(crate) fn watch_entities(
+        &self,
+        table: Table,
+        refreshed: Arc<Mutex<Option<Instant>>>,
+        lookups: Arc<LookupCounts>,
+    ) {
+        *lock(&self.entities) = Some(Entities {
+            table,
+            refreshed,
+            lookups,
+        });
     }
 
     /// Takes a sample for rates and sparklines each [`SAMPLE`], for ever.
@@ -112,8 +122,11 @@ impl Stats {
             .collect();
         let entities = lock(&self.entities).as_ref().map(|entities| {
             let age = lock(&entities.refreshed).map(|at| (now - at).as_secs_f64());
+            let table = entities.table.load();
             EntityStats {
-                addresses: entities.table.load().len(),
+                addresses: table.len(),
+                conflicts: table.conflicts(),
+                lookups: entities.lookups.by_result(),
                 age_seconds: age,
             }
         });

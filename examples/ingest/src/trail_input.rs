@@ -1,4 +1,4 @@
-//! A queue of CloudTrail notices, from message to sink.
+//! Logs in S3, from notice or listing to sink.
 
 use std::{
     borrow::Cow,
@@ -6,26 +6,28 @@ use std::{
     future::Future,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::Context;
-use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
+use forebay_flowlog::Format;
 use forebay_s3::{
-    AllowList, AllowedBucket, Batch, Config, Error, ObjectId, Processor, Queue, Reader, Rejected,
-    RejectedKind, S3Source,
+    AllowList, AllowedBucket, Batch, Config, Content, Error, Lines, ObjectId, Poller, Polling,
+    Positions, Processor, Queue, Reader, Rejected, RejectedKind, S3Source,
 };
 
 use crate::{
     aws::Account,
     clock,
-    collect::{Bad, Collect, Collector},
-    config::CloudTrail,
+    collect::Collector,
+    config::{ObjectDecode, Objects, OnObjectError, S3, Start},
     dead_letter::{Class, DeadLetter, DeadLetters},
     delivery::{Delivery, Origin},
-    entities::Names,
+    names::Names,
+    object_reader::{Contents, ObjectReader},
     pipeline::SharedName,
     settlement::{Acknowledge, Settlement},
-    shape::{Shaper, is_blank},
+    shape::Shaper,
     stats::InputStats,
     throttle::Pace,
 };
@@ -34,7 +36,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) name: &'a str,
-    pub(crate) input: &'a CloudTrail,
+    pub(crate) input: &'a S3,
     pub(crate) account: &'a Account,
     /// Byte budget of this input.
     pub(crate) bytes: usize,
@@ -43,9 +45,17 @@ pub(crate) struct Parts<'a> {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) names: Names,
     pub(crate) stats: Arc<InputStats>,
+    /// Longest time from the stop signal to the exit.
+    pub(crate) grace: Duration,
 }
 
-/// Reads the queue until `shutdown`, then lets running work end.
+/// What brings the objects.
+enum From {
+    Queue(aws_sdk_sqs::Client, String),
+    Listing(Positions, Polling),
+}
+
+/// Reads the queue, or the prefixes, until `shutdown`, then lets running work end.
 ///
 /// # Errors
 ///
@@ -60,17 +70,24 @@ pub(crate) fn run(
         account,
         ..
     } = parts;
-    let sqs = account.sqs(input.sqs_region.as_deref());
-    let source = S3Source::new(account.s3(input.s3_region.as_deref()));
-    let mut config = Config::default();
-    config.concurrency = NonZeroUsize::try_from(input.concurrency)?;
-    config.bytes_in_flight = NonZeroUsize::new(parts.bytes).context("the byte budget is zero")?;
-    config.visibility = input.visibility;
-    config.object_retry = input.object_retry;
-    config.allow.buckets = input.buckets.iter().map(allowed).collect();
+    let from = match &input.queue {
+        Some(queue) => From::Queue(account.sqs(input.sqs_region.as_deref()), queue.clone()),
+        None => From::Listing(
+            Positions::open(&input.poll.positions)
+                .with_context(|| format!("`poll.positions` of [s3.{name}]"))?,
+            polling(input),
+        ),
+    };
+    let clients = account.clone();
+    let source = S3Source::with_regions(account.s3(input.s3_region.as_deref()), move |region| {
+        clients.s3(Some(region))
+    })
+    .requester_pays(input.requester_pays);
+    let mut config = config(input, parts.bytes)?;
+    config.stop_grace = parts.grace.mul_f32(0.8);
     let processor = Trail {
         input: name.into(),
-        full_message: input.full_message,
+        contents: Contents::new(input, &parts.names)?,
         fields: parts.fields.clone(),
         host: input.source.clone(),
         delivery: parts.delivery,
@@ -81,28 +98,71 @@ pub(crate) fn run(
         spare: Mutex::default(),
     };
     let observer = parts.stats;
-    let (name, queue): (SharedName, String) = (name.into(), input.queue.clone());
+    let name: SharedName = name.into();
     Ok(async move {
-        let queue = Queue::find(sqs, &queue)
-            .await
-            .with_context(|| format!("`queue` of [cloudtrail.{name}]"))?;
-        config.allow = expected_owner(config.allow, &queue, &name)?;
-        tracing::info!(input = %name, queue = queue.name(), "input starts");
-        let summary = Reader::new(queue, source, processor, config)?
-            .observer(observer)
-            .run(shutdown)
-            .await;
-        tracing::info!(input = %name, ?summary, "input stopped");
+        match from {
+            From::Queue(sqs, queue) => {
+                let queue = Queue::find(sqs, &queue)
+                    .await
+                    .with_context(|| format!("`queue` of input `{name}`"))?;
+                config.allow = expected_owner(config.allow, &queue, &name)?;
+                tracing::info!(input = %name, queue = queue.name(), "input starts");
+                let reader = Reader::new(queue, source, processor, config)?.observer(observer);
+                let summary = reader.run(shutdown).await;
+                tracing::info!(input = %name, ?summary, "input stopped");
+            }
+            From::Listing(positions, polling) => {
+                tracing::info!(input = %name, "input starts");
+                let poller = Poller::new(positions, source, processor, (config, polling))?;
+                let summary = poller.observer(observer).run(shutdown).await;
+                tracing::info!(input = %name, ?summary, "input stopped");
+            }
+        }
         Ok(())
     })
 }
 
-fn allowed(bucket: &crate::config::Bucket) -> AllowedBucket {
+fn config(input: &S3, bytes: usize) -> anyhow::Result<Config> {
+    let mut config = Config::default();
+    config.concurrency = NonZeroUsize::try_from(input.concurrency)?;
+    config.bytes_in_flight = NonZeroUsize::new(bytes).context("the byte budget is zero")?;
+    config.visibility = input.visibility;
+    config.object_retry = input.object_retry;
+    config.on_object_error = match input.on_object_error {
+        OnObjectError::DeadLetter => forebay_s3::OnObjectError::DeadLetter,
+        OnObjectError::Leave => forebay_s3::OnObjectError::Leave,
+        OnObjectError::Delete => forebay_s3::OnObjectError::Delete,
+    };
+    config.allow.buckets = input.objects.iter().map(allowed).collect();
+    Ok(config)
+}
+
+fn polling(input: &S3) -> Polling {
+    let mut polling = Polling::default();
+    polling.interval = input.poll.interval;
+    polling.look_back = input.poll.look_back;
+    polling.since = match input.poll.start {
+        Start::Latest => clock::wall_millis(),
+        Start::TrimHorizon => polling.since,
+        Start::At(time) => clock::millis(time),
+    };
+    polling
+}
+
+fn allowed(objects: &Objects) -> AllowedBucket {
+    let is_header = match objects.decode {
+        ObjectDecode::Flowlog => Some(Format::is_header as fn(&[u8]) -> bool),
+        _ => None,
+    };
+    let content = match objects.decode {
+        ObjectDecode::Cloudtrail => Content::CloudTrail,
+        ObjectDecode::Flowlog | ObjectDecode::Lines => Content::Lines(Lines { is_header }),
+    };
     AllowedBucket {
-        name: bucket.name.clone(),
-        prefix: bucket.prefix.clone(),
-        owner: bucket.owner.clone(),
-        ..AllowedBucket::default()
+        name: objects.bucket.clone(),
+        prefix: objects.prefix.clone(),
+        owner: objects.owner.clone(),
+        content,
     }
 }
 
@@ -113,8 +173,8 @@ fn expected_owner(mut allow: AllowList, queue: &Queue, name: &str) -> anyhow::Re
         .map(|account| Cow::Owned(account.to_owned()));
     anyhow::ensure!(
         allow.owner.is_some() || !allow.buckets.is_empty(),
-        "the account behind the queue of [cloudtrail.{name}] is not known, so nothing says whose buckets may be read: \
-         give the queue as URL or ARN, or list the `buckets`"
+        "the account behind the queue of input `{name}` is not known, so nothing says whose buckets may be read: \
+         give the queue as URL or ARN, or list the buckets"
     );
     Ok(allow)
 }
@@ -123,7 +183,7 @@ fn expected_owner(mut allow: AllowList, queue: &Queue, name: &str) -> anyhow::Re
 #[derive(Debug)]
 struct Trail {
     input: SharedName,
-    full_message: bool,
+    contents: Contents,
     fields: BTreeMap<String, String>,
     host: Option<String>,
     delivery: Delivery,
@@ -131,23 +191,13 @@ struct Trail {
     names: Names,
     stats: Arc<InputStats>,
     pace: Pace,
-    /// Shapers with their buffers, as many as objects were ever read at once.
-    spare: Mutex<Vec<(Shaper, EventIndex)>>,
+    /// Readers with their buffers, as many as objects were ever read at once.
+    spare: Mutex<Vec<ObjectReader>>,
 }
 
 impl Processor for Trail {
     async fn process(&self, batch: Batch) {
-        let spare = self
-            .spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let (mut shaper, mut index) = spare.unwrap_or_else(|| {
-            (
-                Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names),
-                EventIndex::default(),
-            )
-        });
+        let mut reader = self.reader();
         let origin = Origin {
             input: Arc::clone(&self.input),
             stats: Arc::clone(&self.stats),
@@ -156,31 +206,24 @@ impl Processor for Trail {
         };
         let settlement = Settlement::new(batch.len(), Acknowledge::S3(batch.acknowledger()));
         let mut collector = Collector::new(self.delivery.outgoing());
+        let names = self.names.load();
         let read_at = clock::wall_millis();
-        for (offset, record) in batch.records().enumerate() {
-            collector.begin(
-                offset,
-                format_args!("record {}", batch.first_index() + offset as u64),
-            );
-            self.record(&mut shaper, &mut index, record, read_at, &mut collector);
+        reader.read(&batch, &self.contents, &names, read_at, &mut collector);
+        self.give_back(reader);
+        // As long as letters cannot be kept, reading of this object waits and its notice is held.
+        while !self.keep(&mut collector, &origin) {
+            tokio::time::sleep(RETRY).await;
         }
-        shaper.flush();
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
-        if self.keep(&mut collector, &origin)
-            && self
-                .delivery
-                .send(&mut collector.outgoing, &settlement, &origin)
-                .await
-                .is_ok()
-        {
+        let sent = self
+            .delivery
+            .send(&mut collector.outgoing, &settlement, &origin)
+            .await;
+        if sent.is_ok() {
             for record in 0..batch.len() {
                 settlement.closed(u32::try_from(record).unwrap_or(u32::MAX));
             }
         }
-        self.spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((shaper, index));
     }
 
     async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Error> {
@@ -215,36 +258,20 @@ impl Processor for Trail {
 }
 
 impl Trail {
-    fn record(
-        &self,
-        shaper: &mut Shaper,
-        index: &mut EventIndex,
-        record: &[u8],
-        read_at: i64,
-        collector: &mut Collector,
-    ) {
-        let text = String::from_utf8_lossy(record);
-        let event = match TrailEvent::parse(&text, index) {
-            Ok(event) => event,
-            Err(error) => {
-                return collector.bad(Bad {
-                    class: Class::Record,
-                    position: &"",
-                    reason: &error,
-                    payload: record,
-                });
-            }
-        };
-        match shaper.trail(&event, self.full_message, read_at) {
-            Ok(message) => collector.message(&message),
-            Err(error) if is_blank(&error) => {}
-            Err(error) => collector.bad(Bad {
-                class: Class::Record,
-                position: &"",
-                reason: &error,
-                payload: record,
-            }),
-        }
+    fn reader(&self) -> ObjectReader {
+        let spare = self.spare().pop();
+        spare.unwrap_or_else(|| {
+            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
+            ObjectReader::new(shaper, &self.names)
+        })
+    }
+
+    fn give_back(&self, reader: ObjectReader) {
+        self.spare().push(reader);
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<ObjectReader>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
@@ -255,9 +282,12 @@ impl Trail {
                 true
             }
             Err(error) => {
-                tracing::error!(input = %self.input, %error, "dead letters not kept: the notice comes again");
+                tracing::error!(input = %self.input, %error, "dead letters not kept: reading waits");
                 false
             }
         }
     }
 }
+
+/// Pause before dead letters are tried again that could not be kept.
+const RETRY: Duration = Duration::from_secs(5);

@@ -6,11 +6,12 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
     io::Write,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,7 +20,7 @@ use forebay_gelf::listener::{Listener, ListenerConfig, Messages};
 use forebay_localaws::{AttributeValue, Cloud, Settings};
 use forebay_tests::{Ledger, Process, Random, Signal, scale};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 
 const PROCESSES: usize = 3;
 const SHARDS: u32 = 8;
@@ -40,9 +41,7 @@ async fn nothing_is_lost_when_processes_are_killed_under_load() {
     };
     let seed = match std::env::var("FOREBAY_SEED") {
         Ok(seed) => seed.parse().expect("FOREBAY_SEED is a number"),
-        Err(_) => SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(1, |time| u64::from(time.subsec_nanos())),
+        Err(_) => RandomState::new().build_hasher().finish() >> 32,
     };
     let started = Instant::now();
     let mut random = Random::new(seed);

@@ -11,12 +11,15 @@ use super::{Ceiling, TRAILER, gzip_header};
 
 pub(super) struct OneShot {
     decompressor: Decompressor,
+    /// Made once: for a small payload making it would cost more than searching.
+    member_start: memmem::Finder<'static>,
 }
 
 impl OneShot {
     pub(super) fn new() -> Self {
         Self {
             decompressor: Decompressor::new(),
+            member_start: memmem::Finder::new(MEMBER_START),
         }
     }
 
@@ -30,7 +33,7 @@ impl OneShot {
     ) -> Option<usize> {
         let body = gzip_header(input, 0).ok()?;
         let (stream, trailer) = input.get(body..)?.split_last_chunk::<TRAILER>()?;
-        if memmem::find(stream, MEMBER_START).is_some() {
+        if self.member_start.find(stream).is_some() {
             return None;
         }
         let [a, b, c, d, e, f, g, h] = *trailer;

@@ -19,7 +19,7 @@ pub(crate) enum Source {
     },
     FanOut {
         consumer: Arc<str>,
-        subscription: Option<Subscription>,
+        subscription: Option<Box<Subscription>>,
         subscribed_at: Option<Instant>,
         not_before: Option<Instant>,
     },
@@ -123,7 +123,7 @@ impl Source {
                     None => {
                         let opened = stream.subscribe(consumer, shard, position).await?;
                         *subscribed_at = Some(Instant::now());
-                        subscription.insert(opened)
+                        subscription.insert(Box::new(opened))
                     }
                 };
                 let pushed = current.next().await;

@@ -3,11 +3,7 @@
 //! The simulator draws from endless possibilities; this model checks all of a small world. Requests travel at once unless
 //! a fault hits them. `FOREBAY_TIER=nightly` allows more faults.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "figures are printed; virtual time needs an origin"
-)]
+#![expect(clippy::disallowed_methods, reason = "virtual time needs an origin")]
 
 mod state;
 

@@ -449,7 +449,7 @@ impl State {
 
     fn violate(&mut self, text: String) {
         self.violation
-            .get_or_insert(format!("at {} ms: {text}", self.now));
+            .get_or_insert_with(|| format!("at {} ms: {text}", self.now));
     }
 }
 

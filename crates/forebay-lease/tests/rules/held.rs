@@ -173,6 +173,29 @@ fn shutdown_gives_the_lease_back_with_its_last_position_in_one_write() {
 }
 
 #[test]
+fn a_lease_counts_as_given_back_from_the_first_release_that_left() {
+    let mut bed = reading();
+    let grant = bed.grants[0].clone();
+    bed.coordinator.park(bed.now);
+    bed.pump();
+    bed.holds_updates = true;
+    bed.tell(Event::Stopped {
+        key: grant.key,
+        token: grant.token,
+    });
+    let (id, late) = bed.updates.remove(0);
+    bed.answer(id, Outcome::Failed(Failure::Unknown));
+    bed.pump();
+    // The read shows the row as it was, but the release may still be on its way.
+    assert_eq!((bed.row().owner.is_some(), bed.holds()), (true, 0));
+    bed.apply(&late);
+    assert_eq!(bed.row().owner, None);
+    bed.holds_updates = false;
+    bed.pass(1000);
+    assert!(bed.coordinator.is_drained());
+}
+
+#[test]
 fn a_row_deleted_by_hand_is_written_again_with_its_position() {
     let mut bed = reading();
     bed.acknowledge(7);

@@ -28,7 +28,7 @@ fn a_lease_at_latest_that_java_created_is_pinned_when_it_is_taken() {
     assert_eq!(bed.row().start_at, Some(Timestamp(5)));
 }
 
-/// An owner that stored nothing may have left unread whatever came since then: the earliest time known is right.
+/// What a Java owner stored nothing for it may have left unread since any time: the earliest one known is right.
 #[test]
 fn a_lease_at_latest_is_pinned_to_when_it_was_first_seen_not_to_when_its_owner_had_died() {
     let mut row = lease(1);

@@ -127,6 +127,13 @@ impl World {
             // Its holder cannot know before its next write.
             self.note_steal(key);
             self.table.remove(key, self.now);
+            for at in 0..self.workers.len() {
+                if self.faults.deletes_unseen && self.workers[at].holds(key, self.now) {
+                    self.workers[at].is_alive = false;
+                    let back = self.now + 1000 + self.random.below(60_000);
+                    self.push(back, Ev::Restart(at));
+                }
+            }
         }
     }
 

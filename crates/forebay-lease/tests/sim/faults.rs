@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) drift: u64,
     /// Rows deleted by hand.
     pub(crate) deletes: bool,
+    /// Whoever holds such a row crashes before it knows, so that nobody can write it again.
+    pub(crate) deletes_unseen: bool,
     /// The fleet's mode goes to 3.x for a while.
     pub(crate) three_x: bool,
     /// Everything is calm from here, counted from the start.
@@ -75,6 +77,7 @@ impl Faults {
             park_every,
             drift: [0, 5_000, 50_000][random.below(3) as usize],
             deletes: random.chance(150),
+            deletes_unseen: false,
             three_x: random.chance(150),
             heal_at: 22 * 60_000,
         }

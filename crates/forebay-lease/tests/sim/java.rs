@@ -201,7 +201,8 @@ impl World {
             let ended = !held.is_done
                 && held.is_started
                 && self.stream.shards[shard].closed.is_some()
-                && next >= self.stream.count(shard, self.now);
+                && next >= self.stream.count(shard, self.now)
+                && self.java_may_end(shard);
             let mut changes = Changes {
                 counter: Some(counter.next()),
                 ..Changes::default()
@@ -249,6 +250,21 @@ impl World {
             } else {
                 self.java[at].held.remove(&key);
             }
+        }
+    }
+
+    /// The child of a merge is created only if both parents have leases or neither has.
+    fn java_may_end(&self, shard: usize) -> bool {
+        let has_lease = |at: &usize| {
+            let key = LeaseKey::from(&self.stream.shards[*at].id);
+            self.table.read(&key).is_some()
+        };
+        match self.stream.shards[shard].children.as_slice() {
+            [child] => {
+                let parents = &self.stream.shards[*child].parents;
+                parents.iter().all(has_lease) || !parents.iter().any(has_lease)
+            }
+            _ => true,
         }
     }
 

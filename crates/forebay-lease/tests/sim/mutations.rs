@@ -1,5 +1,8 @@
 //! A simulator that finds no planted defect is broken.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::defects::Defect;
 use crate::world::run;
 
@@ -10,17 +13,27 @@ fn every_planted_defect_is_caught() {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(200);
-    let mut missed = Vec::new();
-    for (defect, first) in Defect::ALL {
-        let caught = (first..first + most).find_map(|seed| {
-            let violation = run(seed, Some(defect)).inv.violation;
-            violation.map(|text| (seed, text))
-        });
-        match caught {
-            Some((seed, text)) => println!("{defect:?}: seed {seed}, {text}"),
-            None => missed.push(defect),
+    let next = AtomicUsize::new(0);
+    let missed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((defect, first)) =
+                    Defect::ALL.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let caught = (*first..first + most).find_map(|seed| {
+                        let violation = run(seed, Some(*defect)).inv.violation;
+                        violation.map(|text| (seed, text))
+                    });
+                    match caught {
+                        Some((seed, text)) => println!("{defect:?}: seed {seed}, {text}"),
+                        None => missed.lock().expect("missed").push(*defect),
+                    }
+                }
+            });
         }
-    }
+    });
+    let missed = missed.into_inner().expect("missed");
     assert!(
         missed.is_empty(),
         "not caught within {most} seeds: {missed:?}"

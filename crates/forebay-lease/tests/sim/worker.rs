@@ -349,6 +349,9 @@ impl World {
                 if forgets && !lease.parents.is_empty() {
                     return Outcome::Applied;
                 }
+                self.inv.is_ignorant = self.table.leases().next().is_none()
+                    && self.inv.tampered_at > 0
+                    && self.workers[at].born_at >= self.inv.tampered_at;
                 let written = self.table.create(*lease, now, &mut self.inv, &self.stream);
                 answer(written, true)
             }

@@ -260,7 +260,10 @@ impl World {
 /// One seed: 30 virtual minutes under drawn faults, the last eight calm.
 pub(crate) fn run(seed: u64, defect: Option<Defect>) -> World {
     let mut random = Random(seed ^ 0x5EED);
-    let faults = Faults::draw(&mut random);
+    let mut faults = Faults::draw(&mut random);
+    if Random(seed ^ 0xDE1E).chance(150) {
+        (faults.deletes, faults.deletes_unseen) = (true, true);
+    }
     let java = if random.chance(250) {
         1 + random.below(2) as usize
     } else {

@@ -10,6 +10,7 @@ mod table;
 use std::{future::Future, time::Duration};
 
 use clap::Args;
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -52,7 +53,10 @@ pub(super) async fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
         Level::Ok,
         format!(
             "{}, {}",
-            plural(config.kinesis.len() + config.cloudtrail.len(), "input"),
+            plural(
+                config.kinesis.len() + config.cloudtrail.len() + config.s3.len(),
+                "input"
+            ),
             plural(config.output.len(), "output")
         ),
     )?;
@@ -61,7 +65,7 @@ pub(super) async fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
         let wanted = |name: &str| {
             arguments.input.is_empty() || arguments.input.iter().any(|input| input == name)
         };
-        live(&config, wanted, arguments.receive, &mut findings).await?;
+        Box::pin(live(&config, wanted, arguments.receive, &mut findings)).await?;
     }
     if !arguments.json {
         say(format_args!(
@@ -178,6 +182,15 @@ fn files(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             }
         }
     }
+    let tokens = [
+        ("throttle", &config.throttle.token),
+        ("admin", &config.admin.token),
+    ];
+    secrets.extend(
+        tokens
+            .into_iter()
+            .filter_map(|(of, token)| Some((of.to_owned(), token.as_ref()?))),
+    );
     for (of, secret) in secrets {
         if let Err(error) = secret.read() {
             findings.tell(&of, Level::Fail, format!("{error:#}"))?;
@@ -235,17 +248,30 @@ async fn live(
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     for (name, input) in config.kinesis.iter().filter(|(name, _)| wanted(name)) {
-        let Some(account) = account(config, &input.aws, name, findings).await? else {
+        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
             continue;
         };
-        stream::stream(name, input, &account, findings).await?;
-        table::table(name, input, &account, findings).await?;
+        Box::pin(stream::stream(name, input, &account, findings)).await?;
+        Box::pin(table::table(name, input, &account, findings)).await?;
     }
-    for (name, input) in config.cloudtrail.iter().filter(|(name, _)| wanted(name)) {
-        let Some(account) = account(config, &input.aws, name, findings).await? else {
+    let trails = config.cloudtrail.iter().map(|(name, input)| {
+        let regions = (&input.sqs_region, &input.s3_region);
+        (name, &input.aws, input.queue.as_str(), regions)
+    });
+    let objects = config.s3.iter().filter_map(|(name, input)| {
+        let regions = (&input.sqs_region, &input.s3_region);
+        Some((name, &input.aws, input.queue.as_deref()?, regions))
+    });
+    for (name, aws, queue, regions) in trails.chain(objects).filter(|(name, ..)| wanted(name)) {
+        let Some(account) = Box::pin(account(config, aws, name, findings)).await? else {
             continue;
         };
-        queue::queue(name, input, &account, receive, findings).await?;
+        let noticed = queue::Noticed {
+            queue,
+            sqs_region: regions.0.as_deref(),
+            s3_region: regions.1.as_deref(),
+        };
+        Box::pin(queue::queue(name, &noticed, &account, receive, findings)).await?;
     }
     #[cfg(feature = "entities")]
     if config.entities.enabled {
@@ -271,14 +297,18 @@ async fn live(
 }
 
 /// Waits for an answer, but not longer than a person does.
-async fn within<T, E: std::fmt::Display>(
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
-    match timeout(PATIENCE, work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    }
+fn within<'a, T, E: std::fmt::Display>(
+    work: impl Future<Output = Result<T, E>> + 'a,
+) -> LocalBoxFuture<'a, Result<T, String>> {
+    let limited = timeout(PATIENCE, work);
+    // The futures of the SDK are large: each is kept on the heap.
+    Box::pin(async move {
+        match limited.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    })
 }
 
 /// An error of the SDK as one line; a missing right by its name.
@@ -321,7 +351,7 @@ async fn account(
         }
     };
     let asked = account.sts().get_caller_identity().send();
-    let identity = match timeout(PATIENCE, asked).await {
+    let identity = match timeout(PATIENCE, Box::pin(asked)).await {
         Ok(Ok(identity)) => identity,
         Ok(Err(error)) => {
             let text = told(&error, "sts:GetCallerIdentity", &format!("[aws.{name}]"));

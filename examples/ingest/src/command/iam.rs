@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigArguments, leases::account, note, say};
 use crate::{
-    config::{CloudTrail, Config, Kinesis},
+    config::{Config, Kinesis},
     exit::Exit,
 };
 
@@ -47,6 +47,7 @@ pub(super) async fn iam(arguments: &IamArguments) -> anyhow::Result<Exit> {
         .map(|input| input.aws.as_str())
         .collect();
     names.extend(config.cloudtrail.values().map(|input| input.aws.as_str()));
+    names.extend(config.s3.values().map(|input| input.aws.as_str()));
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().map(String::as_str));
     }
@@ -172,16 +173,12 @@ impl Place {
         self.arn("kinesis", &self.region, &format!("stream/{}", input.stream))
     }
 
-    fn queue(&self, input: &CloudTrail) -> String {
-        if input.queue.starts_with("arn:") {
-            return input.queue.clone();
+    fn queue(&self, queue: &str, region: Option<&str>) -> String {
+        if queue.starts_with("arn:") {
+            return queue.to_owned();
         }
-        let name = input.queue.rsplit('/').next().unwrap_or_default();
-        self.arn(
-            "sqs",
-            input.sqs_region.as_deref().unwrap_or(&self.region),
-            name,
-        )
+        let name = queue.rsplit('/').next().unwrap_or_default();
+        self.arn("sqs", region.unwrap_or(&self.region), name)
     }
 }
 
@@ -197,6 +194,35 @@ struct Statement {
 }
 
 impl Statement {
+    fn queue(of: &str, arn: String) -> Self {
+        Self::new(
+            "Queue",
+            of,
+            &["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+            &[
+                ("sqs:GetQueueUrl", "the queue must be given as URL"),
+                (
+                    "sqs:ChangeMessageVisibility",
+                    "long objects may be read twice",
+                ),
+            ],
+            vec![arn],
+        )
+    }
+
+    fn objects(of: &str, arns: Vec<String>) -> Self {
+        Self::new(
+            "Objects",
+            of,
+            &["s3:GetObject"],
+            &[(
+                "s3:GetObjectVersion",
+                "objects of versioned buckets whose notice names a version are not read",
+            )],
+            arns,
+        )
+    }
+
     fn new(
         id: &str,
         of: &str,
@@ -273,19 +299,8 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
         .iter()
         .filter(|(_, input)| input.aws == name)
     {
-        statements.push(Statement::new(
-            "Queue",
-            of,
-            &["sqs:ReceiveMessage", "sqs:DeleteMessage"],
-            &[
-                ("sqs:GetQueueUrl", "the queue must be given as URL"),
-                (
-                    "sqs:ChangeMessageVisibility",
-                    "long objects may be read twice",
-                ),
-            ],
-            vec![place.queue(input)],
-        ));
+        let queue = place.queue(&input.queue, input.sqs_region.as_deref());
+        statements.push(Statement::queue(of, queue));
         let any = format!("arn:{}:s3:::*/AWSLogs/*", place.partition);
         let listed = input.buckets.iter().map(|bucket| {
             format!(
@@ -299,22 +314,38 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
         } else {
             listed.collect()
         };
-        statements.push(Statement::new(
-            "Objects",
-            of,
-            &["s3:GetObject"],
-            &[(
-                "s3:GetObjectVersion",
-                "objects of versioned buckets whose notice names a version are not read",
-            )],
-            objects,
-        ));
+        statements.push(Statement::objects(of, objects));
         if everywhere
             && place.account != "*"
             && let Some(objects) = statements.last_mut()
         {
             objects.condition =
                 Some(json!({"StringEquals": {"aws:ResourceAccount": place.account}}));
+        }
+    }
+    for (of, input) in config.s3.iter().filter(|(_, input)| input.aws == name) {
+        let arn = |rest: String| format!("arn:{}:s3:::{rest}", place.partition);
+        let objects = input.objects.iter();
+        let keys = objects.map(|objects| arn(format!("{}/{}*", objects.bucket, objects.prefix)));
+        statements.push(Statement::objects(of, keys.collect()));
+        match &input.queue {
+            Some(queue) => {
+                let queue = place.queue(queue, input.sqs_region.as_deref());
+                statements.push(Statement::queue(of, queue));
+            }
+            None => {
+                let buckets = input
+                    .objects
+                    .iter()
+                    .map(|objects| arn(objects.bucket.clone()));
+                statements.push(Statement::new(
+                    "List",
+                    of,
+                    &["s3:ListBucket"],
+                    &[],
+                    buckets.collect(),
+                ));
+            }
         }
     }
     if config.entities.enabled
@@ -434,7 +465,7 @@ aws ec2 create-flow-logs --region {region} --resource-type VPC --resource-ids VP
         .iter()
         .filter(|(_, input)| input.aws == name)
     {
-        let arn = place.queue(input);
+        let arn = place.queue(&input.queue, input.sqs_region.as_deref());
         let queue = arn.rsplit(':').next().unwrap_or_default();
         let sqs_region = input.sqs_region.as_deref().unwrap_or(region);
         let bucket = input

@@ -89,7 +89,7 @@ fn imported(inputs: &[Value], to: &str) -> anyhow::Result<String> {
             }
         } else {
             let stream = setting("kinesis_stream_arn")
-                .or(setting("kinesis_stream_name"))
+                .or_else(|| setting("kinesis_stream_name"))
                 .unwrap_or_default();
             writeln!(
                 text,
@@ -134,7 +134,7 @@ fn credentials(text: &mut String, name: &str, settings: &Value) -> anyhow::Resul
             .filter(|text| !text.is_empty())
     };
     writeln!(text, "[aws.{name}]")?;
-    if let Some(region) = setting("aws_region").or(setting("aws_sqs_region")) {
+    if let Some(region) = setting("aws_region").or_else(|| setting("aws_sqs_region")) {
         writeln!(text, "region = {}", quoted(region))?;
     }
     if let Some(key) = setting("aws_access_key") {

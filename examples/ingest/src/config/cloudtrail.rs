@@ -72,14 +72,14 @@ impl CloudTrail {
     }
 }
 
-fn eight() -> NonZeroU32 {
+pub(super) fn eight() -> NonZeroU32 {
     NonZeroU32::new(8).expect("8 is not zero")
 }
 
-fn ten_seconds() -> Duration {
+pub(super) fn ten_seconds() -> Duration {
     Duration::from_secs(10)
 }
 
-fn five_minutes() -> Duration {
+pub(super) fn five_minutes() -> Duration {
     Duration::from_secs(300)
 }

@@ -60,6 +60,17 @@ fn all_problems_of_a_file_are_reported_in_one_run() {
 }
 
 #[test]
+fn two_inputs_have_two_names() {
+    let report = problems(
+        "[kinesis.logs]\nstream = \"a\"\n[cloudtrail.logs]\nqueue = \"b\"\n[output.x]\naddress = [\"a:1\"]\n",
+    );
+    assert!(
+        report.contains("forebay.toml:3:13") && report.contains("same name"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_broken_text_is_reported_with_every_place() {
     insta::assert_snapshot!(problems(
         "[kinesis.flow\nstream = flow\n[output.x]\naddress = [\"a:1\"]\n"

@@ -1,22 +1,36 @@
 //! Flow-log records: the plugin's fields, and every column that it did not know.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use forebay_entity::{Index, Scope};
 use forebay_flowlog::{Column, Field, FieldError, Format, Record, ValueType};
-use forebay_gelf::{EncodeError, Encoded, FieldName, MessageWriter};
+use forebay_gelf::{
+    EncodeError, Encoded, FieldBlock, FieldName, Line, Literal, MessageWriter, PartField, Piece,
+    TextWriter,
+};
 
-use crate::entities::{NamedField, Names, Tally};
+use crate::names::{NamedField, Names, Tally};
 
-use super::{AWS_SOURCE, Event, Shaper, event_fields, protocol::protocol_name};
+use super::{
+    AWS_SOURCE, Event, Shaper, event_fields,
+    protocol::{protocol_name, spaced_name},
+};
 
 /// What becomes of each column of one format. Made once per format, so that a record costs no look-ups by name.
 #[derive(Debug)]
 pub(crate) struct FlowPlan {
     steps: Vec<Step>,
+    /// The same steps as far as they are copies of what stands in the line, which they nearly always are.
+    fields: Vec<PartField>,
+    /// Columns of the short message: interface, action, source, its port, destination, its port.
+    summary: [u8; 6],
     protocol: FieldName,
+    has_protocol: bool,
+    /// The two fields of each protocol, rendered when it is first seen.
+    protocols: Box<[OnceLock<FieldBlock>; 256]>,
     duration: FieldName,
     has_duration: bool,
+    source: FieldBlock,
     /// Columns whose address gets a name.
     lookups: Vec<(Field, NamedField)>,
 }
@@ -69,11 +83,31 @@ impl FlowPlan {
                 write,
             }
         };
+        let steps: Vec<Step> = format.columns().iter().enumerate().map(step).collect();
+        // A format has at most 80 columns, and beyond them there is nothing.
+        let column = |field| {
+            format
+                .position(field)
+                .and_then(|column| u8::try_from(column).ok())
+        };
         Self {
-            steps: format.columns().iter().enumerate().map(step).collect(),
+            fields: steps.iter().map(Step::part).collect(),
+            steps,
+            summary: [
+                Field::InterfaceId,
+                Field::Action,
+                Field::SrcAddr,
+                Field::SrcPort,
+                Field::DstAddr,
+                Field::DstPort,
+            ]
+            .map(|field| column(field).unwrap_or(u8::MAX)),
             protocol: plugin("protocol"),
+            has_protocol: format.contains(Field::Protocol),
+            protocols: Box::new([const { OnceLock::new() }; 256]),
             duration: plugin("capture_window_duration_seconds"),
             has_duration: format.contains(Field::Start) && format.contains(Field::End),
+            source: FieldBlock::new().boolean(&AWS_SOURCE, true),
             lookups: [
                 (Field::SrcAddr, "src_addr", prefix),
                 (Field::DstAddr, "dst_addr", prefix),
@@ -86,10 +120,85 @@ impl FlowPlan {
             .collect(),
         }
     }
+
+    /// The fields of a protocol: its number, called `number`, and its name.
+    #[inline]
+    fn protocol(&self, number: &FieldName, protocol: u8) -> &FieldBlock {
+        self.protocols[usize::from(protocol)].get_or_init(|| {
+            FieldBlock::new()
+                .integer(number, protocol.into())
+                .text(&self.protocol, protocol_name(protocol))
+        })
+    }
+
+    /// The plugin's short message.
+    #[inline]
+    fn summary(
+        &self,
+        text: &mut TextWriter<'_>,
+        record: &Record<'_>,
+        line: &Line<'_>,
+        protocol: u8,
+    ) {
+        let protocol = if self.has_protocol {
+            spaced_name(protocol)
+        } else {
+            &NO_PROTOCOL
+        };
+        let [
+            interface,
+            action,
+            source,
+            source_port,
+            destination,
+            destination_port,
+        ] = self.summary;
+        let pieces = [
+            Piece::new(&NOTHING, interface),
+            Piece::new(&BLANK, action),
+            Piece::new(protocol, source),
+            Piece::new(&COLON, source_port).except(b'-'),
+            Piece::new(&ARROW, destination),
+            Piece::new(&COLON, destination_port).except(b'-'),
+        ];
+        let mut next = 0;
+        loop {
+            next += text.push_parts(&pieces[next..], line, |column| record.span(column));
+            let Some(piece) = pieces.get(next) else { break };
+            text.push(piece.before());
+            text.push(match record.column(piece.column()) {
+                None => ABSENT,
+                Some(ABSENT) if piece.is_except() => b"0",
+                Some(raw) => raw,
+            });
+            next += 1;
+        }
+    }
+}
+
+impl Step {
+    /// The step as a copy of what stands in the line.
+    fn part(&self) -> PartField {
+        let Ok(column) = u8::try_from(self.position) else {
+            return PartField::other();
+        };
+        let number = |field: Field| {
+            PartField::number(&self.name, field.max_value().unwrap_or(u64::MAX), column)
+        };
+        match self.write {
+            Write::PluginText => PartField::text(&self.name, column),
+            Write::PluginNumber(field) => number(field),
+            Write::Text => PartField::text(&self.name, column).absent(b'-'),
+            Write::Number(field) => number(field).absent(b'-'),
+            // Larger numbers are milliseconds.
+            Write::Time(_) => PartField::number(&self.name, 99_999_999_999, column).absent(b'-'),
+            Write::Protocol | Write::Tag(_) => PartField::other(),
+        }
+    }
 }
 
 impl Shaper {
-    /// A message of a flow-log record.
+    /// A message of a flow-log record, whose line is `line`.
     ///
     /// # Errors
     ///
@@ -99,38 +208,23 @@ impl Shaper {
         event: &Event<'_>,
         plan: &FlowPlan,
         record: &Record<'_>,
+        line: &Line<'_>,
         names: &Index,
     ) -> Result<Encoded<'_>, FlowError> {
+        // The plugin reads `-` as 0, and prints `IP`. The field's range is that of a byte.
+        let protocol = record.number(Field::Protocol)?.unwrap_or(0);
+        let protocol = u8::try_from(protocol).unwrap_or(u8::MAX);
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
-        message.short_message_with(|text| {
-            let protocol = match record.raw(Field::Protocol) {
-                None => ABSENT,
-                // The plugin reads `-` as 0, and prints `IP`.
-                Some(raw) => decimal(raw).map_or("UNKNOWN", protocol_name).as_bytes(),
-            };
-            let part = |field| record.raw(field).unwrap_or(ABSENT);
-            let port = |field| {
-                record
-                    .raw(field)
-                    .map_or(ABSENT, |raw| if raw == ABSENT { b"0" } else { raw })
-            };
-            text.push(part(Field::InterfaceId))
-                .push(" ")
-                .push(part(Field::Action))
-                .push(" ")
-                .push(protocol)
-                .push(" ");
-            text.push(part(Field::SrcAddr))
-                .push(":")
-                .push(port(Field::SrcPort))
-                .push(" -> ");
-            text.push(part(Field::DstAddr))
-                .push(":")
-                .push(port(Field::DstPort));
-        });
+        message.short_message_with(|text| plan.summary(text, record, line, protocol));
         event_fields(&mut message, event);
-        for step in &plan.steps {
+        let mut next = 0;
+        loop {
+            next += message.parts(&plan.fields[next..], line, |column| record.span(column));
+            let Some(step) = plan.steps.get(next) else {
+                break;
+            };
+            next += 1;
             let raw = record.column(step.position).unwrap_or_default();
             match step.write {
                 Write::PluginText => {
@@ -140,11 +234,7 @@ impl Shaper {
                     message.number_text(&step.name, record.number_text(field)?.unwrap_or(b"0"));
                 }
                 Write::Protocol => {
-                    let number = record.number_text(Field::Protocol)?.unwrap_or(b"0");
-                    let name = decimal(number).map_or("UNKNOWN", protocol_name);
-                    message
-                        .number_text(&step.name, number)
-                        .text(&plan.protocol, name);
+                    message.fields(plan.protocol(&step.name, protocol));
                 }
                 _ if raw == ABSENT => {}
                 Write::Text => {
@@ -179,7 +269,7 @@ impl Shaper {
                 seconds(end.unix_seconds()) - seconds(start.unix_seconds()),
             );
         }
-        message.text(&AWS_SOURCE, "true");
+        message.fields(&plan.source);
         if !names.parts().is_empty() {
             let mut lookup = Lookup {
                 record,
@@ -225,7 +315,8 @@ impl Lookup<'_> {
             interface: text(Field::InterfaceId),
             account: text(Field::AccountId),
         };
-        target.write(message, self.names, address, &scope, self.text, self.tally);
+        let found = self.names.lookup(address, &scope);
+        target.write(message, &found, self.text, self.tally);
         Ok(())
     }
 }
@@ -296,18 +387,117 @@ fn written_as(field: Field) -> Write {
     }
 }
 
-/// A protocol number of up to three digits; `-` is 0, as the plugin reads it.
-fn decimal(digits: &[u8]) -> Option<u8> {
-    if digits == ABSENT {
-        return Some(0);
-    }
-    digits.iter().try_fold(0u8, |value, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
-}
-
 const ABSENT: &[u8] = b"-";
+
+static NOTHING: Literal = Literal::new("");
+static BLANK: Literal = Literal::new(" ");
+static COLON: Literal = Literal::new(":");
+static ARROW: Literal = Literal::new(" -> ");
+/// Where the format has none.
+static NO_PROTOCOL: Literal = Literal::new(" - ");
 
 /// The plugin's source of flow logs.
 const HOST: &str = "aws-flowlogs";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Origin;
+
+    /// Format (empty: the default one), line, message or error.
+    #[rustfmt::skip]
+    const CASES: &[(&str, &str, &str)] = &[
+        (
+            "",
+            "2 123456789010 eni-0a1b2c3d4e5f60718 10.0.3.7 203.0.113.9 443 49152 6 12 3480 1712345600 1712345658 ACCEPT OK",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"eni-0a1b2c3d4e5f60718 ACCEPT TCP 10.0.3.7:443 -> 203.0.113.9:49152","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_flow_version":2,"_account_id":"123456789010","_interface_id":"eni-0a1b2c3d4e5f60718","_src_addr":"10.0.3.7","_dst_addr":"203.0.113.9","_src_port":443,"_dst_port":49152,"_protocol_number":6,"_protocol":"TCP","_packets":12,"_bytes":3480,"_flow_start":1712345600,"_flow_end":1712345658,"_action":"ACCEPT","_log_status":"OK","_capture_window_duration_seconds":58,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "",
+            "2 unknown eni-0a1b2c3d4e5f60718 2001:db8::7 2001:db8:1234:5678:9abc:def0:1234:5678 0 0 58 123456789 12345678901 1712345600123 1712345658500 REJECT OK",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"eni-0a1b2c3d4e5f60718 REJECT IPV6-ICMP 2001:db8::7:0 -> 2001:db8:1234:5678:9abc:def0:1234:5678:0","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_flow_version":2,"_account_id":"unknown","_interface_id":"eni-0a1b2c3d4e5f60718","_src_addr":"2001:db8::7","_dst_addr":"2001:db8:1234:5678:9abc:def0:1234:5678","_src_port":0,"_dst_port":0,"_protocol_number":58,"_protocol":"IPV6-ICMP","_packets":123456789,"_bytes":12345678901,"_flow_start":1712345600,"_flow_end":1712345658,"_action":"REJECT","_log_status":"OK","_capture_window_duration_seconds":58,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "",
+            "2 123456789010 eni-0a1b2c3d - - - - - - - 1712345600 1712345658 - NODATA",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"eni-0a1b2c3d - IP -:0 -> -:0","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_flow_version":2,"_account_id":"123456789010","_interface_id":"eni-0a1b2c3d","_src_addr":"-","_dst_addr":"-","_src_port":0,"_dst_port":0,"_protocol_number":0,"_protocol":"IP","_packets":0,"_bytes":0,"_flow_start":1712345600,"_flow_end":1712345658,"_action":"-","_log_status":"NODATA","_capture_window_duration_seconds":58,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "",
+            "2 123456789010 eni-0a1b2c3d 10.0.3.7 203.0.113.9 0443 007 017 012 03480 1712345658 1712345600 ACCEPT OK",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"eni-0a1b2c3d ACCEPT UDP 10.0.3.7:0443 -> 203.0.113.9:007","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_flow_version":2,"_account_id":"123456789010","_interface_id":"eni-0a1b2c3d","_src_addr":"10.0.3.7","_dst_addr":"203.0.113.9","_src_port":443,"_dst_port":7,"_protocol_number":17,"_protocol":"UDP","_packets":12,"_bytes":3480,"_flow_start":1712345658,"_flow_end":1712345600,"_action":"ACCEPT","_log_status":"OK","_capture_window_duration_seconds":-58,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "",
+            "2 123456789010 eni-\u{e9}\" 10.0.3.7 203.0.113.9 443 49152 200 18446744073709551615 9223372036854775807 1712345600 1712345600 ACCEPT O\\K",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"eni-é\" ACCEPT UNKNOWN 10.0.3.7:443 -> 203.0.113.9:49152","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_flow_version":2,"_account_id":"123456789010","_interface_id":"eni-é\"","_src_addr":"10.0.3.7","_dst_addr":"203.0.113.9","_src_port":443,"_dst_port":49152,"_protocol_number":200,"_protocol":"UNKNOWN","_bytes":9223372036854775807,"_flow_start":1712345600,"_flow_end":1712345600,"_action":"ACCEPT","_log_status":"O\\K","_capture_window_duration_seconds":0,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "",
+            "2 1 e 1.1.1.1 2.2.2.2 - 1 1 1 1 1 2 A B",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"e A ICMP 1.1.1.1:0 -> 2.2.2.2:1","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_flow_version":2,"_account_id":"1","_interface_id":"e","_src_addr":"1.1.1.1","_dst_addr":"2.2.2.2","_src_port":0,"_dst_port":1,"_protocol_number":1,"_protocol":"ICMP","_packets":1,"_bytes":1,"_flow_start":1,"_flow_end":2,"_action":"A","_log_status":"B","_capture_window_duration_seconds":1,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "",
+            "2 123456789010 eni-1 10.0.3.7 203.0.113.9 70000 49152 6 12 3480 1712345600 1712345658 ACCEPT OK",
+            r##"error: field `srcport` at byte 42: expected a number up to 65535; is `flow_format` the format of this log group?"##,
+        ),
+        (
+            "",
+            "2 123456789010 eni-1 10.0.3.7 203.0.113.9 443 49152 256 12 3480 1712345600 1712345658 ACCEPT OK",
+            r##"error: field `protocol` at byte 52: expected a number up to 255; is `flow_format` the format of this log group?"##,
+        ),
+        (
+            "${srcaddr} ${dstaddr}",
+            "10.0.0.1 10.0.0.2",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"- - - 10.0.0.1:- -> 10.0.0.2:-","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_src_addr":"10.0.0.1","_dst_addr":"10.0.0.2","_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "${log-status} ${vpc-id} ${tcp-flags} ${instance-tag} ${made-up} ${type} ${traffic-path} ${bytes}",
+            "OK vpc-0123456789abcdef0 19 a%20b x IPv4 - -",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"- - - -:- -> -:-","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_log_status":"OK","_vpc_id":"vpc-0123456789abcdef0","_tcp_flags":19,"_instance_tag":"a b","_made_up":"x","_flow_type":"IPv4","_bytes":0,"_aws_source":"true","_site":"north"}"##,
+        ),
+        (
+            "${dstport} ${ecs-task-definition-arn} ${region} ${end}",
+            "- arn:aws:ecs:us-east-1:210987654321:task-definition/production-service-with-a-name:7 eu-west-1 -",
+            r##"{"version":"1.1","host":"aws-flowlogs","short_message":"- - - -:- -> -:0","timestamp":1712345600.25,"_aws_log_group":"/vpc/flow","_aws_log_stream":"eni-1-all","_aws_owner":"123456789010","_aws_kinesis_stream":"flows","_dst_port":0,"_ecs_task_definition_arn":"arn:aws:ecs:us-east-1:210987654321:task-definition/production-service-with-a-name:7","_flow_region":"eu-west-1","_aws_source":"true","_site":"north"}"##,
+        ),
+    ];
+
+    #[test]
+    fn records_give_these_messages() {
+        let fields = [("site".to_owned(), "north".to_owned())].into();
+        let mut shaper = Shaper::new(&fields, None);
+        let mut block = FieldBlock::new();
+        let origin = Origin {
+            log_group: b"/vpc/flow",
+            log_stream: b"eni-1-all",
+            owner: b"123456789010",
+            stream: "flows",
+        };
+        shaper.origin(&origin, &mut block);
+        let event = Event {
+            origin: &block,
+            timestamp: 1_712_345_600_250,
+            id: None,
+        };
+        for (template, line, expected) in CASES {
+            let format = match *template {
+                "" => Format::v2(),
+                template => Format::from_template(template).unwrap(),
+            };
+            let plan = FlowPlan::new(&format, false, &Names::default());
+            let record = format.parse(line.as_bytes()).unwrap();
+            // With the payload's text behind the line, and without.
+            let payload = format!("{line}\"}},{{\"id\":\"39316106606966\"");
+            for context in [payload.as_bytes(), line.as_bytes()] {
+                let line = Line::within(context, line.len());
+                let shaped = match shaper.flow(&event, &plan, &record, &line, &Index::empty()) {
+                    Ok(message) => message.as_str().to_owned(),
+                    Err(error) => format!("error: {error}"),
+                };
+                assert_eq!(shaped, *expected);
+            }
+        }
+    }
+}

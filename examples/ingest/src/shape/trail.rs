@@ -57,14 +57,9 @@ impl Shaper {
         }
         if let (Some(address), Some((names, target))) = (source_address, &self.trail_names) {
             let (text, tally) = (&mut self.text, &mut self.tally);
-            target.write(
-                &mut message,
-                &names.load(),
-                address,
-                &Scope::default(),
-                text,
-                tally,
-            );
+            let snapshot = names.load();
+            let found = snapshot.lookup(address, &Scope::default());
+            target.write(&mut message, &found, text, tally);
         }
         if full_message {
             message.text(&FULL_MESSAGE_JSON, event.raw());

@@ -184,6 +184,10 @@ pub struct OutputSnapshot {
 pub struct EntityStats {
     /// Addresses that have a name.
     pub addresses: usize,
+    /// Addresses that several entities have.
+    pub conflicts: usize,
+    /// Lookups by result: `hit`, `chosen` (of several), `ambiguous` (several, none chosen), `miss`.
+    pub lookups: BTreeMap<String, u64>,
     /// Since the table was built.
     pub age_seconds: Option<f64>,
 }

@@ -786,13 +786,20 @@ async fn all_settings_of_the_names_work_and_a_restart_knows_them_at_once() {
         path("ranges.json"),
     );
     let config = bed::config(folder.path(), &aws, address, &more);
-    aws.cloud.lock().expect("the model").ec2_in("123456789012", "eu-west-1").add_instance(Instance {
-        id: "i-1".into(),
-        private_address: Some("10.0.0.1".into()),
-        vpc: Some("vpc-1".into()),
-        tags: vec![("Name".into(), "web".into()), ("role".into(), "front".into())],
-        ..Instance::default()
-    });
+    aws.cloud
+        .lock()
+        .expect("the model")
+        .ec2_in("123456789012", "eu-west-1")
+        .add_instance(Instance {
+            id: "i-1".into(),
+            private_address: Some("10.0.0.1".into()),
+            vpc: Some("vpc-1".into()),
+            tags: vec![
+                ("Name".into(), "web".into()),
+                ("role".into(), "front".into()),
+            ],
+            ..Instance::default()
+        });
     for round in 1..=2 {
         aws.put(round).await;
         let ended = command(&config, &["run", "--until-caught-up"]).await;
@@ -818,5 +825,51 @@ async fn all_settings_of_the_names_work_and_a_restart_knows_them_at_once() {
         }
     }
     let called = aws.cloud.lock().expect("the model").calls().iam_actions();
-    assert!(!called.iter().any(|action| action.starts_with("elasticloadbalancing")), "{called:?}");
+    assert!(
+        !called
+            .iter()
+            .any(|action| action.starts_with("elasticloadbalancing")),
+        "{called:?}"
+    );
+}
+
+/// The plugin's `proxy_enabled`: the proxy of the environment is used, also for STS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_of_the_environment_is_used() {
+    use tokio::io::AsyncReadExt;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("forebay.toml");
+    let text = "[aws.default]\nregion = \"eu-west-1\"\n[kinesis.a]\nstream = \"a\"\n[output.b]\naddress = [\"127.0.0.1:1\"]\n";
+    std::fs::write(&config, text).expect("written");
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let address = proxy.local_addr().expect("an address");
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_forebay"))
+        .args(["check", "--config"])
+        .arg(&config)
+        .env("HTTPS_PROXY", format!("http://{address}"))
+        .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts");
+    let asked = async {
+        let (mut connection, _) = proxy.accept().await.expect("a connection");
+        let mut request = [0; 64];
+        let length = connection.read(&mut request).await.expect("a request");
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    };
+    let asked = tokio::time::timeout(bed::PATIENCE, asked)
+        .await
+        .expect("the proxy is asked");
+    assert!(
+        asked.starts_with("CONNECT sts.eu-west-1.amazonaws.com:443"),
+        "{asked}"
+    );
+    child.kill().await.expect("the process can be killed");
 }

@@ -66,7 +66,7 @@ async fn the_plugins_lease_table_is_taken_over_at_its_checkpoint() {
 
     let check = command(&config, &["check", "--offline"]).await;
     assert_eq!(check.code, Some(0), "{check:?}");
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let running = Forebay::start(&config);
     let mut numbers = bytes_of(&mut messages, 10).await;
     assert!(

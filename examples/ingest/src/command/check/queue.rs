@@ -1,17 +1,24 @@
 //! The rights on a queue, and on what its notices announce.
 
 use super::{Findings, Level, NOBODY, told, within};
-use crate::{aws::Account, config::CloudTrail};
+use crate::aws::Account;
+
+/// A queue and where it and its objects are.
+pub(super) struct Noticed<'a> {
+    pub(super) queue: &'a str,
+    pub(super) sqs_region: Option<&'a str>,
+    pub(super) s3_region: Option<&'a str>,
+}
 
 /// The rights on the queue, and on one object if a notice may be received.
 pub(super) async fn queue(
     name: &str,
-    input: &CloudTrail,
+    input: &Noticed<'_>,
     account: &Account,
     receive: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let client = account.sqs(input.sqs_region.as_deref());
+    let client = account.sqs(input.sqs_region);
     let resource = input
         .queue
         .rsplit(['/', ':'])
@@ -19,7 +26,7 @@ pub(super) async fn queue(
         .unwrap_or_default()
         .to_owned();
     let url = match input.queue.contains("://") {
-        true => input.queue.clone(),
+        true => input.queue.to_owned(),
         false => {
             let asked = client.get_queue_url().queue_name(&resource).send();
             match within(async {
@@ -114,7 +121,7 @@ pub(super) async fn queue(
     };
     let place = format!("{}/{}", object.bucket, object.key);
     let head = account
-        .s3(input.s3_region.as_deref())
+        .s3(input.s3_region)
         .get_object()
         .bucket(object.bucket.as_str())
         .key(object.key.as_str())

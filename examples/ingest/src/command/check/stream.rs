@@ -30,7 +30,7 @@ pub(super) async fn stream(
         .set_stream_arn(arn.clone())
         .set_stream_name(stream.clone())
         .send();
-    let shards = match timeout(PATIENCE, listing).await {
+    let shards = match timeout(PATIENCE, Box::pin(listing)).await {
         Ok(Ok(listed)) => listed.shards.unwrap_or_default(),
         Ok(Err(error)) => {
             return findings.right(
@@ -74,7 +74,7 @@ pub(super) async fn stream(
     )?;
 
     let mut sample = Sample::default();
-    let routes = Routes::new(input, &crate::entities::Names::default())?;
+    let routes = Routes::new(input, &crate::names::Names::default())?;
     let mut reader = LogReader::new(
         Shaper::new(&Default::default(), None),
         routes.into(),
