@@ -5,7 +5,7 @@ import time
 
 from aws import Refused
 from bed import wait
-from stories import NOISE, forebay_alone, java_alone, reshard, taken_over
+from stories import NOISE, forebay_alone, forebay_takes_dead, java_alone, reshard, taken_over
 
 MODE = re.compile(r"mode of the fleet.*ThreeX")
 # Ours reads the mode of the fleet every minute.
@@ -35,6 +35,14 @@ def java_first(story):
         taken_over(story, killed, java_takes(story), java)
         story.settled(60)
         nothing_taken(forebay)
+    with story.scenario("the fleet is stopped and its mode removed by hand: migration to ours"):
+        java.stop()
+        story.dynamodb.call("DeleteItem", TableName=story.table, Key={"leaseKey": {"S": "Migration3.0"}})
+        if has_mode(story):
+            own_table = f"{story.table}-CoordinatorState"
+            story.dynamodb.call("DeleteItem", TableName=own_table, Key={"key": {"S": "Migration3.0"}})
+        taken_over(story, time.time(), MODE_READ + forebay_takes_dead(story) + NOISE, forebay)
+        story.steady(story.failover)
     story.finish()
 
 
@@ -78,13 +86,14 @@ def joined(story):
 
 def has_mode(story):
     """KCL 3.5 keeps it in the lease table, 3.0 to 3.4 in one of its own."""
-    if "Migration3.0" in story.watch.others:
-        return True
-    try:
-        key = {"key": {"S": "Migration3.0"}}
-        return "Item" in story.dynamodb.call("GetItem", TableName=f"{story.table}-CoordinatorState", Key=key)
-    except Refused:
-        return False
+    for table, name in ((story.table, "leaseKey"), (f"{story.table}-CoordinatorState", "key")):
+        try:
+            if "Item" in story.dynamodb.call("GetItem", TableName=table, Key={name: {"S": "Migration3.0"}}):
+                return True
+        except Refused as refused:
+            if refused.kind != "ResourceNotFoundException":
+                raise
+    return False
 
 
 def java_takes(story):

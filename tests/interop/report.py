@@ -18,9 +18,11 @@ LIMITS = """## What to know when both share a table
 * KCL 1.x, and 2.x before 2.6, take a lease that ours has released only when it has expired, as if ours had died.
 * The KCL never releases its leases, whichever way it is stopped: ours takes them when they expire.
 * Beside KCL 3.x that has left its compatible mode, ours takes nothing. It reads the fleet's mode at start and every
-  minute, goes on with what it holds, and gives it up when it is stopped or killed. It cannot take a stream over from
-  such a fleet: stop the fleet and remove `Migration3.0` from its table, or start ours on a copy of the table.
+  minute, goes on with what it holds, and gives it up when it is stopped or killed. To move a
+  stream from such a fleet to ours, stop the fleet, then remove the item `Migration3.0` from the lease table (KCL 3.0 to
+  3.4: from the table `APPLICATION-CoordinatorState`); ours takes the leases within a minute.
 * Over TCP ours waits up to 5 s for proof that the receiver has read; these records come twice after a kill.
+
 """.splitlines()
 
 

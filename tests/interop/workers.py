@@ -22,6 +22,7 @@ JAVA_MAY_SAY = [
     (r"Cannot get the shard for this ProcessTask", "a shard younger than the KCL's cached listing"),
 ]
 FOREBAY_MAY_SAY = [
+    (r"mode of the fleet: a KCL 3.x leader assigns leases", "it does, in these scenarios"),
     (r"lease lost .*TakenAway", "a Java worker took its share"),
     (r"the outcome of the write is not known.*no answer within", "the machine stood still; the row is read back"),
     (r"lease lost .*Deleted", "by hand, in the scenario that does so"),

@@ -334,7 +334,14 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             Decision::Gap { key, from, resumed } => {
                 tracing::error!(%key, from = from.as_str(), ?resumed, "records are lost for good");
             }
-            Decision::Mode(mode) => tracing::info!(?mode, "mode of the fleet"),
+            Decision::Mode(mode) if mode.lets_workers_take() => {
+                tracing::info!(?mode, "mode of the fleet");
+            }
+            Decision::Mode(mode) => tracing::warn!(
+                ?mode,
+                "mode of the fleet: a KCL 3.x leader assigns leases, or a rule not known here; none is taken, what is held is read on; \
+                 see docs/interop.md"
+            ),
             other => tracing::debug!(?other, "lease decision"),
         }
     }
