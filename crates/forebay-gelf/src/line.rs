@@ -20,7 +20,7 @@ use crate::escape::{is_clean, is_clean_text};
 /// let fields = [PartField::text(&names[0], 0), PartField::number(&names[1], 65_535, 1)];
 ///
 /// let line = Line::new(b"ACCEPT 443");
-/// let span = |column| [0..6, 7..10][column].clone();
+/// let span = |column: usize| [0..6, 7..10][column].clone();
 /// let mut encoder = Encoder::default();
 /// let mut message = encoder.begin("router");
 /// message.short_message_with(|text| {

@@ -22,7 +22,7 @@ use forebay_gelf::{FieldBlock, Line};
 use crate::{
     clock,
     collect::{Bad, Collect},
-    config::{Config, Decode},
+    config::{Config, Decode, ObjectDecode, Objects},
     dead_letter::Class,
     exit::Exit,
     log_reader::{LogReader, RecordOrigin},
@@ -154,6 +154,13 @@ impl Decoding {
             routes = Some(Routes::new(input, &names)?);
         } else if let Some(input) = config.cloudtrail.get(name) {
             (host, full_message) = (input.source.as_deref(), input.full_message);
+        } else if let Some(input) = config.s3.get(name) {
+            (host, full_message) = (input.source.as_deref(), input.full_message);
+            prefix = input.field_prefix;
+            let flow_logs = |objects: &&Objects| objects.decode == ObjectDecode::Flowlog;
+            if let Some(objects) = input.objects.iter().find(flow_logs) {
+                format = &objects.flow_format;
+            }
         }
         let route = || {
             anyhow::Ok(Route::new(

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use forebay_kinesis::{
     Batch, Config, DynamoLeaseTable, InitialPosition, KinesisStream, LeaseTable, MemoryLeaseTable,
-    Outcome, Processor, Stopping, StreamName, Worker, WorkerHandle, WorkerId,
+    Outcome, Processor, Retrieval, Stopping, StreamName, Worker, WorkerHandle, WorkerId,
 };
 
 use futures_util::future::BoxFuture;
@@ -93,6 +93,12 @@ pub(crate) fn run(
         Start::At(time) => InitialPosition::AtTimestamp(time),
     };
     config.failover_time = input.lease.failover;
+    config.watch_interval = input.lease.watch_interval;
+    if let Some(consumer) = &input.fan_out {
+        config.retrieval = Retrieval::FanOut {
+            consumer: consumer.clone(),
+        };
+    }
     config.max_leases = NonZeroUsize::new(input.lease.max_leases.get() as usize);
     config.max_records = u16::try_from(input.batch_size)
         .ok()

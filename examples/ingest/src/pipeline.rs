@@ -72,10 +72,8 @@ impl Pipeline {
             .kinesis
             .keys()
             .map(|name| (name.clone(), InputStats::stream(name)));
-        let queues = config
-            .cloudtrail
-            .keys()
-            .map(|name| (name.clone(), InputStats::queue(name)));
+        let objects = config.objects().into_iter();
+        let queues = objects.map(|(name, _)| (name.clone(), InputStats::queue(name)));
         let inputs: BTreeMap<_, _> = streams.chain(queues).collect();
         let outputs: BTreeMap<_, _> = config
             .output
@@ -365,7 +363,7 @@ fn used_accounts(config: &Config) -> Vec<String> {
         .values()
         .map(|input| input.aws.clone())
         .collect();
-    names.extend(config.cloudtrail.values().map(|input| input.aws.clone()));
+    names.extend(config.objects().into_iter().map(|(_, input)| input.aws));
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().cloned());
     }

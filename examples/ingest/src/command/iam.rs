@@ -262,6 +262,22 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
             )],
             vec![place.stream(input)],
         ));
+        if let Some(consumer) = &input.fan_out {
+            let arn = match consumer.starts_with("arn:") {
+                true => consumer.clone(),
+                false => format!("{}/consumer/{consumer}:*", place.stream(input)),
+            };
+            statements.push(Statement::new(
+                "Consumer",
+                of,
+                &["kinesis:SubscribeToShard", "kinesis:DescribeStreamConsumer"],
+                &[(
+                    "kinesis:RegisterStreamConsumer",
+                    "the consumer must exist already",
+                )],
+                vec![arn, place.stream(input)],
+            ));
+        }
         let table = input.table();
         let arn = |table: &str| place.arn("dynamodb", &place.region, &format!("table/{table}"));
         statements.push(Statement::new(

@@ -84,6 +84,7 @@ pub(super) async fn tail(arguments: &TailArguments) -> anyhow::Result<Exit> {
 fn only(config: &mut Config, name: &str) {
     config.kinesis.retain(|input, _| input == name);
     config.cloudtrail.clear();
+    config.s3.clear();
 }
 
 async fn print(arguments: &TailArguments, reader: tokio::io::DuplexStream) -> anyhow::Result<()> {

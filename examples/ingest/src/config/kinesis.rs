@@ -41,6 +41,9 @@ pub struct Kinesis {
     #[serde(default = "one_second", deserialize_with = "units::duration")]
     #[schemars(with = "String")]
     pub read_interval: Duration,
+    /// Name or ARN of a consumer of its own: records are pushed to it (enhanced fan-out, billed apart) and share no limits
+    /// with other readers. Absent means polling.
+    pub fan_out: Option<String>,
     /// Replaces `aws-flowlogs` and `aws-raw-logs` as GELF host, as the plugin's `override_source`.
     pub source: Option<String>,
     /// `flow_log_` before the plugin's flow-log field names.
@@ -138,6 +141,10 @@ pub struct Lease {
     pub failover: Duration,
     /// Most leases this worker takes.
     pub max_leases: NonZeroU32,
+    /// How often the whole table is read to find leases to take: shorter means faster failover, longer means fewer reads.
+    #[serde(deserialize_with = "units::duration")]
+    #[schemars(with = "String")]
+    pub watch_interval: Duration,
 }
 
 impl Default for Lease {
@@ -146,6 +153,7 @@ impl Default for Lease {
             table: None,
             failover: Duration::from_secs(10),
             max_leases: NonZeroU32::new(1_000).expect("1,000 is not zero"),
+            watch_interval: Duration::from_millis(1_500),
         }
     }
 }
@@ -192,6 +200,16 @@ impl Kinesis {
             problems.push(
                 Problem::at(["kinesis", name, "lease", "failover"], "`failover` must be at least 3s")
                     .help("10s is the default of KCL and of the plugin; all workers of a table need the same"),
+            );
+        }
+        let watch = self.lease.watch_interval;
+        if watch < Duration::from_millis(500) || watch > self.lease.failover * 2 {
+            problems.push(
+                Problem::at(
+                    ["kinesis", name, "lease", "watch_interval"],
+                    "`watch_interval` must be from 500ms to twice `failover`",
+                )
+                .help("1.5s finds a crashed worker within 12 s; the KCL looks every 20s"),
             );
         }
         let format = |format: &str| crate::route::flow_format(format).err();
