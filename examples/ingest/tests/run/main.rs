@@ -1,5 +1,7 @@
 //! `forebay run` as a process: a configuration file, an AWS endpoint, a GELF receiver, signals, the admin port.
 
+mod bad_input;
+mod bad_notices;
 mod bed;
 mod commands;
 mod documents;
