@@ -252,8 +252,8 @@ impl Chaos {
                 cloud.faults().push(rule.between(from, from + length));
                 true
             }
-            Act::Split => scene.reshard(true),
-            Act::Merge => scene.reshard(false),
+            Act::Split => scene.reshard(true, &mut self.random),
+            Act::Merge => scene.reshard(false, &mut self.random),
             Act::Expire => {
                 self.renew_session(scene);
                 true

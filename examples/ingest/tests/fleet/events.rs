@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 pub(crate) const RATE: u64 = 400;
 const EVENTS_PER_RECORD: u64 = 5;
 /// One event in this many is bad.
-pub(crate) const BAD_ONE_IN: u64 = 100;
+const BAD_ONE_IN: u64 = 100;
 
 /// Puts events at a steady rate until it is told to stop.
 pub(crate) async fn produce(

@@ -23,9 +23,9 @@ async fn nothing_is_lost_when_processes_are_killed_under_load() {
         Err(_) => scale(10, 300, 3_000),
     };
     let seed = seed();
-    let started = Instant::now();
     let mut random = Random::new(seed);
     let mut scene = Scene::start().await;
+    let started = Instant::now();
     for worker in 0..PROCESSES {
         scene.launch(worker);
     }
@@ -52,7 +52,7 @@ async fn nothing_is_lost_when_processes_are_killed_under_load() {
             restarts[victim] = Some(now + Duration::from_millis(random.between(0..=4_000)));
             next_kill = now + Duration::from_millis(random.between(1_500..=4_500));
             if killed == kills / 2 {
-                assert!(scene.reshard(true), "the shard can be split");
+                assert!(scene.reshard(true, &mut random), "the shard can be split");
             }
         }
     }

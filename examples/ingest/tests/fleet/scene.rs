@@ -10,10 +10,10 @@ use std::{
 
 use forebay_gelf::listener::{Listener, ListenerConfig};
 use forebay_localaws::{AttributeValue, Cloud, Settings};
-use forebay_tests::{Ledger, Process, Receipt, Signal};
+use forebay_tests::{Ledger, Process, Random, Receipt, Signal};
 use tokio::{net::TcpListener, sync::MutexGuard, task::JoinSet};
 
-use crate::events::{BAD_ONE_IN, bury, produce, receive};
+use crate::events::{bury, produce, receive};
 
 pub(crate) const PROCESSES: usize = 3;
 pub(crate) const SHARDS: u32 = 8;
@@ -165,28 +165,24 @@ path = {dead_letters:?}
         }
     }
 
-    /// Splits the widest open shard, or merges the first two neighbours; whether AWS took it.
-    pub(crate) fn reshard(&self, split: bool) -> bool {
+    /// Splits an open shard by chance, or merges it with its neighbour; whether AWS took it.
+    pub(crate) fn reshard(&self, split: bool, random: &mut Random) -> bool {
         let mut cloud = self.cloud.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.clock)();
         let kinesis = cloud.kinesis();
         let mut open = kinesis.shards("flow", now).expect("the stream");
         open.retain(|shard| shard.closed.is_none());
         open.sort_by_key(|shard| shard.range.0);
-        if split {
-            let widest = open
-                .iter()
-                .max_by_key(|shard| shard.range.1 - shard.range.0);
-            let shard = widest.expect("an open shard");
-            let middle = shard.range.0 + (shard.range.1 - shard.range.0) / 2;
-            kinesis.split_shard("flow", &shard.id, middle, now).is_ok()
-        } else {
-            let [one, other, ..] = open.as_slice() else {
-                return false;
-            };
-            kinesis
+        let first = random.below(open.len() as u64 - u64::from(!split)) as usize;
+        match open.get(first..) {
+            Some([shard, ..]) if split => {
+                let middle = shard.range.0 + (shard.range.1 - shard.range.0) / 2;
+                kinesis.split_shard("flow", &shard.id, middle, now).is_ok()
+            }
+            Some([one, other, ..]) => kinesis
                 .merge_shards("flow", &one.id, &other.id, now)
-                .is_ok()
+                .is_ok(),
+            _ => false,
         }
     }
 
@@ -197,16 +193,17 @@ path = {dead_letters:?}
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = false;
         let begun = Instant::now();
-        let deadline = begun + Duration::from_secs(90);
-        let open = || {
-            let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            let receipt = ledger.receipt();
-            receipt.lost
-        };
-        // Dead letters are on disk, so they are open here.
-        let bad = |lost: usize| lost as u64 <= self.bad_events();
-        while !bad(open()) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        // Shards of many generations are read one after the other: only a standstill is a loss.
+        let (mut least, mut deadline) = (usize::MAX, begun + STANDSTILL);
+        while Instant::now() < deadline {
+            let missing = self.settle().lost;
+            if missing == 0 {
+                break;
+            }
+            if missing < least {
+                (least, deadline) = (missing, Instant::now() + STANDSTILL);
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
         }
         let drained = begun.elapsed();
         let moves = *self.moves.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,12 +217,10 @@ path = {dead_letters:?}
             assert_eq!(status.and_then(|status| status.code()), Some(0), "{log}");
         }
         self.tasks.shutdown().await;
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        for path in &self.dead_letters {
-            bury(path, &mut ledger);
-        }
+        let receipt = self.settle();
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         Account {
-            receipt: ledger.receipt(),
+            receipt,
             missing: ledger.missing().into_iter().collect(),
             moves,
             drained,
@@ -241,11 +236,18 @@ path = {dead_letters:?}
         }
     }
 
-    fn bad_events(&self) -> u64 {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.receipt().produced as u64 / BAD_ONE_IN
+    /// Books the dead letters that are on disk by now; the account so far.
+    fn settle(&self) -> Receipt {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in &self.dead_letters {
+            bury(path, &mut ledger);
+        }
+        ledger.receipt()
     }
 }
+
+/// No event for this long, though some are missing, and nothing that goes wrong: they will not come.
+const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// How a scene ended.
 #[derive(Debug)]
