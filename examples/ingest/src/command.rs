@@ -26,6 +26,7 @@ use crate::{
     decode,
     demo::{self, Act},
     exit::Exit,
+    log_lines::LogLines,
     run, status,
 };
 
@@ -251,9 +252,10 @@ fn runtime(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<E
 fn log(filter: &str, format: LogFormat) -> Arc<run::SetLog> {
     let filter = EnvFilter::try_from_env("FOREBAY_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let (filter, handle) = reload::Layer::new(filter);
+    let colours = format == LogFormat::Text && std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(move || LogLines::new(std::io::stderr(), colours))
+        .with_ansi(colours);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

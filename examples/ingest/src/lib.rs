@@ -17,6 +17,7 @@ pub mod demo;
 mod entities;
 pub mod exit;
 mod kinesis_input;
+mod log_lines;
 mod log_reader;
 mod message_id;
 mod metrics;

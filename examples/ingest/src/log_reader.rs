@@ -162,12 +162,8 @@ impl Reading<'_> {
                     });
                     // Too large to be kept whole: its beginning is delivered, the original is the letter above.
                     if let Some(event) = payload.oversized(&error) {
-                        let text = event.message().raw();
-                        let text = text.get(..OVERSIZED_BYTES).unwrap_or(text);
                         let context = self.context(payload, &event, id, &mut origin);
-                        if let Ok(message) = self.shaper.plain(&context, text) {
-                            collect.message(&message);
-                        }
+                        self.beginning(&context, event.message().raw(), collect);
                     }
                 }
             }
@@ -270,12 +266,23 @@ impl Reading<'_> {
         match self.shaper.plain(context, text.raw()) {
             Ok(message) => collect.message(&message),
             Err(error) if is_blank(&error) => {}
-            Err(error) => collect.bad(Bad {
-                class: Class::Event,
-                position: &position,
-                reason: &error,
-                payload: event.raw(),
-            }),
+            Err(error) => {
+                collect.bad(Bad {
+                    class: Class::Event,
+                    position: &position,
+                    reason: &error,
+                    payload: event.raw(),
+                });
+                self.beginning(context, text.raw(), collect);
+            }
+        }
+    }
+
+    /// The beginning of a text that is too long for one message; the whole is a dead letter.
+    fn beginning(&mut self, context: &Event<'_>, text: &[u8], collect: &mut impl Collect) {
+        let text = text.get(..OVERSIZED_BYTES).unwrap_or(text);
+        if let Ok(message) = self.shaper.plain(context, text) {
+            collect.message(&message);
         }
     }
 }

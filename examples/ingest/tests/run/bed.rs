@@ -26,7 +26,8 @@ pub(crate) struct Aws {
 }
 
 impl Aws {
-    async fn start() -> Self {
+    /// An AWS without anything in it.
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let cloud = Arc::new(Mutex::new(Cloud::new(Settings::instant(), 1)));
@@ -75,24 +76,21 @@ impl Aws {
 
     /// Puts one flow-log line whose byte count is `number`.
     pub(crate) async fn put(&self, number: u64) {
-        let line = format!(
-            "2 123456789012 eni-1 10.0.0.1 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK"
-        );
-        let payload = json!({
-            "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "flow", "logStream": "eni-1",
-            "subscriptionFilters": ["f"], "logEvents": [{"id": "1", "timestamp": 1_795_000_000_000_i64, "message": line}],
-        });
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        gzip.write_all(payload.to_string().as_bytes())
-            .expect("memory");
-        let data = Blob::new(gzip.finish().expect("memory"));
+        let line = flow_line(number);
+        self.put_record("flow", &number.to_string(), payload(&[&line]))
+            .await;
+    }
+
+    /// Puts a record and returns its sequence number.
+    pub(crate) async fn put_record(&self, stream: &str, key: &str, data: Vec<u8>) -> String {
         let request = self
             .kinesis()
             .put_record()
-            .stream_name("flow")
-            .partition_key(number.to_string())
-            .data(data);
-        request.send().await.expect("the record is put");
+            .stream_name(stream)
+            .partition_key(key)
+            .data(Blob::new(data));
+        let put = request.send().await.expect("the record is put");
+        put.sequence_number
     }
 
     /// Owner and checkpoint of each lease.
@@ -120,6 +118,52 @@ impl Aws {
     }
 }
 
+/// A flow-log line whose byte count is `number`.
+pub(crate) fn flow_line(number: u64) -> String {
+    format!(
+        "2 123456789012 eni-1 10.0.0.1 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK"
+    )
+}
+
+/// A subscription payload with these messages, compressed.
+pub(crate) fn payload(messages: &[&str]) -> Vec<u8> {
+    let events: Vec<Value> = messages
+        .iter()
+        .map(|message| json!({"id": "1", "timestamp": 1_795_000_000_000_i64, "message": message}))
+        .collect();
+    let payload = json!({
+        "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "flow", "logStream": "eni-1",
+        "subscriptionFilters": ["f"], "logEvents": events,
+    });
+    gzip(payload.to_string().as_bytes())
+}
+
+/// `data` as one gzip member.
+pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(data).expect("memory");
+    gzip.finish().expect("memory")
+}
+
+/// The dead letters in `folder`, once there are at least `count`.
+pub(crate) async fn letters(folder: &Path, count: usize) -> Vec<Value> {
+    let read = async {
+        loop {
+            let text = std::fs::read_to_string(folder.join("dead.ndjson")).unwrap_or_default();
+            if text.lines().count() >= count && text.ends_with('\n') {
+                return text;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let Ok(text) = timeout(PATIENCE, read).await else {
+        let text = std::fs::read_to_string(folder.join("dead.ndjson")).unwrap_or_default();
+        panic!("{count} letters are expected: {text}");
+    };
+    let letter = |line| serde_json::from_str(line).expect("a letter is JSON");
+    text.lines().map(letter).collect()
+}
+
 /// The process; killed if a test fails, so that nothing is left behind.
 pub(crate) struct Forebay {
     child: Child,
@@ -129,6 +173,11 @@ pub(crate) struct Forebay {
 impl Forebay {
     /// Starts `forebay run`; its log goes beside the configuration.
     pub(crate) fn start(config: &Path) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_with(config: &Path, environment: &[(&str, &Path)]) -> Self {
         let log = config.with_extension("log");
         let stderr = std::fs::File::create(&log).expect("the log is made");
         let child = Command::new(env!("CARGO_BIN_EXE_forebay"))
@@ -136,6 +185,7 @@ impl Forebay {
             .arg(config)
             .env("TEST_AWS_SECRET", "canary-7f3a91")
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()
@@ -162,6 +212,42 @@ impl Forebay {
             Ok(line) => line,
             Err(_) => panic!("`{text}` is not logged: {}", self.log()),
         }
+    }
+
+    /// The TCP addresses on which it listens, as the kernel writes them.
+    pub(crate) fn listens(&self) -> Vec<String> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let mine: Vec<String> = std::fs::read_dir(folder)
+            .expect("it runs")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|link| {
+                let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+                Some(inode.to_owned())
+            })
+            .collect();
+        let listening = |table: &str| {
+            let table = std::fs::read_to_string(table).unwrap_or_default();
+            let rows = table.lines().filter_map(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                let [_, local, _, state, ..] = columns.as_slice() else {
+                    return None;
+                };
+                let inode = columns.get(9)?;
+                let is_mine = *state == "0A" && mine.iter().any(|known| known == inode);
+                is_mine.then(|| (*local).to_owned())
+            });
+            rows.collect::<Vec<_>>()
+        };
+        [listening("/proc/net/tcp"), listening("/proc/net/tcp6")].concat()
+    }
+
+    /// Resident memory at most so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next());
+        kibibytes.expect("a size").parse::<u64>().expect("a number") * 1_024
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -1,10 +1,13 @@
 //! `forebay run` as a process: a configuration file, an AWS endpoint, a GELF receiver, signals, the admin port.
 
+mod bad_input;
+mod bad_notices;
 mod bed;
 mod commands;
 mod documents;
 mod migrate;
 mod operate;
+mod security;
 
 use std::process::Command;
 

@@ -1,0 +1,77 @@
+//! Memory and descriptors of a process over time, from `/proc`.
+
+use std::fmt;
+
+use forebay_tests::Process;
+
+/// What was seen of one process that lives through the whole run.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    memory: u64,
+    descriptors: usize,
+}
+
+impl Health {
+    /// Looks once.
+    pub(crate) fn look(&mut self, process: &Process) {
+        if let (Some((memory, _)), Some(descriptors)) = (process.memory(), process.open_files()) {
+            self.samples.push(Sample {
+                memory,
+                descriptors,
+            });
+        }
+    }
+
+    /// The most in the middle and in the last third of the run; the first third is for warming up.
+    fn thirds(&self) -> [Sample; 2] {
+        let third = self.samples.len() / 3;
+        let most = |samples: &[Sample]| Sample {
+            memory: samples.iter().map(|seen| seen.memory).max().unwrap_or(0),
+            descriptors: samples
+                .iter()
+                .map(|seen| seen.descriptors)
+                .max()
+                .unwrap_or(0),
+        };
+        let rest = self.samples.get(third..).unwrap_or_default();
+        let (middle, last) = rest.split_at(third.min(rest.len()));
+        [most(middle), most(last)]
+    }
+
+    /// Neither grows, and memory stays under what the documents promise for a queue of 64 MiB.
+    pub(crate) fn check(&self) {
+        let [middle, last] = self.thirds();
+        assert!(middle.memory > 0 && middle.descriptors > 0, "never looked");
+        assert!(last.memory <= middle.memory + MEMORY_SLACK, "{self}");
+        assert!(
+            last.descriptors <= middle.descriptors + DESCRIPTOR_SLACK,
+            "{self}"
+        );
+        let most = middle.memory.max(last.memory);
+        assert!(most <= (64 + 64) << 20, "{self}");
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [middle, last] = self.thirds();
+        write!(
+            f,
+            "memory at most {} MiB in the middle and {} MiB in the last third, descriptors {} and {}",
+            middle.memory >> 20,
+            last.memory >> 20,
+            middle.descriptors,
+            last.descriptors
+        )
+    }
+}
+
+/// One answer of GetRecords and its messages, more or less.
+const MEMORY_SLACK: u64 = 16 << 20;
+/// Connections of calls that wait in a fault: the processes hold up to all shards in turn.
+const DESCRIPTOR_SLACK: usize = 24;

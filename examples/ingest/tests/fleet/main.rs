@@ -1,0 +1,9 @@
+//! Three `forebay run` processes on one stream, under load and under attack: nothing is lost.
+#![allow(clippy::print_stdout, reason = "the figures go to the terminal")]
+
+mod chaos;
+mod events;
+mod health;
+mod kill;
+mod proxy;
+mod scene;

@@ -1,0 +1,156 @@
+//! What an attacker who can write to the stream, or read the log, gets: nothing.
+
+use std::{net::SocketAddr, path::Path};
+
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::bed::{self, Aws, Forebay, PAUSE, bytes_of, gzip, payload};
+
+/// Ends a line, forges one, moves the cursor, colours, hides and turns text around.
+const HOSTILE: &str = "x\n2026-11-26T00:00:00.000000Z ERROR forged\r\u{1b}[2J\u{1b}[31mred\u{7}\u{8}\u{0}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{200f}";
+
+/// What must never be seen in one piece.
+const SECRETS: [&str; 4] = [
+    "canary-7f3a91",
+    "canary-session-52e1",
+    "canary-admin-90c4",
+    "canary-graylog-1b77",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_text_breaks_no_line_of_the_log_and_no_secret_is_in_it() {
+    for format in ["text", "json"] {
+        let aws = Aws::with_stream().await;
+        let (address, mut messages) = bed::receiver().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = configure(folder.path(), &aws, address, format);
+        let envelope = serde_json::json!({
+            "messageType": format!("OTHER{HOSTILE}"), "owner": HOSTILE, "logGroup": HOSTILE, "logStream": HOSTILE,
+            "subscriptionFilters": [HOSTILE],
+            "logEvents": [{"id": HOSTILE, "timestamp": 1, "message": HOSTILE}],
+        });
+        let line = format!("2 {HOSTILE} eni-1 10.0.0.1 10.0.0.2 1000 443 6 1 1 1 1 ACCEPT OK");
+        let short = format!("2 1 eni-1 10.0.0.1{HOSTILE} 10.0.0.2 1000 443 6 1 1 1 1 ACCEPT OK");
+        for data in [
+            gzip(envelope.to_string().as_bytes()),
+            payload(&[HOSTILE]),
+            payload(&[&line]),
+            payload(&[&short]),
+            HOSTILE.as_bytes().to_vec(),
+        ] {
+            aws.put_record("flow", HOSTILE, data).await;
+        }
+        let aws_files = folder.path().join("aws");
+        let forebay = Forebay::start_with(&config, &[("AWS_CONFIG_FILE", &aws_files)]);
+        bed::letters(folder.path(), 5).await;
+        aws.put(1).await;
+        assert_eq!(bytes_of(&mut messages, 1).await, [1]);
+        let (code, log) = forebay.terminate().await;
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("kept as dead letter"), "too soft");
+        assert!(log.contains("TRACE"), "too soft");
+        for line in log.lines() {
+            let whole = match format {
+                "json" => {
+                    serde_json::from_str::<Value>(line).is_ok_and(|line| line["level"].is_string())
+                }
+                _ => line
+                    .get(..25)
+                    .is_some_and(|time| time.starts_with("20") && !time.contains("00:00:00.0000")),
+            };
+            assert!(whole, "no line of ours: {line:?}");
+        }
+        let bad = |char: &char| {
+            char.is_control() && *char != '\n'
+                || matches!(char, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        if let Some(at) = log.find(|char| bad(&char)) {
+            let line = log.lines().find(|line| line.chars().any(|char| bad(&char)));
+            panic!("byte {at} in {format}: {line:?}");
+        }
+        for secret in SECRETS {
+            let line = log.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{secret} is in the {format} log");
+        }
+    }
+}
+
+/// The log at its most talkative, every secret that a configuration can name.
+fn configure(folder: &Path, aws: &Aws, output: SocketAddr, format: &str) -> std::path::PathBuf {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let admin = write("admin", SECRETS[2]);
+    let graylog = write("graylog", SECRETS[3]);
+    let more = format!(
+        r#"
+[service]
+log = "trace"
+log_format = "{format}"
+[admin]
+listen = "127.0.0.1:0"
+token = {{ file = {admin:?} }}
+[throttle]
+graylog_api = "http://127.0.0.1:9/api"
+token = {{ file = {graylog:?} }}
+"#
+    );
+    let config = bed::config(folder, aws, output, &more);
+    if format == "text" {
+        // The other way to credentials, with a session.
+        let [key, session, ..] = SECRETS;
+        write(
+            "aws",
+            &format!(
+                "[profile canary]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = {key}\naws_session_token = {session}\n"
+            ),
+        );
+        let text = std::fs::read_to_string(&config).expect("the configuration");
+        let text = text
+            .replace("access_key = \"AKIAEXAMPLE\"\n", "profile = \"canary\"\n")
+            .replace("secret_key = { env = \"TEST_AWS_SECRET\" }\n", "");
+        std::fs::write(&config, text).expect("written");
+    }
+    config
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_listens_but_the_admin_port_where_it_is_configured() {
+    let aws = Aws::with_stream().await;
+    let (address, mut messages) = bed::receiver().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    aws.put(1).await;
+    let config = bed::config(folder.path(), &aws, address, "");
+    let without = Forebay::start(&config);
+    assert_eq!(bytes_of(&mut messages, 1).await, [1]);
+    assert_eq!(without.listens(), [""; 0], "without `[admin]`");
+    assert_eq!(without.terminate().await.0, Some(0));
+
+    let config = bed::config(
+        folder.path(),
+        &aws,
+        address,
+        "[admin]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    let with = Forebay::start(&config);
+    with.logged("admin port open").await;
+    let listens = with.listens();
+    let [only] = listens.as_slice() else {
+        panic!("{listens:?} listen");
+    };
+    // 127.0.0.1 as the kernel writes it.
+    let (host, port) = only.split_once(':').expect("an address");
+    assert_eq!(host, "0100007F");
+    let port = u16::from_str_radix(port, 16).expect("a port");
+    TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("it is open there");
+    TcpStream::connect(("127.0.0.2", port))
+        .await
+        .expect_err("and nowhere else");
+    tokio::time::sleep(PAUSE).await;
+    assert_eq!(with.terminate().await.0, Some(0));
+}
