@@ -225,6 +225,14 @@ impl Delivery {
         self.waiting.send(waiting).map_err(|_| SinkError::Closed)
     }
 
+    /// Asks the outputs for proof of everything sent so far, and waits for it a moment.
+    pub(crate) async fn flush(&self) {
+        for outlet in &*self.outlets {
+            // What is not proven by then is proven later.
+            let _ = outlet.sink.flush(FLUSH).await;
+        }
+    }
+
     pub(crate) fn counters(&self) -> &DeliveryCounters {
         &self.counters
     }
@@ -339,5 +347,8 @@ const FULL: usize = 256 << 10;
 
 /// Emptied batches kept for reuse.
 const SPARE: usize = 32;
+
+/// How long an output may take to prove what it has.
+const FLUSH: Duration = Duration::from_secs(2);
 
 const DEAD_LETTER_RETRY: Duration = Duration::from_secs(5);

@@ -190,6 +190,10 @@ impl Processor for Logs {
 
     async fn shard_stopping(&self, shard: &forebay_kinesis::ShardId, reason: Stopping) {
         tracing::debug!(input = %self.input, shard_id = %shard, ?reason, "shard stops");
+        if reason != Stopping::Lost {
+            // Its end, or its hand-over, waits for the last acceptance; children wait for the end.
+            self.delivery.flush().await;
+        }
     }
 }
 

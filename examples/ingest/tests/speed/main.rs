@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -22,6 +22,7 @@ use flate2::{Compression, write::GzEncoder};
 use forebay_localaws::{Cloud, Settings};
 use forebay_tests::{Process, Signal};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Lines of one subscription record.
 const LINES: u64 = 200;
