@@ -4,12 +4,9 @@
 //! `FOREBAY_CHAOS_SECONDS` sets how long (60; 1,800 with `FOREBAY_TIER=nightly`), `FOREBAY_SEED` repeats the choices,
 //! `FOREBAY_CHAOS_LOGS` names a folder to which the logs of the processes are copied.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, sync::PoisonError, time::Duration};
+
+use tokio::time::Instant;
 
 use forebay_localaws::{Fault, FaultRule, Service, ServiceError};
 use forebay_tests::{Random, Signal, scale};

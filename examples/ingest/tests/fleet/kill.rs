@@ -2,7 +2,9 @@
 //!
 //! `FOREBAY_TIER=nightly` or `release` kills more often, `FOREBAY_KILLS` sets how often, `FOREBAY_SEED` repeats the choices.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use forebay_tests::{Random, scale};
 

@@ -2,11 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use forebay_gelf::listener::{Listener, ListenerConfig};
 use forebay_localaws::{AttributeValue, Cloud, Settings};
@@ -277,9 +280,7 @@ impl Account {
 pub(crate) fn seed() -> u64 {
     match std::env::var("FOREBAY_SEED") {
         Ok(seed) => seed.parse().expect("FOREBAY_SEED is a number"),
-        Err(_) => SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(1, |time| u64::from(time.subsec_nanos())),
+        Err(_) => RandomState::new().build_hasher().finish() >> 32,
     }
 }
 
