@@ -163,7 +163,7 @@ pub enum LineError {
         /// How many formats have that many columns.
         tried: usize,
     },
-    /// A header line names other columns than the format in use.
+    /// The line is a header line that names other columns than the format in use, or stands below one.
     OtherHeader,
 }
 
@@ -193,7 +193,7 @@ impl fmt::Display for LineError {
                 "{tried} formats have {found} columns but the values fit none of them; {CONFIGURE}"
             ),
             Self::OtherHeader => f.write_str(
-                "this header line names other columns than the format in use; read the file with `Reader`, which follows headers",
+                "this header line, or the last one above, names other columns than the format in use; read the file with `Reader`, which follows headers",
             ),
         }
     }
