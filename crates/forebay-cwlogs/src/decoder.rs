@@ -214,7 +214,7 @@ impl Form {
 /// Whether the first two bytes are a header of RFC 1950. One that announces a dictionary is not: nothing would inflate
 /// it, while text such as `x = 1` begins like that.
 fn is_zlib(data: &[u8]) -> bool {
-    matches!(*data, [0x78, flags, ..] if u16::from_be_bytes([0x78, flags]) % 31 == 0 && flags & DICTIONARY == 0)
+    matches!(*data, [0x78, flags, ..] if u16::from_be_bytes([0x78, flags]).is_multiple_of(31) && flags & DICTIONARY == 0)
 }
 
 const DICTIONARY: u8 = 0x20;
