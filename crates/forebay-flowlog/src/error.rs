@@ -156,7 +156,7 @@ pub enum LineError {
         /// How many formats fit.
         fitting: usize,
     },
-    /// Several formats have as many columns as the line, and its values fit none of them.
+    /// One or more formats have as many columns as the line, but its values fit none of them.
     NoneFits {
         /// Columns of the line.
         found: usize,
@@ -190,7 +190,7 @@ impl fmt::Display for LineError {
             ),
             Self::NoneFits { found, tried } => write!(
                 f,
-                "{tried} formats have {found} columns but the values fit none of them; {CONFIGURE}"
+                "the values fit no known format with {found} columns ({tried} tried); {CONFIGURE}"
             ),
             Self::OtherHeader => f.write_str(
                 "this header line, or the last one above, names other columns than the format in use; read the file with `Reader`, which follows headers",
