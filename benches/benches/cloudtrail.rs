@@ -298,7 +298,7 @@ fn record(random: &mut impl FnMut() -> u64) -> String {
         "AWSReservedSSO_Admin_0123456789abcdef",
         "ecsTaskExecutionRole",
     ][(random() % 4) as usize];
-    let user = if random() % 4 == 0 {
+    let user = if random().is_multiple_of(4) {
         format!(
             r#"{{"type":"IAMUser","principalId":"AIDAEXAMPLE{session:08}","arn":"arn:aws:iam::123456789012:user/user-{session}","accountId":"123456789012","accessKeyId":"AKIAEXAMPLE{access_key:08}","userName":"user-{session}"}}"#
         )

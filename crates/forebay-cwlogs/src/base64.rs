@@ -10,7 +10,7 @@ pub(crate) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         .strip_suffix(b"=")
         .map_or(text, |text| text.strip_suffix(b"=").unwrap_or(text));
     let padded = unpadded.len() != text.len();
-    if unpadded.len() % 4 == 1 || (padded && text.len() % 4 != 0) {
+    if unpadded.len() % 4 == 1 || (padded && !text.len().is_multiple_of(4)) {
         return Err(Error::Base64 {
             at: first_foreign(unpadded).unwrap_or(text.len()),
         });

@@ -194,7 +194,7 @@ impl Form {
         if data.starts_with(GZIP_MAGIC) {
             return Ok(Self::Gzip);
         }
-        if matches!(*data, [0x78, flags, ..] if u16::from_be_bytes([0x78, flags]) % 31 == 0) {
+        if is_zlib(data) {
             return Ok(Self::Zlib);
         }
         if data.starts_with(KPL_MAGIC) {
@@ -211,5 +211,12 @@ impl Form {
     }
 }
 
+/// Whether the first two bytes are a header of RFC 1950. One that announces a dictionary is not: nothing would inflate
+/// it, while text such as `x = 1` begins like that.
+fn is_zlib(data: &[u8]) -> bool {
+    matches!(*data, [0x78, flags, ..] if u16::from_be_bytes([0x78, flags]).is_multiple_of(31) && flags & DICTIONARY == 0)
+}
+
+const DICTIONARY: u8 = 0x20;
 const KPL_MAGIC: &[u8] = &[0xF3, 0x89, 0x9A, 0xC2];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];

@@ -62,6 +62,12 @@ impl Inflater {
             at = gzip_header(input, at)?;
             at = self.inflate(Compression::Gzip, input, at, &mut output)?;
             at = check_trailer(input, at, output.since(start))?;
+            let behind = input.get(at..).unwrap_or_default();
+            // Firehose, told to delimit its records, puts a line feed behind each member.
+            at += behind
+                .iter()
+                .take_while(|byte| matches!(byte, b'\n' | b'\r'))
+                .count();
             let rest = input.get(at..).unwrap_or_default();
             // Some writers fill their last block up with zeros.
             if rest.iter().all(|byte| *byte == 0) {

@@ -82,6 +82,32 @@ fn all_members_are_read() {
 }
 
 #[test]
+fn line_ends_that_firehose_puts_behind_members_are_passed_over() {
+    let one = gzip(ONE.as_bytes());
+    for delimiter in ["\n", "\r\n"] {
+        let delimited = [&one, delimiter.as_bytes()].concat();
+        assert_eq!(decode(&delimited).unwrap(), ["hello"]);
+        assert_eq!(decode(&delimited.repeat(3)).unwrap(), ["hello"; 3]);
+        let padded = [delimited.repeat(2), vec![0; 5]].concat();
+        assert_eq!(decode(&padded).unwrap(), ["hello"; 2]);
+    }
+    // Anything else behind a line end is reported where it begins.
+    let trailing = [&one, &b"\nx"[..]].concat();
+    assert_eq!(damage(&trailing), (Damage::TrailingBytes, one.len() + 1));
+}
+
+#[test]
+fn plain_text_that_begins_like_zlib_is_no_damage() {
+    // `x` and a blank pass the checksum of a zlib header, but announce a dictionary that no producer of logs uses.
+    for text in ["x = 1", "x? no", "x}"] {
+        assert!(
+            matches!(decode(text.as_bytes()), Err(Error::NotAnEnvelope { at: 0 })),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn headers_may_hold_what_rfc_1952_allows() {
     let full = GzBuilder::new()
         .filename("a.log")

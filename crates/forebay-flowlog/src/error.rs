@@ -156,14 +156,14 @@ pub enum LineError {
         /// How many formats fit.
         fitting: usize,
     },
-    /// Several formats have as many columns as the line, and its values fit none of them.
+    /// One or more formats have as many columns as the line, but its values fit none of them.
     NoneFits {
         /// Columns of the line.
         found: usize,
         /// How many formats have that many columns.
         tried: usize,
     },
-    /// A header line names other columns than the format in use.
+    /// The line is a header line that names other columns than the format in use, or stands below one.
     OtherHeader,
 }
 
@@ -190,10 +190,10 @@ impl fmt::Display for LineError {
             ),
             Self::NoneFits { found, tried } => write!(
                 f,
-                "{tried} formats have {found} columns but the values fit none of them; {CONFIGURE}"
+                "the values fit no known format with {found} columns ({tried} tried); {CONFIGURE}"
             ),
             Self::OtherHeader => f.write_str(
-                "this header line names other columns than the format in use; read the file with `Reader`, which follows headers",
+                "this header line, or the last one above, names other columns than the format in use; read the file with `Reader`, which follows headers",
             ),
         }
     }

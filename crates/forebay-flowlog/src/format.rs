@@ -147,7 +147,8 @@ impl Format {
         Record::of(self, &[], Columns::new())
     }
 
-    /// The records of a text, borrowed from it. Blank lines and header lines that name this format are passed over.
+    /// The records of a text, borrowed from it. Blank lines, byte order marks and header lines that name this format are
+    /// passed over.
     pub fn records<'a>(&'a self, text: &'a [u8]) -> Lines<'a> {
         Lines::new(self, text)
     }

@@ -1,5 +1,6 @@
 use crate::columns::Columns;
 use crate::error::LineError;
+use crate::field::Field;
 use crate::format::{Format, check_length, without_line_end};
 use crate::record::Record;
 
@@ -10,6 +11,8 @@ use crate::record::Record;
 #[derive(Clone, Debug)]
 pub struct FormatSet {
     formats: Vec<Format>,
+    /// Nobody said that these are the formats in use.
+    is_guess: bool,
 }
 
 impl FormatSet {
@@ -21,7 +24,10 @@ impl FormatSet {
                 distinct.push(format);
             }
         }
-        Self { formats: distinct }
+        Self {
+            formats: distinct,
+            is_guess: false,
+        }
     }
 
     /// The formats to choose from.
@@ -59,7 +65,11 @@ impl FormatSet {
             return Err(LineError::UnknownCount { found });
         };
         if candidates.clone().next().is_none() {
-            return Ok(first);
+            return if self.is_guess && !has_own_version(first, line, columns) {
+                Err(LineError::NoneFits { found, tried: 1 })
+            } else {
+                Ok(first)
+            };
         }
         let tried = 1 + candidates.clone().count();
         let mut fitting = std::iter::once(first)
@@ -78,9 +88,27 @@ impl FormatSet {
 
 impl Default for FormatSet {
     /// The two default formats, which differ in their number of columns: VPC (14) and Transit Gateway (36).
+    ///
+    /// Since nobody named them, a line must also begin with their version, 2 or 6: a custom format with as many columns
+    /// would be read as something else.
     fn default() -> Self {
-        Self::new([Format::v2(), Format::transit_gateway()])
+        Self {
+            is_guess: true,
+            ..Self::new([Format::v2(), Format::transit_gateway()])
+        }
     }
+}
+
+/// Whether a line begins with the version of a default format, or with none.
+fn has_own_version(format: &Format, line: &[u8], columns: &Columns) -> bool {
+    let version: &[u8] = if format.contains(Field::TgwId) {
+        b"6"
+    } else {
+        b"2"
+    };
+    let (start, end) = columns.bounds(0);
+    line.get(start..end)
+        .is_some_and(|text| text == version || text == b"-")
 }
 
 impl From<Format> for FormatSet {

@@ -7,26 +7,25 @@ use crate::record::Record;
 
 /// The records of a text in memory, borrowed from it: see [`Format::records`](crate::Format::records).
 ///
-/// A bad line is an item; the lines after it still come.
+/// A bad line is an item; the lines after it still come. Below a header line that names other columns all lines are
+/// bad, up to a header line that names those of the format: [`Reader`](crate::Reader) can read both.
 #[derive(Clone)]
 pub struct Lines<'a> {
     format: &'a Format,
+    /// Whether the last header line names other columns.
+    is_foreign: bool,
     rest: &'a [u8],
     next: Position,
     last: Position,
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn new(format: &'a Format, text: &'a [u8]) -> Self {
-        let rest = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        let next = Position {
-            offset: (text.len() - rest.len()) as u64,
-            ..Position::START
-        };
+    pub(crate) const fn new(format: &'a Format, text: &'a [u8]) -> Self {
         Self {
             format,
-            rest,
-            next,
+            is_foreign: false,
+            rest: text,
+            next: Position::START,
             last: Position::START,
         }
     }
@@ -56,14 +55,20 @@ impl<'a> Iterator for Lines<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let line = without_line_end(self.next_line()?);
+            let line = self.next_line()?;
+            // Also in the middle: concatenated files bring theirs along.
+            let line = without_line_end(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line));
             if is_blank(line) {
                 continue;
             }
-            let error = if Format::is_header(line) {
-                if Format::from_header(line).is_ok_and(|header| header == *self.format) {
+            if Format::is_header(line) {
+                let header = Format::from_header(line);
+                self.is_foreign = !header.is_ok_and(|header| header == *self.format);
+                if !self.is_foreign {
                     continue;
                 }
+            }
+            let error = if self.is_foreign {
                 LineError::OtherHeader
             } else {
                 match self.format.parse(line) {

@@ -33,12 +33,13 @@ pub(crate) fn decode(line: &[u8], start: usize, end: usize, max: u64) -> Option<
 #[inline(always)]
 pub(crate) fn canonical_start(line: &[u8], start: usize, end: usize, max: &Limit) -> Option<usize> {
     let length = end.wrapping_sub(start);
-    if let Some(word) = eight_before(line, end) {
-        if length.wrapping_sub(1) < 8 && (line.get(start) != Some(&b'0') || length == 1) {
-            let word = only_last(word, length);
-            // Digits with the first one in the highest byte compare as the numbers do.
-            return (are_digits(word) && word.swap_bytes() <= max.digits).then_some(start);
-        }
+    if let Some(word) = eight_before(line, end)
+        && length.wrapping_sub(1) < 8
+        && (line.get(start) != Some(&b'0') || length == 1)
+    {
+        let word = only_last(word, length);
+        // Digits with the first one in the highest byte compare as the numbers do.
+        return (are_digits(word) && word.swap_bytes() <= max.digits).then_some(start);
     }
     canonical_start_slowly(line, start, end, max.number)
 }

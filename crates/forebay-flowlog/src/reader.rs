@@ -164,11 +164,11 @@ impl<R: BufRead> Reader<R> {
         self.next.line += 1;
         self.next.offset += read;
 
-        if self.last == Position::START {
-            if let Some(found) = NotText::sniff(line) {
-                line.truncate(MAGIC_SHOWN);
-                return Err(self.fail(line, ErrorKind::NotText(found)));
-            }
+        if self.last == Position::START
+            && let Some(found) = NotText::sniff(line)
+        {
+            line.truncate(MAGIC_SHOWN);
+            return Err(self.fail(line, ErrorKind::NotText(found)));
         }
         // Also in the middle: concatenated files bring theirs along.
         if line.starts_with(BYTE_ORDER_MARK) {

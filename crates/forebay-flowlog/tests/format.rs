@@ -165,7 +165,33 @@ fn formats_that_share_a_source_are_told_by_count_then_by_values() {
         Err(LineError::UnknownCount { found: 4 })
     );
     insta::assert_snapshot!(chosen(b"- 192.0.2.2 -").unwrap_err(), @"2 formats with 3 columns fit this line; let each flow log write to a log group of its own");
-    insta::assert_snapshot!(chosen(b"a b c").unwrap_err(), @"3 formats have 3 columns but the values fit none of them; set the format to the `LogFormat` that EC2 `DescribeFlowLogs` shows for this flow log, such as `${version} ${srcaddr}`");
+    insta::assert_snapshot!(chosen(b"a b c").unwrap_err(), @"the values fit no known format with 3 columns (3 tried); set the format to the `LogFormat` that EC2 `DescribeFlowLogs` shows for this flow log, such as `${version} ${srcaddr}`");
+}
+
+#[test]
+fn a_default_format_that_nobody_configured_must_have_its_version() {
+    let known = FormatSet::default();
+    let gateway = |version: &str| format!("{version}{}", " -".repeat(35));
+    assert!(known.parse(V2_LINE).is_ok());
+    assert!(known.parse(gateway("6").as_bytes()).is_ok());
+    assert!(known.parse(gateway("-").as_bytes()).is_ok());
+    // Custom formats that happen to have as many columns.
+    let others = [
+        "eni-1 2 3 4 5 6 7 8 9 10 11 12 13 14".to_owned(),
+        "5 vpc-1 i-1 4 5 6 7 8 9 10 11 12 13 14".to_owned(),
+        gateway("7"),
+    ];
+    for line in others {
+        let found = line.split(' ').count();
+        assert_eq!(
+            known.parse(line.as_bytes()),
+            Err(LineError::NoneFits { found, tried: 1 }),
+            "{line}"
+        );
+    }
+    // Who names the format knows better.
+    let v2 = FormatSet::new([Format::v2(), Format::transit_gateway()]);
+    assert!(v2.parse(b"5 - - - - - - - - - - - - -").is_ok());
 }
 
 #[test]

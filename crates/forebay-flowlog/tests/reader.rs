@@ -341,8 +341,31 @@ fn a_text_in_memory_gives_borrowed_records() {
         lines.next().unwrap().unwrap_err().error(),
         LineError::OtherHeader
     );
-    // The values of the other header's lines cannot be told apart here: that is why the line above is an error.
-    assert_eq!(lines.next().unwrap().unwrap().line(), b"842 2");
+    // Values under another header would be taken for those of the wrong fields.
+    let under = lines.next().unwrap().unwrap_err();
+    assert_eq!(
+        (under.line(), under.error()),
+        (&b"842 2"[..], LineError::OtherHeader)
+    );
     assert!(lines.next().is_none());
     assert_eq!(format.records(b"").count(), 0);
+}
+
+#[test]
+fn concatenated_texts_in_memory_go_on_under_their_own_header() {
+    let text = "bytes version\n840 2\n\u{feff}version bytes\n\u{feff}2 841\n2 842\n";
+    let format = Format::from_template("${version} ${bytes}").unwrap();
+    let found: Vec<_> = format
+        .records(text.as_bytes())
+        .map(|item| item.map(|record| record.line()).map_err(|bad| bad.error()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            Err(LineError::OtherHeader),
+            Err(LineError::OtherHeader),
+            Ok(&b"2 841"[..]),
+            Ok(&b"2 842"[..]),
+        ]
+    );
 }

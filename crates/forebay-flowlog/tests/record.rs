@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use forebay_flowlog::{
     Action, EncryptionStatus, Field, FieldErrorKind, FlowDirection, Format, InterfaceType,
     LineError, LogStatus, Protocol, Record, RecordBuf, RecordKind, RejectReason, ResourceType,
-    SublocationType, TcpFlags, Timestamp, TrafficPath, TrafficType, Value,
+    SublocationType, TcpFlags, Timestamp, TrafficPath, TrafficType, Value, ValueType,
 };
 
 const LINE: &[u8] =
@@ -110,6 +110,38 @@ fn fields_of_later_versions_decode() {
         Ok(Some(u64::MAX))
     );
     assert_eq!(record.region(), Ok(Some("eu-west-1")));
+}
+
+#[test]
+fn types_are_those_that_aws_publishes() {
+    // Integers of the Parquet form, by the AWS pages "Flow log records" and "AWS Transit Gateway Flow Logs", with the
+    // ranges that ports, protocols, flag bits and codes have. All but these, addresses and tags are text.
+    let names = |wanted: ValueType, max: Option<u64>| {
+        let fields =
+            Field::all().filter(|field| (field.value_type(), field.max_value()) == (wanted, max));
+        fields.map(Field::name).collect::<Vec<_>>().join(" ")
+    };
+    let number = |max: u64| names(ValueType::Number, Some(max));
+    assert_eq!(number(u16::MAX.into()), "srcport dstport");
+    assert_eq!(
+        number(u8::MAX.into()),
+        "protocol tcp-flags encryption-status"
+    );
+    assert_eq!(number(u32::MAX.into()), "version traffic-path");
+    assert_eq!(
+        number(u64::MAX),
+        "packets bytes packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired"
+    );
+    assert_eq!(names(ValueType::Timestamp, Some(u64::MAX)), "start end");
+    assert_eq!(
+        names(ValueType::Address, None),
+        "srcaddr dstaddr pkt-srcaddr pkt-dstaddr"
+    );
+    assert_eq!(
+        names(ValueType::Tag, None),
+        "instance-tag instance-tag-2 interface-tag interface-tag-2 asg-tag asg-tag-2"
+    );
+    assert_eq!(names(ValueType::Text, None).split(' ').count(), 72 - 25);
 }
 
 #[test]

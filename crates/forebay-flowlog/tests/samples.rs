@@ -92,6 +92,27 @@ fn files_with_a_header_decode_as_expected() {
     }
 }
 
+/// That no sample is left out is for the end-to-end test to say; this is about the values beside them.
+#[test]
+fn no_expected_file_is_left_out() {
+    let Some(folder) = folder() else { return };
+    let mut found: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.strip_suffix(".expected.json")?.to_owned()))
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "flowlogs_reader_v2_line1",
+            "flowlogs_reader_v2_line3",
+            "flowlogs_reader_v3_s3_file",
+            "flowlogs_reader_v5_s3_file"
+        ]
+    );
+}
+
 #[test]
 fn ecs_fields_are_found_by_name() {
     let Some(text) = sample("otel_ecs_s3_file.log") else {
@@ -197,13 +218,17 @@ fn expected(file: &str) -> Json {
 }
 
 fn sample(file: &str) -> Option<Vec<u8>> {
-    let folder = PathBuf::from(concat!(
+    Some(fs::read(folder()?.join(file)).unwrap())
+}
+
+fn folder() -> Option<PathBuf> {
+    let samples = PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/samples"
     ));
-    if !folder.is_dir() {
+    if !samples.is_dir() {
         println!("skipped: ../shared/samples is not here");
         return None;
     }
-    Some(fs::read(folder.join("vpc_flow_logs").join(file)).unwrap())
+    Some(samples.join("vpc_flow_logs"))
 }

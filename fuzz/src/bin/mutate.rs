@@ -36,7 +36,9 @@ fn main() -> ExitCode {
         };
     }
     let Some((budget, name)) = parse(&arguments) else {
-        eprintln!("usage: mutate SECONDS [TARGET] | mutate --executions N [TARGET] | mutate --corpus DIRECTORY");
+        eprintln!(
+            "usage: mutate SECONDS [TARGET] | mutate --executions N [TARGET] | mutate --corpus DIRECTORY"
+        );
         return ExitCode::from(2);
     };
     let targets: Vec<&Target> = TARGETS

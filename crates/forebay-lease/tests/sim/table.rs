@@ -86,7 +86,7 @@ impl Table {
         self.writes += 1;
         inv.created(&lease, now, stream);
         // What other versions leave in a row: it must survive, or go only when its time has come.
-        if now % 3 == 0 {
+        if now.is_multiple_of(3) {
             lease.throughput = Some("12.500000".to_owned());
             lease.pending_checkpoint = Some(lease.checkpoint);
             lease.pending_state = Some(vec![7]);

@@ -68,11 +68,9 @@ fn inflate(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes)
             .take(INFLATED_BYTES)
             .read_to_end(&mut text),
-        [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31) => {
-            flate2::read::ZlibDecoder::new(bytes)
-                .take(INFLATED_BYTES)
-                .read_to_end(&mut text)
-        }
+        [0x78, flags, ..] if is_zlib(*flags) => flate2::read::ZlibDecoder::new(bytes)
+            .take(INFLATED_BYTES)
+            .read_to_end(&mut text),
         _ => return Ok(None),
     };
     match outcome {
@@ -198,7 +196,12 @@ fn is_marked(bytes: &[u8]) -> bool {
     matches!(
         bytes,
         [0x1f, 0x8b, ..] | [b'{' | b'[', ..] | [0xf3, 0x89, 0x9a, 0xc2, ..]
-    ) || matches!(bytes, [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31))
+    ) || matches!(bytes, [0x78, flags, ..] if is_zlib(*flags))
+}
+
+/// Whether this byte behind an `x` is that of a zlib header (RFC 1950): the check fits, and no dictionary is announced.
+fn is_zlib(flags: u8) -> bool {
+    (0x7800 + u16::from(flags)).is_multiple_of(31) && flags & 0x20 == 0
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {

@@ -260,10 +260,10 @@ impl Http {
             return;
         };
         open.settled += count;
-        if open.settled == open.parcel.batch.len() {
-            if let Some(open) = self.open.remove(index) {
-                self.inlet.settle(open.parcel, Grade::Status);
-            }
+        if open.settled == open.parcel.batch.len()
+            && let Some(open) = self.open.remove(index)
+        {
+            self.inlet.settle(open.parcel, Grade::Status);
         }
     }
 }

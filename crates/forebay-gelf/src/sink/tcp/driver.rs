@@ -404,11 +404,12 @@ impl Tcp {
     }
 
     async fn end(mut self) -> Report {
-        if let Link::Up(line) = std::mem::replace(&mut self.link, Link::Idle) {
-            if line.sent.is_empty() && line.head == 0 {
-                // Nothing depends on the answer; this is courtesy to the receiver.
-                drop(prove_by_close(line.stream, COURTESY, Duration::ZERO).await);
-            }
+        if let Link::Up(line) = std::mem::replace(&mut self.link, Link::Idle)
+            && line.sent.is_empty()
+            && line.head == 0
+        {
+            // Nothing depends on the answer; this is courtesy to the receiver.
+            drop(prove_by_close(line.stream, COURTESY, Duration::ZERO).await);
         }
         self.waiting.clear();
         self.closing.clear();
