@@ -5,16 +5,14 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the ratios are the result")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
-#![expect(clippy::unwrap_used, reason = "inputs of a bench are known to be good")]
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use forebay_benches::{Shaping, Subscription};
-use forebay_cwlogs::Decoder;
+use forebay_benches::Subscription;
+use forebay_benches::stages::{columns, envelope, gunzip, path};
 use forebay_flowlog::Format;
-use libdeflater::Decompressor;
 
 fn main() {
     let inputs = [1, 10, 100, 300].map(|events| {
@@ -30,6 +28,7 @@ fn main() {
 }
 
 fn benches(criterion: &mut Criterion, inputs: &[Vec<Subscription>]) {
+    let format = Format::v2();
     let mut group = criterion.benchmark_group("decode_path");
     for input in inputs {
         group.throughput(Throughput::ElementsAndBytes {
@@ -40,7 +39,7 @@ fn benches(criterion: &mut Criterion, inputs: &[Vec<Subscription>]) {
         group.bench_function(BenchmarkId::new("gunzip_alone", input[0].events), |b| {
             b.iter(&mut work)
         });
-        let mut work = path(input);
+        let mut work = path(input, &format);
         group.bench_function(BenchmarkId::new("path", input[0].events), |b| {
             b.iter(&mut work)
         });
@@ -50,15 +49,17 @@ fn benches(criterion: &mut Criterion, inputs: &[Vec<Subscription>]) {
 
 /// Prints ratios of the fastest rounds: neighbours on the machine can only slow a round down.
 fn ratios(inputs: &[Vec<Subscription>]) {
+    let format = Format::v2();
     println!("times the floor, which is gunzip alone with libdeflate");
-    println!("events   text  gzip  floor_us  envelope  path");
+    println!("events   text  gzip  floor_us  envelope  columns  path");
     for input in inputs {
-        let mut works: [Box<dyn FnMut() -> usize + '_>; 3] = [
+        let mut works: [Box<dyn FnMut() -> usize + '_>; 4] = [
             Box::new(gunzip(input)),
             Box::new(envelope(input)),
-            Box::new(path(input)),
+            Box::new(columns(input, &format)),
+            Box::new(path(input, &format)),
         ];
-        let mut rounds: [Vec<f64>; 3] = Default::default();
+        let mut rounds: [Vec<f64>; 4] = Default::default();
         for _ in 0..ROUNDS {
             for (work, times) in works.iter_mut().zip(&mut rounds) {
                 let start = Instant::now();
@@ -66,74 +67,18 @@ fn ratios(inputs: &[Vec<Subscription>]) {
                 times.push(start.elapsed().as_secs_f64() * 1e6 / input.len() as f64);
             }
         }
-        let [floor, envelope, path] =
+        let [floor, envelope, columns, path] =
             rounds.map(|times| times.into_iter().fold(f64::INFINITY, f64::min));
         println!(
-            "{:>6} {:>6} {:>5} {floor:>9.2} {:>9.2} {:>5.2}",
+            "{:>6} {:>6} {:>5} {floor:>9.2} {:>9.2} {:>8.2} {:>5.2}",
             input[0].events,
             input[0].text.len(),
             input[0].gzip.len(),
             envelope / floor,
+            columns / floor,
             path / floor,
         );
     }
-}
-
-fn gunzip(input: &[Subscription]) -> impl FnMut() -> usize + '_ {
-    let mut decompressor = Decompressor::new();
-    let longest = input.iter().map(|payload| payload.text.len()).max();
-    let mut buffer = vec![0; longest.unwrap_or(0)];
-    move || {
-        let inflate = |payload: &Subscription| {
-            decompressor
-                .gzip_decompress(black_box(&payload.gzip), &mut buffer)
-                .unwrap()
-        };
-        input.iter().map(inflate).sum()
-    }
-}
-
-/// Inflating and finding the events.
-fn envelope(input: &[Subscription]) -> impl FnMut() -> usize + '_ {
-    let mut decoder = Decoder::new();
-    move || {
-        let mut events = 0;
-        for payload in input {
-            let payloads = decoder.decode(black_box(&payload.gzip)).unwrap();
-            events += payloads
-                .map(|payload| payload.unwrap().events().len())
-                .sum::<usize>();
-        }
-        events
-    }
-}
-
-/// All of it, as `forebay run` does it.
-fn path(input: &[Subscription]) -> impl FnMut() -> usize + '_ {
-    let format = Format::v2();
-    let mut decoder = Decoder::new();
-    let mut shaping = Shaping::new(&format);
-    let mut run = move || {
-        let mut messages = 0;
-        for payload in input {
-            shaping.batch.clear();
-            for payload in decoder.decode(black_box(&payload.gzip)).unwrap() {
-                let payload = payload.unwrap();
-                shaping.payload(&payload);
-                let mut record = format.record();
-                for (index, event) in payload.events().enumerate() {
-                    let event = event.unwrap();
-                    record.read(event.message().as_plain().unwrap()).unwrap();
-                    shaping.flow(&event, index as u32, &record);
-                }
-            }
-            messages += black_box(&shaping.batch).len();
-        }
-        messages
-    };
-    let events = input.iter().map(|payload| payload.events).sum::<usize>();
-    assert_eq!(run(), events, "every event gives a message");
-    run
 }
 
 const ROUNDS: usize = 301;

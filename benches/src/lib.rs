@@ -9,6 +9,7 @@ mod ingest {
     pub(crate) mod shape;
 }
 mod shaping;
+pub mod stages;
 mod subscription;
 
 // Where its files expect it.

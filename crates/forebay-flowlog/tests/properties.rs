@@ -68,6 +68,24 @@ proptest! {
     }
 
     #[test]
+    fn all_values_are_those_asked_for_one_by_one(
+        columns in vec(
+            prop_oneof![4 => "-|[0-9]{1,10}|[a-z\"]{1,20}|10[.]0[.]0[.][0-9]".prop_map(String::into_bytes),
+                1 => vec(0x21_u8.., 1..5)], 14))
+    {
+        let format = Format::v2();
+        let line = columns.join(&b' ');
+        let record = format.parse(&line).unwrap();
+        let one_by_one: Vec<_> = format
+            .columns()
+            .iter()
+            .filter_map(Column::field)
+            .map(|field| (field, record.value(field)))
+            .collect();
+        prop_assert_eq!(record.values().collect::<Vec<_>>(), one_by_one);
+    }
+
+    #[test]
     fn borrowed_equals_owned((format, values) in lines(), blanks in "[ \t]{1,3}") {
         let line = values.join(&blanks);
         let borrowed = format.parse(line.as_bytes()).unwrap();

@@ -357,6 +357,51 @@ fn nothing_is_allocated_per_message_once_warm() {
     assert_eq!(counted.count_total, 0);
 }
 
+#[test]
+fn parts_of_lines_take_no_memory_once_warm() {
+    let names = ["action", "dst_port", "bytes"].map(FieldName::repaired);
+    let fields = [
+        PartField::text(&names[0], 0),
+        PartField::number(&names[1], 65_535, 1),
+        PartField::other(),
+    ];
+    let pieces = [Piece::new(&BEGIN, 1), Piece::new(&ARROW, 0)];
+    let span = |column: usize| [0..6, 7..10, 11..15][column].clone();
+    let (mut encoder, mut batch, mut origin) =
+        (Encoder::default(), Batch::new(), FieldBlock::new());
+    let mut copied = 0;
+    let mut write = |batch: &mut Batch| {
+        batch.clear();
+        // Once per payload.
+        encoder.render(&mut origin, |message| {
+            message.json_text(&TEXT, r"/vpc/flow-\u006cogs");
+        });
+        for index in 0..300_i64 {
+            let line = Line::within(
+                b"ACCEPT 443 8400\"},{\"id\":\"3931610660696600000000000\"",
+                15,
+            );
+            let mut message = encoder.begin("aws-flowlogs");
+            message.short_message_with(|text| copied += text.push_parts(&pieces, &line, span));
+            message
+                .timestamp_millis(1_712_345_678_901 + index)
+                .fields(&origin);
+            copied += message.parts(&fields, &line, span);
+            message.number_text(&names[2], line.part(span(2)));
+            batch.push(&message.finish().unwrap());
+        }
+    };
+    write(&mut batch);
+    write(&mut batch);
+    let counted = allocation_counter::measure(|| write(&mut batch));
+    assert_eq!(counted.count_total, 0);
+    let all = 3 * 300 * (pieces.len() + fields.len() - 1);
+    assert_eq!(copied, all, "nothing took the way of other text");
+}
+
+static BEGIN: Literal = Literal::new("to ");
+static ARROW: Literal = Literal::new(" -> ");
+
 #[derive(Clone, Debug)]
 enum Field {
     Text(Vec<u8>),

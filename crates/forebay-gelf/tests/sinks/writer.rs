@@ -25,7 +25,7 @@ impl AsyncWrite for Shaky {
     ) -> Poll<io::Result<usize>> {
         let mut calls = self.calls.lock().unwrap();
         *calls += 1;
-        if *calls % 5 == 0 {
+        if (*calls).is_multiple_of(5) {
             return Poll::Ready(Err(io::ErrorKind::StorageFull.into()));
         }
         let count = bytes.len().min(37);
