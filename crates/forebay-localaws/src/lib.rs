@@ -11,7 +11,7 @@ mod dynamodb;
 mod ec2;
 mod elb;
 mod error;
-#[cfg(feature = "events")]
+#[cfg(any(feature = "connector", feature = "server"))]
 mod event_body;
 mod fault;
 mod http;

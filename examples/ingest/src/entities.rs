@@ -1,6 +1,6 @@
 //! The entity table and who refreshes it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use forebay_entity::{FieldSet, Table};
 use tokio::{sync::watch, task::JoinSet};
@@ -52,8 +52,9 @@ pub(crate) fn start(
         return Ok(names);
     }
     let refresher = refresher(config, accounts, table.clone())?;
-    let refreshed = Arc::default();
-    stats.watch_entities(table, Arc::clone(&refreshed), Arc::clone(names.counts()));
+    let refreshed = std::sync::Arc::default();
+    let counts = names.counts().clone();
+    stats.watch_entities(table, std::sync::Arc::clone(&refreshed), counts);
     let observer = Tell {
         refreshed,
         repeats: crate::repeats::Repeats::default(),
@@ -134,7 +135,7 @@ pub(crate) fn refresher(
 #[cfg(feature = "entities")]
 #[derive(Debug)]
 struct Tell {
-    refreshed: Arc<std::sync::Mutex<Option<tokio::time::Instant>>>,
+    refreshed: std::sync::Arc<std::sync::Mutex<Option<tokio::time::Instant>>>,
     repeats: crate::repeats::Repeats,
 }
 

@@ -69,6 +69,7 @@ impl Stats {
     }
 
     /// Shows this entity table too; `refreshed` is when it was last built.
+    #[cfg(feature = "entities")]
     pub(crate) fn watch_entities(
         &self,
         table: Table,
