@@ -5,6 +5,7 @@
 mod bucket;
 mod error;
 mod event;
+mod events;
 mod field;
 mod file;
 mod flatten;
@@ -29,6 +30,7 @@ mod wire;
 pub use bucket::{BucketName, BucketNameError};
 pub use error::{FileError, NoticeError, NoticeLimit, ReadError, RecordError, RecordFault};
 pub use event::{Event, EventIndex, Member, Members};
+pub use events::Events;
 pub use field::Field;
 pub use file::FileDecoder;
 pub use flatten::{Flattener, Name, Value, View};
