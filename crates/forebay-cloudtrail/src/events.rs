@@ -86,12 +86,12 @@ impl Events {
         self.text.len()
     }
 
-    /// Bytes of memory in use, text included.
+    /// Bytes of memory that are held: text, and what was found in it, with the room that these have grown to.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.text.len()
-            + self.spans.len() * size_of::<MemberSpan>()
-            + self.kept.len() * size_of::<Kept>()
+        self.text.capacity()
+            + self.spans.capacity() * size_of::<MemberSpan>()
+            + self.kept.capacity() * size_of::<Kept>()
     }
 }
 
