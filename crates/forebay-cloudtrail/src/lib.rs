@@ -11,6 +11,7 @@ mod file;
 mod flatten;
 mod inflate;
 mod key;
+mod layer;
 mod limits;
 mod member;
 mod notice;
