@@ -3,7 +3,7 @@
 use forebay_cloudtrail::{Inflater, Limits};
 
 use crate::{
-    content::{BadItem, Fault, Item, Lines},
+    content::{BadItem, Fault, Found, Item, Lines},
     error::ErrorKind,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct LineDecoder {
 }
 
 /// A line in the window, without its line end.
-enum Found {
+enum Stretch {
     Line(std::ops::Range<usize>),
     TooLong(std::ops::Range<usize>, u64),
 }
@@ -69,7 +69,7 @@ impl LineDecoder {
     pub(crate) fn next(&mut self) -> Option<Item<'_>> {
         loop {
             match self.find() {
-                Some(Found::Line(line)) => {
+                Some(Stretch::Line(line)) => {
                     let text = self.window.get(line.clone()).unwrap_or_default();
                     if text.trim_ascii().is_empty() {
                         continue;
@@ -85,9 +85,9 @@ impl LineDecoder {
                     return self
                         .window
                         .get(line)
-                        .map(|text| Item::Record(self.index - 1, text));
+                        .map(|text| Item::Record(self.index - 1, Found::Line(text)));
                 }
-                Some(Found::TooLong(beginning, offset)) => {
+                Some(Stretch::TooLong(beginning, offset)) => {
                     self.index += 1;
                     return Some(Item::Bad(BadItem {
                         index: self.index - 1,
@@ -155,7 +155,7 @@ impl LineDecoder {
         }
     }
 
-    fn find(&mut self) -> Option<Found> {
+    fn find(&mut self) -> Option<Stretch> {
         if !self.known
             || self
                 .failed
@@ -178,7 +178,7 @@ impl LineDecoder {
                     let (begin, offset) = (self.start, self.offset);
                     self.pass(rest.len());
                     self.skipping = true;
-                    return Some(Found::TooLong(begin..begin + LINE, offset));
+                    return Some(Stretch::TooLong(begin..begin + LINE, offset));
                 }
                 None if self.ended && !self.pending && !rest.is_empty() => (rest.len(), rest.len()),
                 None => {
@@ -194,9 +194,9 @@ impl LineDecoder {
                 continue;
             }
             return Some(if length > LINE {
-                Found::TooLong(begin..begin + LINE, offset)
+                Stretch::TooLong(begin..begin + LINE, offset)
             } else {
-                Found::Line(begin..begin + length)
+                Stretch::Line(begin..begin + length)
             });
         }
     }
@@ -278,7 +278,9 @@ mod tests {
     fn take(decoder: &mut LineDecoder, items: &mut Vec<String>) {
         while let Some(item) = decoder.next() {
             items.push(match item {
-                Item::Record(index, line) => format!("{index} {}", String::from_utf8_lossy(line)),
+                Item::Record(index, Found::Line(line)) => {
+                    format!("{index} {}", String::from_utf8_lossy(line))
+                }
                 Item::Header(line) => format!("header {}", String::from_utf8_lossy(line)),
                 Item::Bad(bad) => format!(
                     "{} bad at {}, {} bytes: {}",
