@@ -47,15 +47,34 @@ impl<'a> Record<'a> {
     /// As [`Format::parse`](crate::Format::parse). The record is then of an empty line.
     #[inline]
     pub fn read(&mut self, line: &'a [u8]) -> Result<(), LineError> {
+        let format = self.format;
+        self.read_as(line, |line, columns| {
+            format.check_count(line, columns).map(|()| format)
+        })
+    }
+
+    /// [`Record::read`] with the format that `choose` finds for the columns.
+    #[inline]
+    pub(crate) fn read_as(
+        &mut self,
+        line: &'a [u8],
+        choose: impl FnOnce(&[u8], &Columns) -> Result<&'a Format, LineError>,
+    ) -> Result<(), LineError> {
         self.line = without_line_end(line);
         let result = check_length(self.line).and_then(|line| {
             self.columns.read(line);
-            self.format.check_count(line, &self.columns)
+            choose(line, &self.columns)
         });
-        if result.is_err() {
-            (self.line, self.columns) = (&[], Columns::new());
+        match result {
+            Ok(format) => {
+                self.format = format;
+                Ok(())
+            }
+            Err(error) => {
+                (self.line, self.columns) = (&[], Columns::new());
+                Err(error)
+            }
         }
-        result
     }
 
     #[inline]
