@@ -116,6 +116,7 @@ pub(crate) fn run(
         routes,
         fields: parts.fields.clone(),
         host: input.source.clone(),
+        full_message: input.store_full_message,
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
         names: parts.names,
@@ -168,6 +169,7 @@ struct Logs {
     routes: Arc<Routes>,
     fields: BTreeMap<String, String>,
     host: Option<String>,
+    full_message: bool,
     delivery: Delivery,
     dead_letters: DeadLetters,
     names: Names,
@@ -220,6 +222,7 @@ impl Logs {
                 shard: &origin.place,
                 sequence_number: record.sequence_number.as_str(),
                 sub_sequence: record.sub_sequence,
+                arrival: record.approximate_arrival.unwrap_or(0),
             };
             match &record.damage {
                 None => reader.read(
@@ -294,7 +297,9 @@ impl Logs {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
+            let shaper = Shaper::new(&self.fields, self.host.as_deref())
+                .with_names(&self.names)
+                .with_full_message(self.full_message);
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
         })
     }

@@ -458,6 +458,13 @@ aws iam put-role-policy --role-name {role} --policy-name put --policy-document '
         if input.decode != crate::config::Decode::Cloudwatch {
             let deliver = json!({"Version": "2012-10-17", "Statement": [{
                 "Effect": "Allow",
+        if input.decode == crate::config::Decode::Raw {
+            say(format_args!(
+                "# [kinesis.{of}]: a stream; its producers write into it.
+aws kinesis create-stream --region {region} --stream-name {stream} --shard-count 1"
+            ))?;
+            continue;
+        }
                 "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogGroups", "logs:DescribeLogStreams"],
                 "Resource": "*",
             }]});

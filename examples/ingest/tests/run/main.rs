@@ -7,6 +7,7 @@ mod commands;
 mod documents;
 mod migrate;
 mod operate;
+mod raw;
 mod security;
 
 use std::process::Command;
