@@ -192,6 +192,7 @@ impl Config {
             input("s3", name, &settings.aws, &settings.outputs);
         }
         self.check_names(&mut problems);
+        self.check_reference(["dead_letter", "aws"], &self.dead_letter.aws, &mut problems);
         for account in &self.entities.accounts {
             self.check_reference(["entities", "accounts"], account, &mut problems);
         }

@@ -243,7 +243,7 @@ impl Logs {
             if !last && !collector.outgoing.is_full() && !collector.has_letters() {
                 continue;
             }
-            if !self.keep(&mut collector, &origin)
+            if !self.keep(&mut collector, &origin).await
                 || self
                     .delivery
                     .send(&mut collector.outgoing, &settlement, &origin)
@@ -262,8 +262,8 @@ impl Logs {
         Outcome::Pending
     }
 
-    /// Keeps the dead letters collected so far; whether they are safe on disk.
-    fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
+    /// Keeps the dead letters collected so far; whether they are safe.
+    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         if !collector.has_letters() {
             return true;
         }
@@ -277,7 +277,7 @@ impl Logs {
                 "input not readable, kept as dead letter"
             );
         }
-        match self.dead_letters.keep_all(&letters, clock::wall()) {
+        match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
                 self.stats.bad(letters.len());
                 collector.clear_letters();
