@@ -193,6 +193,7 @@ impl Config {
         }
         self.check_names(&mut problems);
         self.check_tables(&mut problems);
+        self.check_reference(["dead_letter", "aws"], &self.dead_letter.aws, &mut problems);
         for account in &self.entities.accounts {
             self.check_reference(["entities", "accounts"], account, &mut problems);
         }

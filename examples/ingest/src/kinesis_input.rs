@@ -115,6 +115,7 @@ pub(crate) fn run(
         routes,
         fields: parts.fields.clone(),
         host: input.source.clone(),
+        full_message: input.store_full_message,
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
         names: parts.names,
@@ -169,6 +170,7 @@ struct Logs {
     routes: Arc<Routes>,
     fields: BTreeMap<String, String>,
     host: Option<String>,
+    full_message: bool,
     delivery: Delivery,
     dead_letters: DeadLetters,
     names: Names,
@@ -221,6 +223,7 @@ impl Logs {
                 shard: &origin.place,
                 sequence_number: record.sequence_number.as_str(),
                 sub_sequence: record.sub_sequence,
+                arrival: record.approximate_arrival.unwrap_or(0),
             };
             match &record.damage {
                 None => reader.read(
@@ -241,7 +244,7 @@ impl Logs {
             if !last && !collector.outgoing.is_full() && !collector.has_letters() {
                 continue;
             }
-            if !self.keep(&mut collector, &origin)
+            if !self.keep(&mut collector, &origin).await
                 || self
                     .delivery
                     .send(&mut collector.outgoing, &settlement, &origin)
@@ -260,13 +263,13 @@ impl Logs {
         Outcome::Pending
     }
 
-    /// Keeps the dead letters collected so far; whether they are safe on disk.
-    fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
+    /// Keeps the dead letters collected so far; whether they are safe.
+    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         if !collector.has_letters() {
             return true;
         }
         let letters = collector.letters(origin);
-        match self.dead_letters.keep_all(&letters, clock::wall()) {
+        match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
                 self.stats.bad(&letters);
                 collector.clear_letters();
@@ -286,7 +289,9 @@ impl Logs {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
+            let shaper = Shaper::new(&self.fields, self.host.as_deref())
+                .with_names(&self.names)
+                .with_full_message(self.full_message);
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
         })
     }

@@ -15,7 +15,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     aws::Account,
     config::Config,
-    dead_letter::DeadLetters,
+    dead_letter::{DeadLetters, LetterQueue},
     delivery::{Delivery, Outlet},
     entities, kinesis_input, output,
     reading::{Reading, caught_up},
@@ -65,7 +65,13 @@ impl Pipeline {
     /// A pipeline over ready-made accounts: for demos and tests on an embedded AWS.
     #[must_use]
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
-        let dead_letters = DeadLetters::new(&config.dead_letter);
+        let mut dead_letters = DeadLetters::new(&config.dead_letter);
+        let account = accounts.get(&config.dead_letter.aws);
+        if let Some(queue) =
+            account.and_then(|account| LetterQueue::new(&config.dead_letter, account))
+        {
+            dead_letters = dead_letters.with_queue(queue);
+        }
         let gate = Gate::new(config.throttle.max_messages_per_second);
         let streams = config
             .kinesis
@@ -114,7 +120,7 @@ impl Pipeline {
         Arc::clone(&self.stats)
     }
 
-    /// The dead-letter file.
+    /// Where dead letters are kept.
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetters {
         self.dead_letters.clone()
@@ -364,6 +370,9 @@ fn used_accounts(config: &Config) -> Vec<String> {
     names.extend(config.objects().into_iter().map(|(_, input)| input.aws));
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().cloned());
+    }
+    if config.dead_letter.queue.is_some() {
+        names.push(config.dead_letter.aws.clone());
     }
     names.sort();
     names.dedup();

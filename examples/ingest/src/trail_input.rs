@@ -211,7 +211,7 @@ impl Processor for Trail {
         reader.read(&batch, &self.contents, &names, read_at, &mut collector);
         self.give_back(reader);
         // As long as letters cannot be kept, reading of this object waits and its notice is held.
-        while !self.keep(&mut collector, &origin) {
+        while !self.keep(&mut collector, &origin).await {
             tokio::time::sleep(RETRY).await;
         }
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
@@ -250,6 +250,7 @@ impl Processor for Trail {
         };
         self.dead_letters
             .keep(&letter, clock::wall())
+            .await
             .map_err(|error| Error::not_kept("the dead-letter file", error))?;
         self.stats.bad(&[letter]);
         Ok(())
@@ -273,9 +274,9 @@ impl Trail {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
+    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         let letters = collector.letters(origin);
-        match self.dead_letters.keep_all(&letters, clock::wall()) {
+        match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
                 self.stats.bad(&letters);
                 true

@@ -15,6 +15,7 @@ mod migrate;
 mod operate;
 mod outputs;
 mod port;
+mod raw;
 mod reading;
 mod replay;
 mod security;
