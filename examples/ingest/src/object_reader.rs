@@ -1,7 +1,7 @@
 //! From the records of an S3 object to messages: CloudTrail records, flow-log lines, any lines.
 
 use forebay_entity::Index;
-use forebay_flowlog::{Field, Format, FormatError};
+use forebay_flowlog::{Field, Format, FormatError, FormatSet};
 use forebay_gelf::{EncodeError, Encoded, FieldBlock, Line};
 use forebay_s3::{Batch, ObjectId};
 
@@ -11,7 +11,7 @@ use crate::{
     dead_letter::Class,
     message_id::MessageId,
     names::Names,
-    route::{Route, flow_format},
+    route::{Route, flow_formats},
     shape::{Event, FlowError, Origin, Shaper, is_blank},
 };
 
@@ -39,8 +39,8 @@ impl Contents {
                 config::ObjectDecode::Cloudtrail => Content::CloudTrail,
                 config::ObjectDecode::Lines => Content::Lines,
                 config::ObjectDecode::Flowlog => {
-                    let format = flow_format(&objects.flow_format)?;
-                    Content::FlowLog(Box::new(route(format, input.field_prefix, names)))
+                    let formats = flow_formats(&objects.flow_format)?;
+                    Content::FlowLog(Box::new(route(formats, input.field_prefix, names)))
                 }
             })
         };
@@ -56,8 +56,8 @@ impl Contents {
     }
 }
 
-fn route(format: Format, field_prefix: bool, names: &Names) -> Route {
-    Route::new(config::Decode::Flowlog, format, field_prefix, names)
+fn route(formats: FormatSet, field_prefix: bool, names: &Names) -> Route {
+    Route::new(config::Decode::Flowlog, formats, field_prefix, names)
 }
 
 /// Reads batches. One per task: it owns the buffers.
@@ -148,7 +148,7 @@ impl ObjectReader {
                 let format = Format::from_header(line);
                 (
                     line.to_vec(),
-                    format.map(|format| route(format, field_prefix, names)),
+                    format.map(|format| route(format.into(), field_prefix, names)),
                 )
             });
         }
@@ -167,7 +167,7 @@ impl ObjectReader {
             Some((_, Ok(route))) => route,
             Some((_, Err(error))) => return collector.bad(bad(Class::FlowLog, error, line)),
         };
-        let record = match route.format.parse(line) {
+        let record = match route.formats.parse(line) {
             Ok(record) => record,
             Err(error) => return collector.bad(bad(Class::FlowLog, &error, line)),
         };
@@ -180,7 +180,10 @@ impl ObjectReader {
             ..*event
         };
         let text = Line::new(record.line());
-        match self.shaper.flow(&event, &route.plan, &record, &text, names) {
+        match self
+            .shaper
+            .flow(&event, route.plan(&record), &record, &text, names)
+        {
             Ok(message) => collector.message(&message),
             Err(FlowError::Encode(error)) if is_blank(&error) => {}
             Err(error) => collector.bad(bad(Class::FlowLog, &error, line)),

@@ -54,7 +54,7 @@ pub(crate) async fn produce(
             }
             drop(books);
             if let Some(first) = numbers.first() {
-                records.push((*first, payload(&numbers)));
+                records.push((*first, flow_logs(&numbers)));
             }
             let mut cloud = cloud.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, data) in records {
@@ -68,20 +68,25 @@ pub(crate) async fn produce(
 }
 
 /// A subscription payload with one flow-log line for each number.
-fn payload(numbers: &[u64]) -> Vec<u8> {
-    let events: Vec<Value> = numbers
-        .iter()
-        .map(|number| {
-            let line = format!(
-                "2 123456789012 eni-1 {} 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK",
-                address(*number)
-            );
-            json!({"id": number.to_string(), "timestamp": 1_795_000_000_000_i64, "message": line})
-        })
-        .collect();
+pub(crate) fn flow_logs(numbers: &[u64]) -> Vec<u8> {
+    payload(numbers, |number| {
+        format!(
+            "2 123456789012 eni-1 {} 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK",
+            address(number)
+        )
+    })
+}
+
+/// A subscription payload with one line of log text for each number.
+pub(crate) fn log_texts(numbers: &[u64]) -> Vec<u8> {
+    payload(numbers, |number| format!("event {number}"))
+}
+
+fn payload(numbers: &[u64], message: impl Fn(u64) -> String) -> Vec<u8> {
+    let event = |number: &u64| json!({"id": number.to_string(), "timestamp": 1_795_000_000_000_i64, "message": message(*number)});
     let payload = json!({
         "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "flow", "logStream": "eni-1",
-        "subscriptionFilters": ["f"], "logEvents": events,
+        "subscriptionFilters": ["f"], "logEvents": numbers.iter().map(event).collect::<Vec<_>>(),
     });
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(payload.to_string().as_bytes())
@@ -102,11 +107,21 @@ pub(crate) async fn receive(mut messages: Messages, ledger: Arc<Mutex<Ledger>>) 
             continue;
         };
         let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        match message["_bytes"].as_u64() {
-            Some(number) if message["_src_addr"] == address(number) => ledger.receive(number),
-            _ => ledger.unexpected(message.to_string()),
+        match number(&message) {
+            Some(number) => ledger.receive(number),
+            None => ledger.unexpected(message.to_string()),
         }
     }
+}
+
+/// The number of the event that gave a message: flow log, CloudTrail record, or log text.
+fn number(message: &Value) -> Option<u64> {
+    if let Some(number) = message["_bytes"].as_u64() {
+        return (message["_src_addr"] == address(number)).then_some(number);
+    }
+    let text = message["_event_id"].as_str();
+    let text = text.or_else(|| message["short_message"].as_str()?.strip_prefix("event "));
+    text?.parse().ok()
 }
 
 /// Books the dead letters of one process.
