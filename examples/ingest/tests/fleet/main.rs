@@ -1,4 +1,4 @@
-//! Three `forebay run` processes on one stream, under load and under attack: nothing is lost.
+//! Three `forebay run` processes on one stream and one queue, under load and under attack: nothing is lost.
 #![allow(clippy::print_stdout, reason = "the figures go to the terminal")]
 
 mod chaos;
@@ -7,3 +7,4 @@ mod health;
 mod kill;
 mod proxy;
 mod scene;
+mod trail;
