@@ -5,6 +5,7 @@ mod chaos;
 mod events;
 mod health;
 mod kill;
+mod partition;
 mod proxy;
 mod scene;
 mod trail;
