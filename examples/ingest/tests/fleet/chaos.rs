@@ -48,9 +48,11 @@ async fn nothing_is_lost_whatever_goes_wrong() {
     }
     chaos.heal(&mut scene);
     let account = scene.finish().await;
-    println!("{account}\nseconds {length}, seed {seed}");
-    println!("{:?}", chaos.done);
-    println!("{health}");
+    println!("\n{account}\n\n| what was done to them in {length} s | times |\n|---|---:|");
+    for (act, times) in &chaos.done {
+        println!("| {} | {times} |", act.told());
+    }
+    println!("\n{health}");
     if let Some(folder) = std::env::var_os("FOREBAY_CHAOS_LOGS") {
         scene.copy_logs(folder.as_ref());
     }
@@ -71,6 +73,23 @@ enum Act {
     Split,
     Merge,
     Expire,
+}
+
+impl Act {
+    fn told(self) -> String {
+        let told = match self {
+            Self::Kill => "kill -9, restart after 0 to 5 s",
+            Self::Freeze => "SIGSTOP for longer than the failover time, SIGCONT",
+            Self::Network(place) => {
+                return format!("{place:?}: latency, resets, black hole or lost answers");
+            }
+            Self::Model => "AWS: throttles, 500s, lost calls, late, cut or stale answers",
+            Self::Split => "split of a shard",
+            Self::Merge => "merge of two shards",
+            Self::Expire => "end of the session's credentials",
+        };
+        told.to_owned()
+    }
 }
 
 /// What a proxy stands before.

@@ -233,7 +233,9 @@ path = {dead_letters:?}
         );
         let config = path("config");
         std::fs::write(&config, text).expect("the configuration is written");
-        let binary = env!("CARGO_BIN_EXE_forebay");
+        // Another one for long runs, which builds must not disturb.
+        let binary = std::env::var_os("FOREBAY_BINARY")
+            .unwrap_or_else(|| env!("CARGO_BIN_EXE_forebay").into());
         let mut command = match &self.namespace {
             None => Command::new(binary),
             // It becomes the binary: signals reach the process itself.
@@ -386,19 +388,33 @@ impl Account {
     }
 }
 
+/// A table, as it is kept in the documents.
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Kinesis: {}", self.flow)?;
         writeln!(
             f,
-            "CloudTrail: {}, {} notices left",
-            self.trail, self.notices
+            "| input | produced | received | dead letters | lost | repeated | left in the queue |\n\
+             |---|---:|---:|---:|---:|---:|---:|"
         )?;
+        for (input, receipt, left) in [
+            ("Kinesis", &self.flow, "-".to_owned()),
+            ("CloudTrail", &self.trail, self.notices.to_string()),
+        ] {
+            writeln!(
+                f,
+                "| {input} | {} | {} | {} | {} | {} | {left} |",
+                receipt.produced,
+                receipt.received,
+                receipt.dead_lettered,
+                receipt.lost,
+                receipt.duplicates
+            )?;
+        }
         write!(
             f,
-            "drained in {} ms, {} times a shard changed hands",
-            self.drained.as_millis(),
-            self.moves
+            "\nShards changed hands {} times; everything was out {:.1} s after the last event.",
+            self.moves,
+            self.drained.as_secs_f64()
         )
     }
 }
