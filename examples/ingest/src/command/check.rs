@@ -3,6 +3,7 @@
 //! Offline it reads files only. Live it asks AWS and the receivers, five seconds at most for each question, and changes
 //! nothing: rights to write are tried with conditions that cannot hold and handles that do not exist.
 
+mod prefix;
 mod queue;
 mod stream;
 mod table;
@@ -272,6 +273,13 @@ async fn live(
             s3_region: regions.1.as_deref(),
         };
         Box::pin(queue::queue(name, &noticed, &account, receive, findings)).await?;
+    }
+    let polled = config.s3.iter().filter(|(_, input)| input.queue.is_none());
+    for (name, input) in polled.filter(|(name, _)| wanted(name)) {
+        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
+            continue;
+        };
+        Box::pin(prefix::prefixes(name, input, &account, findings)).await?;
     }
     #[cfg(feature = "entities")]
     if config.entities.enabled {
