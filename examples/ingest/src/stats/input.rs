@@ -39,7 +39,7 @@ pub(crate) struct InputStats {
 #[derive(Debug)]
 enum Kind {
     Stream(Mutex<Stream>),
-    Queue(Queue),
+    Queue(Mutex<QueueStats>),
 }
 
 #[derive(Debug, Default)]
@@ -65,18 +65,6 @@ struct ShardState {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    received: AtomicU64,
-    deleted: AtomicU64,
-    returned: AtomicU64,
-    skipped: AtomicU64,
-    extended: AtomicU64,
-    objects: AtomicU64,
-    rejected: AtomicU64,
-    object_micros: AtomicU64,
-}
-
-#[derive(Debug, Default)]
 struct Samples {
     /// Lag in seconds, oldest first.
     lag: VecDeque<f64>,
@@ -94,7 +82,7 @@ impl InputStats {
 
     /// An input that reads what a queue, or a listing, announces.
     pub(crate) fn queue(name: &str) -> Arc<Self> {
-        Self::new(name, Kind::Queue(Queue::default()))
+        Self::new(name, Kind::Queue(Mutex::default()))
     }
 
     fn new(name: &str, kind: Kind) -> Arc<Self> {
@@ -171,7 +159,12 @@ impl InputStats {
         let (mut stream, mut queue) = (None, None);
         match &self.kind {
             Kind::Stream(state) => stream = Some(lock(state).snapshot(now)),
-            Kind::Queue(state) => queue = Some(state.snapshot()),
+            Kind::Queue(state) => {
+                let mut seen = lock(state).clone();
+                let settled = seen.deleted + seen.returned;
+                seen.in_flight = seen.received.saturating_sub(settled);
+                queue = Some(seen);
+            }
         }
         let samples = lock(&self.samples);
         let error = lock(&self.last_error)
@@ -201,9 +194,9 @@ impl InputStats {
         }
     }
 
-    fn queue_counter(&self, which: impl FnOnce(&Queue) -> &AtomicU64, by: u64) {
+    fn with_queue(&self, change: impl FnOnce(&mut QueueStats)) {
         if let Kind::Queue(queue) = &self.kind {
-            which(queue).fetch_add(by, Ordering::Relaxed);
+            change(&mut lock(queue));
         }
     }
 }
@@ -264,28 +257,6 @@ impl Stream {
             self.shards.insert(id.clone(), ShardState::default());
         }
         self.shards.get_mut(id).expect("the entry was made above")
-    }
-}
-
-impl Queue {
-    fn snapshot(&self) -> QueueStats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (received, deleted, returned) = (
-            count(&self.received),
-            count(&self.deleted),
-            count(&self.returned),
-        );
-        QueueStats {
-            received,
-            deleted,
-            returned,
-            in_flight: received.saturating_sub(deleted).saturating_sub(returned),
-            skipped: count(&self.skipped),
-            visibility_extensions: count(&self.extended),
-            objects: count(&self.objects),
-            rejected: count(&self.rejected),
-            object_seconds: Duration::from_micros(count(&self.object_micros)).as_secs_f64(),
-        }
     }
 }
 
@@ -391,24 +362,24 @@ fn kinesis_error(kind: ErrorKind) -> &'static str {
 
 impl forebay_s3::Observer for InputStats {
     fn received(&self, messages: usize) {
-        self.queue_counter(|queue| &queue.received, messages as u64);
+        self.with_queue(|queue| queue.received += messages as u64);
     }
 
     fn deleted(&self, messages: usize) {
-        self.queue_counter(|queue| &queue.deleted, messages as u64);
+        self.with_queue(|queue| queue.deleted += messages as u64);
     }
 
     fn returned(&self, _why: &forebay_s3::ErrorKind) {
-        self.queue_counter(|queue| &queue.returned, 1);
+        self.with_queue(|queue| queue.returned += 1);
     }
 
     fn skipped(&self, why: &str) {
         tracing::debug!(input = %self.name, why, "notice without work");
-        self.queue_counter(|queue| &queue.skipped, 1);
+        self.with_queue(|queue| queue.skipped += 1);
     }
 
     fn visibility_extended(&self) {
-        self.queue_counter(|queue| &queue.extended, 1);
+        self.with_queue(|queue| queue.visibility_extensions += 1);
     }
 
     fn records(&self, _object: &forebay_s3::ObjectId, count: usize, bytes: usize) {
@@ -418,13 +389,14 @@ impl forebay_s3::Observer for InputStats {
 
     fn object_settled(&self, object: &forebay_s3::ObjectId, records: u64, took: Duration) {
         tracing::debug!(input = %self.name, %object, records, ?took, "object settled");
-        self.queue_counter(|queue| &queue.objects, 1);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.queue_counter(|queue| &queue.object_micros, micros);
+        self.with_queue(|queue| {
+            queue.objects += 1;
+            queue.object_seconds += took.as_secs_f64();
+        });
     }
 
     fn rejected(&self, _reason: &str) {
-        self.queue_counter(|queue| &queue.rejected, 1);
+        self.with_queue(|queue| queue.rejected += 1);
     }
 
     fn failed(&self, kind: &forebay_s3::ErrorKind, detail: &str) {

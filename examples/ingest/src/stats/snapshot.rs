@@ -123,7 +123,7 @@ pub struct Shard {
 }
 
 /// A queue and its objects.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct QueueStats {
     /// Messages received.
