@@ -13,7 +13,9 @@ pub enum Content {
     /// CloudTrail log files: each record of `Records` is one.
     #[default]
     CloudTrail,
-    /// Text, plain or gzip: each line that is not blank is a record. For NDJSON and flow logs.
+    /// Text, plain or gzip (once or twice): each line that is not blank is a record. For NDJSON and flow logs. A line longer than
+    /// 1 MiB is no record: its first MiB goes to [`Processor::reject`](crate::Processor::reject) with its position, and the lines
+    /// behind it are read.
     Lines(Lines),
 }
 
@@ -123,11 +125,11 @@ impl Decoder {
     }
 }
 
-impl Found<'_> {
-    pub(crate) fn bytes(&self) -> usize {
+impl<'a> Found<'a> {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
         match self {
-            Self::Event(event) => event.raw().len(),
-            Self::Line(line) => line.len(),
+            Self::Event(event) => event.raw().as_bytes(),
+            Self::Line(line) => line,
         }
     }
 }

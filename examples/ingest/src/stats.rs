@@ -164,6 +164,8 @@ pub(crate) struct OutputStats {
     written_bytes: AtomicU64,
     connects: AtomicU64,
     failures: AtomicU64,
+    /// Address and reason of the last connection that ended or could not be made.
+    ended: Mutex<(String, String)>,
     /// Sum of the time from `send` to acceptance over all messages, in microseconds.
     latency: AtomicU64,
     rates: Mutex<Rates>,
@@ -189,6 +191,7 @@ impl OutputStats {
             written_bytes: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            ended: Mutex::default(),
             latency: AtomicU64::new(0),
             rates: Mutex::default(),
             repeats: Repeats::default(),
@@ -251,6 +254,8 @@ impl forebay_gelf::Observer for OutputStats {
     }
 
     fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) =
+            (address.to_owned(), reason.to_owned());
         if unproven > 0 {
             self.failures.fetch_add(1, Ordering::Relaxed);
             if let Some(suppressed) = self.repeats.tell(reason) {
@@ -263,7 +268,9 @@ impl forebay_gelf::Observer for OutputStats {
 
     fn backing_off(&self, wait: Duration) {
         if let Some(suppressed) = self.repeats.tell("backing off") {
-            tracing::warn!(output = %self.name, ?wait, suppressed, "output not reachable, trying again");
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            let (address, reason) = &*ended;
+            tracing::warn!(output = %self.name, address, reason, ?wait, suppressed, "output not reachable, trying again");
         }
     }
 
