@@ -311,6 +311,20 @@ fn within<'a, T, E: std::fmt::Display>(
     })
 }
 
+/// The answer of a call, waited for as a person does; a missing right is told by its name.
+fn ask<'a, T, E, R>(
+    call: impl Future<Output = Result<T, aws_sdk_sqs::error::SdkError<E, R>>> + 'a,
+    action: &'a str,
+    resource: &'a str,
+) -> LocalBoxFuture<'a, Result<T, String>>
+where
+    T: 'a,
+    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    within(async move { call.await.map_err(|error| told(&error, action, resource)) })
+}
+
 /// An error of the SDK as one line; a missing right by its name.
 fn told<E, R>(error: &aws_sdk_sqs::error::SdkError<E, R>, action: &str, resource: &str) -> String
 where

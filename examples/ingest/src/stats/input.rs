@@ -53,13 +53,9 @@ struct Stream {
 
 #[derive(Debug, Default)]
 struct ShardState {
-    owner: Option<String>,
-    held: bool,
-    ended: bool,
-    lag: Option<Duration>,
+    /// As it is shown, but for ages.
+    seen: Shard,
     read_at: Option<Instant>,
-    records: u64,
-    checkpoint: Option<String>,
     /// When the checkpoint was written, or the lease taken.
     checkpoint_at: Option<Instant>,
 }
@@ -139,7 +135,7 @@ impl InputStats {
     pub(super) fn sample(&self, now: Instant) {
         let lag = match &self.kind {
             Kind::Stream(stream) => lock(stream).lag().unwrap_or_default(),
-            Kind::Queue(_) => Duration::ZERO,
+            Kind::Queue(_) => 0.0,
         };
         let messages = self.messages.load(Ordering::Relaxed);
         let bytes = self.bytes.load(Ordering::Relaxed);
@@ -149,7 +145,7 @@ impl InputStats {
             if samples.lag.len() == SPARKLINE {
                 samples.lag.pop_front();
             }
-            samples.lag.push_back(lag.as_secs_f64());
+            samples.lag.push_back(lag);
         }
         samples.messages.sample(now, messages);
         samples.bytes.sample(now, bytes);
@@ -202,32 +198,27 @@ impl InputStats {
 }
 
 impl Stream {
-    /// The largest lag of the shards that are read here.
-    fn lag(&self) -> Option<Duration> {
-        let held = self.shards.values().filter(|shard| shard.held);
-        held.filter_map(|shard| shard.lag).max()
+    /// The largest lag of the shards that are read here, in seconds.
+    fn lag(&self) -> Option<f64> {
+        let held = self.shards.values().filter(|shard| shard.seen.held);
+        held.filter_map(|shard| shard.seen.lag_seconds)
+            .reduce(f64::max)
     }
 
     fn snapshot(&self, now: Instant) -> StreamStats {
         let age = |at: Option<Instant>| at.map(|at| (now - at).as_secs_f64());
-        let shards: Vec<_> = self
-            .shards
-            .iter()
-            .map(|(id, shard)| Shard {
-                id: id.to_string(),
-                owner: shard.owner.clone(),
-                held: shard.held,
-                ended: shard.ended,
-                lag_seconds: shard
-                    .lag
-                    .filter(|_| shard.held)
-                    .map(|lag| lag.as_secs_f64()),
-                read_age_seconds: age(shard.read_at).filter(|_| shard.held),
-                records: shard.records,
-                checkpoint: shard.checkpoint.clone(),
-                checkpoint_age_seconds: age(shard.checkpoint_at).filter(|_| shard.held),
-            })
-            .collect();
+        let shown = |shard: &ShardState| {
+            let seen = shard.seen.clone();
+            // Of the shards of others only the lease table tells.
+            let held = seen.held;
+            Shard {
+                lag_seconds: seen.lag_seconds.filter(|_| held),
+                read_age_seconds: age(shard.read_at).filter(|_| held),
+                checkpoint_age_seconds: age(shard.checkpoint_at).filter(|_| held),
+                ..seen
+            }
+        };
+        let shards: Vec<_> = self.shards.values().map(shown).collect();
         let calls = self
             .calls
             .iter()
@@ -238,8 +229,8 @@ impl Stream {
                 seconds: took.as_secs_f64(),
             });
         StreamStats {
-            leases_held: self.shards.values().filter(|shard| shard.held).count(),
-            lag_seconds: self.lag().map(|lag| lag.as_secs_f64()),
+            leases_held: shards.iter().filter(|shard| shard.held).count(),
+            lag_seconds: self.lag(),
             lease_changes: named(&self.lease_changes),
             gaps: self.gaps,
             throttled: self.throttled,
@@ -253,10 +244,11 @@ impl Stream {
     }
 
     fn shard(&mut self, id: &ShardId) -> &mut ShardState {
-        if !self.shards.contains_key(id) {
-            self.shards.insert(id.clone(), ShardState::default());
+        let shard = self.shards.entry(id.clone()).or_default();
+        if shard.seen.id.is_empty() {
+            shard.seen.id = id.to_string();
         }
-        self.shards.get_mut(id).expect("the entry was made above")
+        shard
     }
 }
 
@@ -265,7 +257,7 @@ impl forebay_kinesis::Observer for InputStats {
         self.with_stream(|stream| {
             stream.changed(if from.is_some() { "stolen" } else { "taken" });
             let state = stream.shard(shard);
-            state.held = true;
+            state.seen.held = true;
             state.checkpoint_at = Some(Instant::now());
         });
     }
@@ -278,8 +270,8 @@ impl forebay_kinesis::Observer for InputStats {
                 _ => "lost",
             });
             let state = stream.shard(shard);
-            state.held = false;
-            state.ended |= reason == Stopping::Ended;
+            state.seen.held = false;
+            state.seen.ended |= reason == Stopping::Ended;
         });
     }
 
@@ -289,9 +281,9 @@ impl forebay_kinesis::Observer for InputStats {
                 leases.iter().map(|lease| (lease.shard(), lease)).collect();
             stream
                 .shards
-                .retain(|id, state| state.held || seen.contains_key(id));
+                .retain(|id, state| state.seen.held || seen.contains_key(id));
             for (id, lease) in seen {
-                let state = stream.shard(&id);
+                let state = &mut stream.shard(&id).seen;
                 state.owner = lease.owner.as_ref().map(ToString::to_string);
                 state.ended = lease.checkpoint == Checkpoint::ShardEnd;
                 state.checkpoint = Some(lease.checkpoint.to_string());
@@ -302,7 +294,7 @@ impl forebay_kinesis::Observer for InputStats {
     fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
         self.with_stream(|stream| {
             let state = stream.shard(shard);
-            state.checkpoint = Some(checkpoint.to_string());
+            state.seen.checkpoint = Some(checkpoint.to_string());
             state.checkpoint_at = Some(Instant::now());
         });
     }
@@ -312,13 +304,15 @@ impl forebay_kinesis::Observer for InputStats {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.with_stream(|stream| {
             let state = stream.shard(shard);
-            state.records += records as u64;
+            state.seen.records += records as u64;
             state.read_at = Some(Instant::now());
         });
     }
 
     fn lag(&self, shard: &ShardId, behind: Duration) {
-        self.with_stream(|stream| stream.shard(shard).lag = Some(behind));
+        self.with_stream(|stream| {
+            stream.shard(shard).seen.lag_seconds = Some(behind.as_secs_f64())
+        });
     }
 
     fn gap(&self, gap: &Gap) {

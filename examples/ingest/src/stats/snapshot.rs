@@ -99,7 +99,7 @@ pub struct CallStats {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Shard {
     /// Its id.
