@@ -325,7 +325,7 @@ impl Settler {
     }
 }
 
-fn refusal_reason(reason: &RefusalReason) -> String {
+pub(crate) fn refusal_reason(reason: &RefusalReason) -> String {
     match reason {
         RefusalReason::TooLong {
             bytes,

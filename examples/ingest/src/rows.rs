@@ -30,6 +30,9 @@ pub(crate) fn rows(snapshot: &Snapshot) -> Vec<String> {
         if output.refused > 0 {
             let _ = write!(row, " · {} refused", grouped(output.refused));
         }
+        if output.unverified {
+            row.push_str(" · certificates UNVERIFIED");
+        }
         rows.push(row);
     }
     if let Some(entities) = &snapshot.entities {

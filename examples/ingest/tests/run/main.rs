@@ -5,10 +5,13 @@ mod bad_notices;
 mod bed;
 mod commands;
 mod documents;
+mod letters;
 mod migrate;
 mod operate;
+mod outputs;
 mod raw;
 mod security;
+mod tls;
 
 use std::process::Command;
 

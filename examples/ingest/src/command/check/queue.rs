@@ -1,5 +1,7 @@
 //! The rights on a queue, and on what its notices announce.
 
+use aws_sdk_sqs::Client;
+
 use super::{Findings, Level, NOBODY, told, within};
 use crate::aws::Account;
 
@@ -19,31 +21,8 @@ pub(super) async fn queue(
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let client = account.sqs(input.sqs_region);
-    let resource = input
-        .queue
-        .rsplit(['/', ':'])
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let url = match input.queue.contains("://") {
-        true => input.queue.to_owned(),
-        false => {
-            let asked = client.get_queue_url().queue_name(&resource).send();
-            match within(async {
-                asked
-                    .await
-                    .map_err(|error| told(&error, "sqs:GetQueueUrl", &resource))
-            })
-            .await
-            {
-                Ok(found) => found.queue_url.unwrap_or_default(),
-                Err(error) if error.contains("not granted") => {
-                    findings.tell(name, Level::Warn, format!("{error}: give the queue as URL"))?;
-                    resource.clone()
-                }
-                Err(error) => return findings.tell(name, Level::Fail, error),
-            }
-        }
+    let Some((url, resource)) = find(name, input.queue, &client, findings).await? else {
+        return Ok(());
     };
     // A handle of no message: who may delete is told that it is none.
     let delete = client
@@ -143,7 +122,65 @@ pub(super) async fn queue(
     }
 }
 
-/// An answer to a handle that is none: anything but a missing right is what was hoped for.
+/// The right to send to the queue of dead letters.
+pub(super) async fn letters(
+    queue: &str,
+    client: &Client,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let name = "dead_letter";
+    let Some((url, resource)) = find(name, queue, client, findings).await? else {
+        return Ok(());
+    };
+    // A batch of nothing: who may send is told that it is empty.
+    let send = client.send_message_batch().queue_url(&url);
+    let send = send.set_entries(Some(Vec::new())).send();
+    let send = within(async {
+        send.await
+            .map(drop)
+            .or_else(|error| handle(&error, "sqs:SendMessage", &resource))
+    });
+    match send.await {
+        Ok(()) => findings.tell(name, Level::Ok, format!("queue {resource} takes letters")),
+        Err(error) => findings.right(name, Err(error), None),
+    }
+}
+
+/// URL and name of a queue; none if that is a failure.
+async fn find(
+    name: &str,
+    queue: &str,
+    client: &Client,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<(String, String)>> {
+    let resource = queue
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    if queue.contains("://") {
+        return Ok(Some((queue.to_owned(), resource)));
+    }
+    let asked = client.get_queue_url().queue_name(&resource).send();
+    let answer = within(async {
+        asked
+            .await
+            .map_err(|error| told(&error, "sqs:GetQueueUrl", &resource))
+    });
+    Ok(match answer.await {
+        Ok(found) => Some((found.queue_url.unwrap_or_default(), resource)),
+        Err(error) if error.contains("not granted") => {
+            findings.tell(name, Level::Warn, format!("{error}: give the queue as URL"))?;
+            Some((resource.clone(), resource))
+        }
+        Err(error) => {
+            findings.tell(name, Level::Fail, error)?;
+            None
+        }
+    })
+}
+
+/// An answer to a request that cannot do anything: all is well unless the right or the queue is missing.
 fn handle<E, R>(
     error: &aws_sdk_sqs::error::SdkError<E, R>,
     action: &str,
@@ -154,7 +191,8 @@ where
     R: std::fmt::Debug,
 {
     let text = told(error, action, resource);
-    if text.contains("not granted") || error.as_service_error().is_none() {
+    let no_queue = text.contains("NonExistentQueue") || text.contains("QueueDoesNotExist");
+    if no_queue || text.contains("not granted") || error.as_service_error().is_none() {
         Err(text)
     } else {
         Ok(())
