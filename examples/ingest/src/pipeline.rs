@@ -363,7 +363,8 @@ pub(crate) async fn accounts(config: &Config) -> anyhow::Result<BTreeMap<String,
     Ok(accounts)
 }
 
-fn used_accounts(config: &Config) -> Vec<String> {
+/// The credentials sets that `config` uses, each once, in order.
+pub(crate) fn used_accounts(config: &Config) -> Vec<String> {
     let mut names: Vec<String> = config
         .kinesis
         .values()

@@ -11,6 +11,7 @@ mod table;
 
 use std::{future::Future, time::Duration};
 
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use clap::Args;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
@@ -259,29 +260,16 @@ async fn live(
         Box::pin(stream::stream(name, input, &account, findings)).await?;
         Box::pin(table::table(name, input, &account, findings)).await?;
     }
-    let trails = config.cloudtrail.iter().map(|(name, input)| {
-        let regions = (&input.sqs_region, &input.s3_region);
-        (name, &input.aws, input.queue.as_str(), regions)
-    });
-    let objects = config.s3.iter().filter_map(|(name, input)| {
-        let regions = (&input.sqs_region, &input.s3_region);
-        Some((name, &input.aws, input.queue.as_deref()?, regions))
-    });
-    for (name, aws, queue, regions) in trails.chain(objects).filter(|(name, ..)| wanted(name)) {
-        let Some(account) = Box::pin(account(config, aws, name, findings)).await? else {
+    for (name, input) in config.objects() {
+        let Some(queue) = input.queue.as_deref().filter(|_| wanted(name)) else {
             continue;
         };
-        let noticed = queue::Noticed {
-            queue,
-            sqs_region: regions.0.as_deref(),
-            s3_region: regions.1.as_deref(),
+        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
+            continue;
         };
+        let receive = arguments.receive;
         Box::pin(queue::queue(
-            name,
-            &noticed,
-            &account,
-            arguments.receive,
-            findings,
+            name, queue, &input, &account, receive, findings,
         ))
         .await?;
     }
@@ -302,16 +290,12 @@ async fn live(
             Err(_) => findings.tell("entities", Level::Warn, "no complete answer within 10 s")?,
         }
     }
-    if let Some(queue) = &config.dead_letter.queue
-        && let Some(account) = Box::pin(account(
-            config,
-            &config.dead_letter.aws,
-            "dead_letter",
-            findings,
-        ))
-        .await?
+    let letters = &config.dead_letter;
+    if let Some(queue) = &letters.queue
+        && let Some(account) =
+            Box::pin(account(config, &letters.aws, "dead_letter", findings)).await?
     {
-        let client = account.sqs(config.dead_letter.region.as_deref());
+        let client = account.sqs(letters.region.as_deref());
         Box::pin(queue::letters(queue, &client, findings)).await?;
     }
     for (name, settings) in &config.output {
@@ -335,10 +319,28 @@ fn within<'a, T, E: std::fmt::Display>(
     })
 }
 
-/// An error of the SDK as one line; a missing right by its name.
-fn told<E, R>(error: &aws_sdk_sqs::error::SdkError<E, R>, action: &str, resource: &str) -> String
+/// What a request gives; an error is told as [`told`] does.
+async fn ask<T, E, R>(
+    request: impl Future<Output = Result<T, SdkError<E, R>>>,
+    action: &str,
+    resource: &str,
+) -> Result<T, String>
 where
-    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let answer = async {
+        request
+            .await
+            .map_err(|error| told(&error, action, resource))
+    };
+    within(answer).await
+}
+
+/// An error of the SDK as one line; a missing right by its name.
+fn told<E, R>(error: &SdkError<E, R>, action: &str, resource: &str) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
     let code = error

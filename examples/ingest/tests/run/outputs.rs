@@ -114,7 +114,8 @@ async fn several_https_receivers_share_the_messages_in_bulk_with_a_secret_header
     assert!(
         checked
             .out
-            .contains(&format!("{}: TLS handshake in ", urls[1])),
+            .contains(&format!("{}: TLS handshake in ", urls[1]))
+            && checked.out.contains("a valid certificate for 127.0.0.1"),
         "{checked:?}"
     );
     let marked = checked

@@ -1,71 +1,52 @@
 //! The rights on a queue, and on what its notices announce.
 
-use aws_sdk_sqs::Client;
+use std::future::Future;
 
-use super::{Findings, Level, NOBODY, told, within};
-use crate::aws::Account;
+use aws_sdk_sqs::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
 
-/// A queue and where it and its objects are.
-pub(super) struct Noticed<'a> {
-    pub(super) queue: &'a str,
-    pub(super) sqs_region: Option<&'a str>,
-    pub(super) s3_region: Option<&'a str>,
-}
+use super::{Findings, Level, NOBODY, ask, told, within};
+use crate::{aws::Account, config::S3};
 
 /// The rights on the queue, and on one object if a notice may be received.
 pub(super) async fn queue(
     name: &str,
-    input: &Noticed<'_>,
+    queue: &str,
+    input: &S3,
     account: &Account,
     receive: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let client = account.sqs(input.sqs_region);
-    let Some((url, resource)) = find(name, input.queue, &client, findings).await? else {
+    let client = account.sqs(input.sqs_region.as_deref());
+    let Some((url, resource)) = find(name, queue, &client, findings).await? else {
         return Ok(());
     };
     // A handle of no message: who may delete is told that it is none.
-    let delete = client
-        .delete_message()
-        .queue_url(&url)
-        .receipt_handle(NOBODY)
-        .send();
-    let delete = within(async {
-        delete
-            .await
-            .map(drop)
-            .or_else(|error| handle(&error, "sqs:DeleteMessage", &resource))
-    });
-    findings.right(name, delete.await, None)?;
+    let delete = client.delete_message().queue_url(&url);
+    let delete = delete.receipt_handle(NOBODY).send();
+    let delete = attempt(delete, "sqs:DeleteMessage", &resource).await;
+    findings.right(name, delete, None)?;
     let extend = client
         .change_message_visibility()
         .queue_url(&url)
         .receipt_handle(NOBODY)
         .visibility_timeout(30)
         .send();
-    let extend = within(async {
-        extend
-            .await
-            .map(drop)
-            .or_else(|error| handle(&error, "sqs:ChangeMessageVisibility", &resource))
-    });
-    findings.right(name, extend.await, Some("long objects may be read twice"))?;
+    let extend = attempt(extend, "sqs:ChangeMessageVisibility", &resource).await;
+    findings.right(name, extend, Some("long objects may be read twice"))?;
     if !receive {
         return findings.tell(name, Level::Note, format!("queue {resource}: `sqs:ReceiveMessage` and `s3:GetObject` were not tried, see --receive"));
     }
-    let asked = client
+    let request = client
         .receive_message()
         .queue_url(&url)
         .max_number_of_messages(1)
         .visibility_timeout(0)
         .wait_time_seconds(1)
         .send();
-    let answer = within(async {
-        asked
-            .await
-            .map_err(|error| told(&error, "sqs:ReceiveMessage", &resource))
-    })
-    .await;
+    let answer = ask(request, "sqs:ReceiveMessage", &resource).await;
     let messages = match answer {
         Ok(answer) => answer.messages.unwrap_or_default(),
         Err(error) => return findings.right(name, Err(error), None),
@@ -100,20 +81,14 @@ pub(super) async fn queue(
     };
     let place = format!("{}/{}", object.bucket, object.key);
     let head = account
-        .s3(input.s3_region)
+        .s3(input.s3_region.as_deref())
         .get_object()
         .bucket(object.bucket.as_str())
         .key(object.key.as_str())
         .range("bytes=0-0")
         .send();
-    let head = within(async {
-        head.await
-            .map(drop)
-            .map_err(|error| told(&error, "s3:GetObject", &place))
-    })
-    .await;
-    match head {
-        Ok(()) => findings.tell(
+    match ask(head, "s3:GetObject", &place).await {
+        Ok(_) => findings.tell(
             name,
             Level::Ok,
             format!("queue {resource}: a notice and its object {place} can be read"),
@@ -135,12 +110,7 @@ pub(super) async fn letters(
     // A batch of nothing: who may send is told that it is empty.
     let send = client.send_message_batch().queue_url(&url);
     let send = send.set_entries(Some(Vec::new())).send();
-    let send = within(async {
-        send.await
-            .map(drop)
-            .or_else(|error| handle(&error, "sqs:SendMessage", &resource))
-    });
-    match send.await {
+    match attempt(send, "sqs:SendMessage", &resource).await {
         Ok(()) => findings.tell(name, Level::Ok, format!("queue {resource} takes letters")),
         Err(error) => findings.right(name, Err(error), None),
     }
@@ -161,13 +131,8 @@ async fn find(
     if queue.contains("://") {
         return Ok(Some((queue.to_owned(), resource)));
     }
-    let asked = client.get_queue_url().queue_name(&resource).send();
-    let answer = within(async {
-        asked
-            .await
-            .map_err(|error| told(&error, "sqs:GetQueueUrl", &resource))
-    });
-    Ok(match answer.await {
+    let request = client.get_queue_url().queue_name(&resource).send();
+    Ok(match ask(request, "sqs:GetQueueUrl", &resource).await {
         Ok(found) => Some((found.queue_url.unwrap_or_default(), resource)),
         Err(error) if error.contains("not granted") => {
             findings.tell(name, Level::Warn, format!("{error}: give the queue as URL"))?;
@@ -180,21 +145,27 @@ async fn find(
     })
 }
 
-/// An answer to a request that cannot do anything: all is well unless the right or the queue is missing.
-fn handle<E, R>(
-    error: &aws_sdk_sqs::error::SdkError<E, R>,
+/// Sends a request that cannot do anything: all is well unless the right or the queue is missing.
+async fn attempt<T, E, R>(
+    request: impl Future<Output = Result<T, SdkError<E, R>>>,
     action: &str,
     resource: &str,
 ) -> Result<(), String>
 where
-    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
-    let text = told(error, action, resource);
-    let no_queue = text.contains("NonExistentQueue") || text.contains("QueueDoesNotExist");
-    if no_queue || text.contains("not granted") || error.as_service_error().is_none() {
-        Err(text)
-    } else {
-        Ok(())
-    }
+    let answered = async {
+        let Err(error) = request.await else {
+            return Ok(());
+        };
+        let text = told(&error, action, resource);
+        let no_queue = text.contains("NonExistentQueue") || text.contains("QueueDoesNotExist");
+        if no_queue || text.contains("not granted") || error.as_service_error().is_none() {
+            Err(text)
+        } else {
+            Ok(())
+        }
+    };
+    within(answered).await
 }

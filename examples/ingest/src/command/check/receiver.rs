@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use forebay_gelf::{Acceptance, Batch, Encoder, FieldName, Grade, State};
+use forebay_gelf::{Acceptance, Batch, Encoder, FieldName, Grade, State, TcpConfig};
 
 use super::{Findings, Level, within};
 use crate::{
@@ -51,13 +51,12 @@ pub(super) async fn output(
         match output::connections(output) {
             Ok(connections) => {
                 for (address, connection) in connections {
-                    let secured = connection.tls.is_some();
                     let outcomes = within(connection.probe()).await;
                     let outcome = outcomes.and_then(|outcomes| {
                         let first = outcomes.into_iter().next();
                         first.unwrap_or(Ok(Duration::ZERO)).map_err(String::from)
                     });
-                    tell_connection(name, &address, secured, outcome, findings)?;
+                    tell_connection(name, &address, &connection, outcome, findings)?;
                 }
             }
             Err(error) => findings.tell(name, Level::Fail, format!("{error:#}"))?,
@@ -75,17 +74,24 @@ pub(super) async fn output(
 fn tell_connection(
     name: &str,
     address: &str,
-    secured: bool,
+    connection: &TcpConfig,
     outcome: Result<Duration, String>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    match outcome {
-        Ok(took) if secured => {
-            let text = format!("{address}: TLS handshake in {} ms", took.as_millis());
+    match (outcome, &connection.tls) {
+        (Ok(took), Some(tls)) => {
+            let host = connection.addresses.first();
+            let host = host.and_then(|address| Some(address.rsplit_once(':')?.0));
+            let peer = tls.server_name.as_deref().or(host).unwrap_or_default();
+            let worth = match tls.danger_accept_invalid_certs {
+                true => "a certificate that nobody looked at".to_owned(),
+                false => format!("a valid certificate for {peer}"),
+            };
+            let text = format!("{address}: TLS handshake in {} ms, {worth}", took.as_millis());
             findings.tell(name, Level::Ok, text)
         }
-        Ok(_) => findings.tell(name, Level::Ok, format!("{address} accepts connections")),
-        Err(error) => findings.tell_with(
+        (Ok(_), None) => findings.tell(name, Level::Ok, format!("{address} accepts connections")),
+        (Err(error), _) => findings.tell_with(
             name,
             Level::Fail,
             format!("{address}: {error}"),
