@@ -31,7 +31,7 @@ pub use dead_letter::DeadLetter;
 pub use document::Sources;
 pub use entities::{Entities, OnConflict};
 pub use kinesis::{Decode, Kinesis, Lease, Route, Start};
-pub use output::{Balance, Delivery, Output, Protocol};
+pub use output::{Balance, Delivery, Output, Protocol, Proxy};
 pub use problem::{ConfigError, Problem};
 pub use s3::{Decode as ObjectDecode, Objects, OnObjectError, Poll, S3};
 pub use secret::Secret;

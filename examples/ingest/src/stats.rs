@@ -232,6 +232,7 @@ impl OutputStats {
             addresses: self.addresses.clone(),
             state: state.to_owned(),
             reason,
+            unverified: health.as_ref().is_some_and(|health| health.unverified),
             stalled_seconds: stalled.as_secs_f64(),
             queue_bytes: health.map_or(0, |health| health.in_flight),
             accepted: self.accepted.load(Ordering::Relaxed),

@@ -160,6 +160,9 @@ pub struct OutputSnapshot {
     pub state: String,
     /// Why it is down.
     pub reason: Option<String>,
+    /// Whether certificates are taken unseen.
+    #[serde(default)]
+    pub unverified: bool,
     /// For how long nothing was accepted although something waits.
     pub stalled_seconds: f64,
     /// Bytes sent or waiting and not accepted.

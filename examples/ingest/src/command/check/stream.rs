@@ -52,10 +52,12 @@ pub(super) async fn stream(
         .set_stream_arn(arn.clone())
         .set_stream_name(stream.clone())
         .send();
-    let action = "kinesis:DescribeStreamSummary";
-    let summary = ask(summary, action, &input.stream).await.map(drop);
-    let without = "the retention is not known, so its end is not warned of";
-    findings.right(name, summary, Some(without))?;
+    let summary = ask(summary, "kinesis:DescribeStreamSummary", &input.stream).await;
+    findings.right(
+        name,
+        summary.map(drop),
+        Some("the retention is not known, so its end is not warned of"),
+    )?;
 
     let mut sample = Sample::default();
     let routes = Routes::new(input, &crate::names::Names::default())?;

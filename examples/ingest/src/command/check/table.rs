@@ -19,8 +19,9 @@ pub(super) async fn table(
     let table_name = input.table();
     let client = account.dynamodb();
     let described = client.describe_table().table_name(&table_name).send();
-    let action = "dynamodb:DescribeTable";
-    let described = ask(described, action, &table_name).await.map(drop);
+    let described = ask(described, "dynamodb:DescribeTable", &table_name)
+        .await
+        .map(drop);
     let exists = described
         .as_ref()
         .err()
