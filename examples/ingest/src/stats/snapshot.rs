@@ -147,7 +147,7 @@ pub struct QueueStats {
 }
 
 /// One output.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct OutputSnapshot {
     /// Its name in the configuration.
@@ -175,6 +175,8 @@ pub struct OutputSnapshot {
     pub bytes_per_second: f64,
     /// Messages refused for good.
     pub refused: u64,
+    /// Messages handed to the kernel, repeats included.
+    pub written: u64,
     /// Bytes handed to the kernel, repeats included.
     pub written_bytes: u64,
     /// Connections made.
