@@ -10,6 +10,7 @@ mod entities;
 mod exit;
 mod iam;
 mod leases;
+mod letters;
 mod manual;
 mod migrate;
 mod operate;
@@ -20,6 +21,7 @@ mod reading;
 mod replay;
 mod security;
 mod terminal;
+mod tls;
 
 use std::process::Command;
 
