@@ -27,7 +27,7 @@ use crate::{
     exit::Exit,
     log_reader::{LogReader, RecordOrigin},
     names::Names,
-    route::{Route, Routes, flow_format},
+    route::{Route, Routes, flow_formats},
     shape::{Event, Shaper, is_blank},
 };
 
@@ -120,7 +120,7 @@ pub(crate) struct Decoding {
 
 impl Decoding {
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let format = || flow_format(&options.flow_format).context("`--flow-format`");
+        let format = || flow_formats(&options.flow_format).context("`--flow-format`");
         let routes = Routes::only(Route::new(
             Decode::Auto,
             format()?,
@@ -167,7 +167,7 @@ impl Decoding {
         let route = || {
             anyhow::Ok(Route::new(
                 Decode::Auto,
-                flow_format(format)?,
+                flow_formats(format)?,
                 prefix,
                 &names,
             ))
@@ -400,7 +400,8 @@ impl Decoding {
     }
 
     fn flow_log(&mut self, text: &[u8], printer: &mut Printer<'_>) {
-        let mut reader = forebay_flowlog::Reader::new(text).with_formats(self.route.format.clone());
+        let mut reader =
+            forebay_flowlog::Reader::new(text).with_formats(self.route.formats.clone());
         let mut record = forebay_flowlog::RecordBuf::new();
         loop {
             match reader.read_record(&mut record) {
@@ -429,8 +430,8 @@ impl Decoding {
         let context =
             context(time.map_or(0, |time| i64::try_from(time.unix_millis()).unwrap_or(0)));
         let plan;
-        let plan = if *record.format() == self.route.format {
-            &self.route.plan
+        let plan = if self.route.formats.formats().contains(record.format()) {
+            self.route.plan(record)
         } else {
             plan = crate::shape::FlowPlan::new(record.format(), false, &Names::default());
             &plan
@@ -454,8 +455,8 @@ impl Decoding {
 
     /// One line that came wrapped: a flow log, or text as it is.
     fn line(&mut self, line: &[u8], printer: &mut Printer<'_>) {
-        let format = self.route.format.clone();
-        match format.parse(line) {
+        let formats = self.route.formats.clone();
+        match formats.parse(line) {
             Ok(record) if crate::log_reader::looks_like_flow_log(&record) => {
                 self.flow(&record, printer)
             }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    hash::{BuildHasher, Hasher, RandomState},
     num::{NonZeroU16, NonZeroUsize},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,6 +15,7 @@ use forebay_kinesis::{
 };
 
 use futures_util::future::BoxFuture;
+use tracing::Instrument;
 
 use crate::{
     aws::Account,
@@ -40,8 +40,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) name: &'a str,
     pub(crate) input: &'a Kinesis,
     pub(crate) account: &'a Account,
-    /// `auto`, or the configured worker id.
-    pub(crate) worker_id: &'a str,
+    pub(crate) worker_id: &'a WorkerId,
     pub(crate) grace: Duration,
     /// Byte budget of this input.
     pub(crate) bytes: usize,
@@ -83,7 +82,7 @@ pub(crate) fn run(
             .with_context(|| format!("`flow_format` of [kinesis.{name}]"))?,
     );
     let table_name = input.table();
-    let worker_id = worker_id(parts.worker_id)?;
+    let worker_id = parts.worker_id.clone();
     tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
     let mut config = Config::default();
@@ -150,6 +149,8 @@ fn work(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> (WorkerHandle, BoxFuture<'static, anyhow::Result<()>>) {
     let handle = worker.handle();
+    // The worker tells of leases and shards by itself.
+    let span = tracing::info_span!("input", %name);
     let run = async move {
         let summary = worker
             .run(shutdown)
@@ -158,7 +159,7 @@ fn work(
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
     };
-    (handle, Box::pin(run))
+    (handle, Box::pin(run.instrument(span)))
 }
 
 /// Turns batches of records into messages.
@@ -268,18 +269,9 @@ impl Logs {
             return true;
         }
         let letters = collector.letters(origin);
-        for letter in &letters {
-            tracing::warn!(
-                input = letter.input,
-                shard_id = letter.origin,
-                position = letter.position,
-                reason = letter.reason,
-                "input not readable, kept as dead letter"
-            );
-        }
         match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
-                self.stats.bad(letters.len());
+                self.stats.bad(&letters);
                 collector.clear_letters();
                 true
             }
@@ -303,20 +295,6 @@ impl Logs {
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
         })
     }
-}
-
-/// `auto` is the host's name and a random suffix: unique per process start, and readable in the lease table.
-fn worker_id(configured: &str) -> anyhow::Result<WorkerId> {
-    if configured != "auto" {
-        return configured.parse().context("`worker_id` of [service]");
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let random = RandomState::new().build_hasher().finish();
-    let host = if host.is_empty() { "forebay" } else { host };
-    format!("{host}-{random:016x}")
-        .parse()
-        .context("the worker id made from the host's name")
 }
 
 /// Pause before a batch is tried again that could not be kept or sent.

@@ -185,7 +185,7 @@ impl Reading<'_> {
         }
         let routes = self.routes;
         let route = routes.find(&payload.log_group().to_cow());
-        let mut record = route.format.record();
+        let mut record = route.formats.record();
         let mut origin = (None, fields);
         for event in payload.events() {
             let position = Position(self.index);
@@ -244,7 +244,7 @@ impl Reading<'_> {
     fn event<'p>(
         &mut self,
         context: &Event<'_>,
-        route: &Route,
+        route: &'p Route,
         record: &mut Record<'p>,
         event: &LogEvent<'p>,
         collect: &mut impl Collect,
@@ -255,13 +255,13 @@ impl Reading<'_> {
             let unescaped;
             let (parsed, line, context_text) = match text.as_plain() {
                 Some(line) => {
-                    let parsed = record.read(line).map(|()| &*record);
+                    let parsed = route.formats.read(record, line).map(|()| &*record);
                     (parsed, line, event.text_from_message())
                 }
                 None => {
                     self.line.clear();
                     text.unescape_into(self.line);
-                    let parsed = match route.format.parse(self.line) {
+                    let parsed = match route.formats.parse(self.line) {
                         Ok(record) => {
                             unescaped = record;
                             Ok(&unescaped)
@@ -276,7 +276,7 @@ impl Reading<'_> {
                     let line_of_record = Line::within(context_text, record.line().len());
                     match self.shaper.flow(
                         context,
-                        &route.plan,
+                        route.plan(record),
                         record,
                         &line_of_record,
                         self.names,

@@ -20,7 +20,6 @@ use crate::{
     entities, kinesis_input, output,
     reading::{Reading, caught_up},
     stats::{InputStats, OutputStats, Stats},
-    summary,
     throttle::{self, Gate},
     trail_input,
 };
@@ -87,7 +86,7 @@ impl Pipeline {
             .map(|(name, output)| (name.clone(), output::stats(name, output)))
             .collect();
         let stats = Stats::new(
-            &config.service.worker_id,
+            config.service.worker_id.clone(),
             inputs.values().cloned().collect(),
             outputs.values().cloned().collect(),
             dead_letters.clone(),
@@ -197,7 +196,6 @@ impl Pipeline {
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
         background.spawn(Arc::clone(&stats).sample());
-        background.spawn(summary::each_minute(Arc::clone(&stats)));
         if let Some(poll) = throttle::poll(&config.throttle, gate.clone())? {
             background.spawn(poll);
         }

@@ -240,7 +240,6 @@ impl Processor for Trail {
             .map_or_else(String::new, |(record, byte)| {
                 format!("record {record}, byte {byte}")
             });
-        tracing::warn!(input = %self.input, origin, position, reason = rejected.reason, "input not readable, kept as dead letter");
         let letter = DeadLetter {
             input: &self.input,
             origin: &origin,
@@ -253,7 +252,7 @@ impl Processor for Trail {
             .keep(&letter, clock::wall())
             .await
             .map_err(|error| Error::not_kept("the dead-letter file", error))?;
-        self.stats.bad(1);
+        self.stats.bad(&[letter]);
         Ok(())
     }
 }
@@ -279,7 +278,7 @@ impl Trail {
         let letters = collector.letters(origin);
         match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
-                self.stats.bad(letters.len());
+                self.stats.bad(&letters);
                 true
             }
             Err(error) => {

@@ -217,7 +217,7 @@ impl Kinesis {
                 .help("1.5s finds a crashed worker within 12 s; the KCL looks every 20s"),
             );
         }
-        let format = |format: &str| crate::route::flow_format(format).err();
+        let format = |format: &str| crate::route::flow_formats(format).err();
         let help = "use `default`, or the template given to AWS, such as \"${version} ${srcaddr} ${dstaddr}\"";
         if let Some(error) = format(&self.flow_format) {
             problems.push(

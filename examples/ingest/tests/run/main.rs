@@ -1,16 +1,27 @@
 //! `forebay run` as a process: a configuration file, an AWS endpoint, a GELF receiver, signals, the admin port.
 
+mod admin;
 mod bad_input;
 mod bad_notices;
 mod bed;
-mod commands;
+mod check;
 mod documents;
+mod entities;
+mod exit;
+mod iam;
+mod leases;
 mod letters;
+mod manual;
 mod migrate;
 mod operate;
 mod outputs;
+mod port;
 mod raw;
+mod reading;
+mod receivers;
+mod replay;
 mod security;
+mod terminal;
 mod tls;
 
 use std::process::Command;
