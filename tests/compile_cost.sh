@@ -17,7 +17,7 @@ cargo fetch --locked --quiet
 row() {
     local package=$1 told=$2 packages cpu="not built"
     shift 2
-    packages=$(cargo tree --locked --package "$package" "$@" --edges normal,build --prefix none --format '{p}' | sort -u | wc -l)
+    packages=$(cargo tree --locked --package "$package" "$@" --edges normal,build --prefix none | sed 's, (\*)$,,' | sort -u | wc -l)
     if [ "$builds" = yes ]; then
         rm -rf "$CARGO_TARGET_DIR"
         TIMEFORMAT='%U %S'

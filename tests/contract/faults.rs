@@ -237,8 +237,9 @@ async fn served(
     oneshot::Sender<()>,
     JoinHandle<std::io::Result<()>>,
 ) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
     let (stop, stopped) = oneshot::channel::<()>();
     let clock = Arc::new(|| 1_795_564_800_000);
     let server = tokio::spawn(forebay_localaws::serve(listener, cloud, clock, async {
