@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::hint::black_box;
 
-use forebay_flowlog::{Field, FieldError, Format, Record, Value, ValueType};
+use forebay_flowlog::{Field, FieldError, Format, Record, ValueType};
 
 /// So many lines, with widths that vary as in real logs; the same numbers give the same lines.
 #[must_use]
@@ -106,17 +106,14 @@ pub fn typed(record: &Record<'_>) -> Result<usize, FieldError> {
     Ok(1)
 }
 
-/// Decodes all fields, each by its type.
+/// Decodes all fields, each by its type; tags stay percent-encoded, as VRL leaves them.
 ///
 /// # Errors
 ///
 /// A value is none of its field.
 pub fn all_values(record: &Record<'_>) -> Result<usize, FieldError> {
     for (_, value) in record.values() {
-        match value? {
-            Some(Value::Tag(tag)) => drop(black_box(tag.text())),
-            value => drop(black_box(value)),
-        }
+        black_box(&value?);
     }
     Ok(1)
 }

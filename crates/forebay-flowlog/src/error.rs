@@ -225,11 +225,6 @@ pub enum FormatError {
         /// Its column, from 0.
         column: usize,
     },
-    /// The number of columns alone does not tell the format.
-    UnknownCount {
-        /// The number of columns.
-        found: usize,
-    },
 }
 
 impl fmt::Display for FormatError {
@@ -254,9 +249,6 @@ impl fmt::Display for FormatError {
                 "column {column} (counted from 0) is `{}`, which is no field name; write fields as `${{name}}` with single spaces between them",
                 name.escape_debug()
             ),
-            Self::UnknownCount { found } => {
-                write!(f, "{found} columns do not tell the format; {CONFIGURE}")
-            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::record::Record;
 /// A line does not tell its format: the `version` in it names neither the fields nor their order. Text files in S3
 /// begin with a header line ([`Format::from_header`]); for records that come through CloudWatch Logs or Firehose the
 /// format must be configured ([`Format::from_template`], with the `LogFormat` that EC2 `DescribeFlowLogs` returns),
-/// unless they have the default format ([`Format::v2`]).
+/// unless they have a default format ([`FormatSet::default`](crate::FormatSet)).
 ///
 /// Cloning is cheap: the names are shared.
 #[derive(Clone)]
@@ -108,20 +108,6 @@ impl Format {
             return Err(FormatError::Empty);
         }
         Ok(Self::of_columns(columns))
-    }
-
-    /// The default format with that many columns: 14 for VPC, 36 for Transit Gateway flow logs.
-    ///
-    /// # Errors
-    ///
-    /// For any other number. A custom format may have any number of columns in any order, also 14 or 36: configure
-    /// it where you know it.
-    pub fn by_field_count(count: usize) -> Result<Self, FormatError> {
-        match count {
-            14 => Ok(Self::v2()),
-            36 => Ok(Self::transit_gateway()),
-            found => Err(FormatError::UnknownCount { found }),
-        }
     }
 
     /// Splits a line into a record, without allocating. The line end (LF, CRLF) may be left on the line; it

@@ -2,28 +2,21 @@ use crate::error::FieldErrorKind;
 
 /// Reads the digits `line[start..end]` as a number up to `max`. Leading zeros are allowed, signs are not.
 ///
-/// The whole line is handed in because eight bytes that end with the number can then be loaded at once; what
-/// precedes the number is masked away. Most numbers in a flow log have one to ten digits.
+/// The whole line is handed in because eight bytes that begin with the number can then be loaded at once; what follows the
+/// number is shifted out. Most numbers in a flow log have one to ten digits.
 ///
 /// Answers with an `Option`, which travels in registers; [`fault`] finds out afterwards what was wrong.
 #[inline(always)]
 pub(crate) fn decode(line: &[u8], start: usize, end: usize, max: u64) -> Option<u64> {
     let length = end.wrapping_sub(start);
-    let value = match eight_before(line, end) {
-        Some(word) if length.wrapping_sub(1) < 8 => eight_digits(word, length)?,
-        Some(low) if length.wrapping_sub(9) < 2 => {
-            // Ten digits are the usual time: two by themselves cost less than another eight.
-            let high = match line.get(start..end - 8)? {
-                [units] => u64::from(digit(*units)?),
-                [tens, units] => u64::from(digit(*tens)? * 10 + digit(*units)?),
-                _ => return None,
-            };
-            high * 100_000_000 + eight_digits(low, 8)?
+    let value = match eight_from(line, start) {
+        Some(first) if length.wrapping_sub(1) < 8 => eight_digits(only_first(first, length))?,
+        Some(first) if length.wrapping_sub(9) < 8 => {
+            // The rest are the last of the eight bytes that end with the number.
+            let (last, rest) = (eight_from(line, end - 8)?, length - 8);
+            let before = 64 - 8 * rest as u32;
+            eight_digits(first)? * POWERS_OF_TEN[rest] + eight_digits((last >> before) << before)?
         }
-        Some(low) if length.wrapping_sub(11) < 6 => match eight_before(line, end - 8) {
-            Some(high) => eight_digits(high, length - 8)? * 100_000_000 + eight_digits(low, 8)?,
-            None => return decode_slowly(line, start, end, max),
-        },
         _ => return decode_slowly(line, start, end, max),
     };
     if value <= max { Some(value) } else { None }
@@ -33,13 +26,13 @@ pub(crate) fn decode(line: &[u8], start: usize, end: usize, max: u64) -> Option<
 #[inline(always)]
 pub(crate) fn canonical_start(line: &[u8], start: usize, end: usize, max: &Limit) -> Option<usize> {
     let length = end.wrapping_sub(start);
-    if let Some(word) = eight_before(line, end)
+    if let Some(word) = eight_from(line, start)
         && length.wrapping_sub(1) < 8
-        && (line.get(start) != Some(&b'0') || length == 1)
+        && (word as u8 != 0 || length == 1)
     {
-        let word = only_last(word, length);
+        let digits = only_first(word, length);
         // Digits with the first one in the highest byte compare as the numbers do.
-        return (are_digits(word) && word.swap_bytes() <= max.digits).then_some(start);
+        return (are_digits(digits) && digits.swap_bytes() <= max.digits).then_some(start);
     }
     canonical_start_slowly(line, start, end, max.number)
 }
@@ -68,7 +61,7 @@ impl Limit {
         };
         let (mut digits, mut shift) = (0, 0);
         while shift < 64 {
-            digits |= (b'0' as u64 + rest % 10) << shift;
+            digits |= (rest % 10) << shift;
             rest /= 10;
             shift += 8;
         }
@@ -103,45 +96,50 @@ const fn digit(byte: u8) -> Option<u8> {
     if digit < 10 { Some(digit) } else { None }
 }
 
+/// The eight bytes from `start` on, each less the digit zero.
 #[inline(always)]
-fn eight_before(line: &[u8], end: usize) -> Option<u64> {
-    line.get(..end)?
-        .last_chunk()
-        .map(|word| u64::from_le_bytes(*word))
+fn eight_from(line: &[u8], start: usize) -> Option<u64> {
+    let word = line.get(start..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*word) ^ ZEROS)
 }
 
-/// The last `length` bytes (1 to 8) of `word`, with zeros for those before them.
+/// The first `length` bytes (1 to 8) of `word`, behind zeros.
 #[inline(always)]
-fn only_last(word: u64, length: usize) -> u64 {
-    let foreign = 8 * (8 - length as u32);
-    ((word >> foreign) << foreign) | (ZEROS & !(u64::MAX << foreign))
+const fn only_first(word: u64, length: usize) -> u64 {
+    word << (64 - 8 * length as u32)
 }
 
 #[inline(always)]
-fn are_digits(word: u64) -> bool {
-    // Adding 6 carries into the high half of any byte above '9'.
-    let carried = word.wrapping_add(0x0606_0606_0606_0606);
-    (word & carried & HIGH_HALVES) == ZEROS && ((word | carried) & HIGH_HALVES) == ZEROS
+const fn are_digits(word: u64) -> bool {
+    // 118 lifts every byte above 9 over 127. What it carries goes to bytes behind one that is no digit already.
+    (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080 == 0
 }
 
-/// The number in the last `length` bytes (1 to 8) of `word`, the first digit in the lower byte.
+/// The number of eight digits, the first one in the lowest byte.
 #[inline(always)]
-fn eight_digits(word: u64, length: usize) -> Option<u64> {
-    let word = only_last(word, length);
+const fn eight_digits(word: u64) -> Option<u64> {
     if !are_digits(word) {
         return None;
     }
     // Pairs, then fours, then eight digits, each step in all lanes at once.
-    let pairs = (word - ZEROS)
-        .wrapping_mul(10)
-        .wrapping_add((word - ZEROS) >> 8);
+    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
     let left = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
     let right = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
     Some(left.wrapping_add(right) >> 32)
 }
 
 const ZEROS: u64 = 0x3030_3030_3030_3030;
-const HIGH_HALVES: u64 = 0xF0F0_F0F0_F0F0_F0F0;
+const POWERS_OF_TEN: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
 
 #[cfg(test)]
 mod tests {

@@ -47,15 +47,34 @@ impl<'a> Record<'a> {
     /// As [`Format::parse`](crate::Format::parse). The record is then of an empty line.
     #[inline]
     pub fn read(&mut self, line: &'a [u8]) -> Result<(), LineError> {
+        let format = self.format;
+        self.read_as(line, |line, columns| {
+            format.check_count(line, columns).map(|()| format)
+        })
+    }
+
+    /// [`Record::read`] with the format that `choose` finds for the columns.
+    #[inline]
+    pub(crate) fn read_as(
+        &mut self,
+        line: &'a [u8],
+        choose: impl FnOnce(&[u8], &Columns) -> Result<&'a Format, LineError>,
+    ) -> Result<(), LineError> {
         self.line = without_line_end(line);
         let result = check_length(self.line).and_then(|line| {
             self.columns.read(line);
-            self.format.check_count(line, &self.columns)
+            choose(line, &self.columns)
         });
-        if result.is_err() {
-            (self.line, self.columns) = (&[], Columns::new());
+        match result {
+            Ok(format) => {
+                self.format = format;
+                Ok(())
+            }
+            Err(error) => {
+                (self.line, self.columns) = (&[], Columns::new());
+                Err(error)
+            }
         }
-        result
     }
 
     #[inline]
@@ -208,12 +227,12 @@ impl<'a> Record<'a> {
     /// If the text is not decimal digits, or beyond [`Field::max_value`](crate::Field::max_value).
     #[inline(always)]
     pub fn number(&self, field: Field) -> Result<Option<u64>, FieldError> {
-        let Some((start, end)) = self.find(field) else {
+        let Some((start, end)) = self.bounds(field) else {
             return Ok(None);
         };
         match number::decode(self.line, start, end, field.limit().number) {
             Some(number) => Ok(Some(number)),
-            None => Err(self.number_error(field)),
+            None => self.no_number(field),
         }
     }
 
@@ -238,12 +257,12 @@ impl<'a> Record<'a> {
     /// As [`Record::number`].
     #[inline(always)]
     pub fn number_span(&self, field: Field) -> Result<Option<Range<usize>>, FieldError> {
-        let Some((start, end)) = self.find(field) else {
+        let Some((start, end)) = self.bounds(field) else {
             return Ok(None);
         };
         match number::canonical_start(self.line, start, end, field.limit()) {
             Some(start) => Ok(Some(start..end)),
-            None => Err(self.number_error(field)),
+            None => self.no_number(field),
         }
     }
 
@@ -254,12 +273,12 @@ impl<'a> Record<'a> {
     /// If the text is no IPv4 or IPv6 address.
     #[inline(always)]
     pub fn address(&self, field: Field) -> Result<Option<IpAddr>, FieldError> {
-        let Some((start, end)) = self.find(field) else {
+        let Some((start, end)) = self.bounds(field) else {
             return Ok(None);
         };
         match address::decode(self.line, start, end) {
             Some(address) => Ok(Some(address)),
-            None => Err(FieldError::new(field, start, FieldErrorKind::NotAddress)),
+            None => self.no_value(field, |_| FieldErrorKind::NotAddress),
         }
     }
 
@@ -332,19 +351,36 @@ impl<'a> Record<'a> {
     }
 
     #[cold]
-    fn number_error(&self, field: Field) -> FieldError {
-        let start = self.find(field).map_or(0, |(start, _)| start);
-        FieldError::new(
-            field,
-            start,
-            number::fault(self.raw(field).unwrap_or_default(), field.limit().number),
-        )
+    fn no_number<T>(&self, field: Field) -> Result<Option<T>, FieldError> {
+        self.no_value(field, |raw| number::fault(raw, field.limit().number))
+    }
+
+    /// What it means that a field does not decode: it is absent, or wrong.
+    #[cold]
+    fn no_value<T>(
+        &self,
+        field: Field,
+        fault: impl FnOnce(&[u8]) -> FieldErrorKind,
+    ) -> Result<Option<T>, FieldError> {
+        match self.find(field) {
+            None => Ok(None),
+            Some((start, end)) => {
+                let raw = self.line.get(start..end).unwrap_or_default();
+                Err(FieldError::new(field, start, fault(raw)))
+            }
+        }
+    }
+
+    /// Where the column of a field stands; `None` for a field the format does not have.
+    #[inline(always)]
+    fn bounds(&self, field: Field) -> Option<(usize, usize)> {
+        Some(self.columns.bounds(self.format.position(field)?))
     }
 
     /// Where the value of a field stands; `None` for `-` and for a field the format does not have.
     #[inline(always)]
     fn find(&self, field: Field) -> Option<(usize, usize)> {
-        let (start, end) = self.columns.bounds(self.format.position(field)?);
+        let (start, end) = self.bounds(field)?;
         // Empty is the column of a `RecordBuf` that no line was read into.
         match self.line.get(start..end) {
             None | Some([] | [b'-']) => None,

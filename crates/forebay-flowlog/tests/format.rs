@@ -77,7 +77,6 @@ fn what_is_no_format_is_refused_with_a_remedy() {
     insta::assert_snapshot!(error("${version} ${bytes"), @"column 1 (counted from 0) is `${bytes`, which is no field name; write fields as `${name}` with single spaces between them");
     insta::assert_snapshot!(error("version,bytes"), @"column 0 (counted from 0) is `version,bytes`, which is no field name; write fields as `${name}` with single spaces between them");
     insta::assert_snapshot!(error("version -"), @"column 1 (counted from 0) is `-`, which is no field name; write fields as `${name}` with single spaces between them");
-    insta::assert_snapshot!(Format::by_field_count(4).unwrap_err(), @"4 columns do not tell the format; set the format to the `LogFormat` that EC2 `DescribeFlowLogs` shows for this flow log, such as `${version} ${srcaddr}`");
     // Found by the fuzz target: a quote inside the braces made a name that could not be looked up.
     assert!(matches!(
         "${name'} ${bytes}".parse::<Format>(),
@@ -92,18 +91,6 @@ fn what_is_no_format_is_refused_with_a_remedy() {
         Format::from_header(b"version \xff"),
         Err(FormatError::BadName { .. })
     ));
-}
-
-#[test]
-fn only_the_default_formats_are_told_by_their_count() {
-    assert_eq!(Format::by_field_count(14), Ok(Format::v2()));
-    assert_eq!(Format::by_field_count(36), Ok(Format::transit_gateway()));
-    for count in [0, 1, 2, 13, 15, 29, 35, 54, 72] {
-        assert_eq!(
-            Format::by_field_count(count),
-            Err(FormatError::UnknownCount { found: count })
-        );
-    }
 }
 
 #[test]
@@ -175,6 +162,13 @@ fn a_default_format_that_nobody_configured_must_have_its_version() {
     assert!(known.parse(V2_LINE).is_ok());
     assert!(known.parse(gateway("6").as_bytes()).is_ok());
     assert!(known.parse(gateway("-").as_bytes()).is_ok());
+    for count in [1, 2, 13, 15, 29, 35, 37, 54, 72] {
+        let line = format!("2{}", " -".repeat(count - 1));
+        assert_eq!(
+            known.parse(line.as_bytes()),
+            Err(LineError::UnknownCount { found: count })
+        );
+    }
     // Custom formats that happen to have as many columns.
     let others = [
         "eni-1 2 3 4 5 6 7 8 9 10 11 12 13 14".to_owned(),
@@ -211,4 +205,18 @@ fn one_format_alone_says_how_many_columns_it_expects() {
         FormatSet::new([]).parse(b"2 3"),
         Err(LineError::UnknownCount { found: 2 })
     );
+}
+
+#[test]
+fn one_record_takes_the_format_of_each_line() {
+    let set = FormatSet::new([]);
+    let mut record = set.record();
+    let gateway = format!("6{}", " -".repeat(35));
+    for (line, columns) in [(V2_LINE, 14), (gateway.as_bytes(), 36), (V2_LINE, 14)] {
+        set.read(&mut record, line).unwrap();
+        assert_eq!(record.format().len(), columns);
+        assert_eq!(record, set.parse(line).unwrap());
+    }
+    set.read(&mut record, b"2 3").unwrap_err();
+    assert_eq!(record.line(), b"");
 }

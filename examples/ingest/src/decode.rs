@@ -27,7 +27,7 @@ use crate::{
     exit::Exit,
     log_reader::{LogReader, RecordOrigin},
     names::Names,
-    route::{Route, Routes, flow_format},
+    route::{Route, Routes, flow_formats},
     shape::{Event, Shaper, is_blank},
 };
 
@@ -120,7 +120,7 @@ pub(crate) struct Decoding {
 
 impl Decoding {
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let format = || flow_format(&options.flow_format).context("`--flow-format`");
+        let format = || flow_formats(&options.flow_format).context("`--flow-format`");
         let routes = Routes::only(Route::new(
             Decode::Auto,
             format()?,
@@ -143,6 +143,7 @@ impl Decoding {
         let names = Names::default();
         let (mut host, mut format, mut prefix, mut stream, mut full_message) =
             (None, "default", false, "", false);
+        let mut store_full_message = false;
         let mut routes = None;
         if let Some(input) = config.kinesis.get(name) {
             (host, format, prefix) = (
@@ -151,6 +152,7 @@ impl Decoding {
                 input.field_prefix,
             );
             stream = input.stream_name();
+            store_full_message = input.store_full_message;
             routes = Some(Routes::new(input, &names)?);
         } else if let Some(input) = config.cloudtrail.get(name) {
             (host, full_message) = (input.source.as_deref(), input.full_message);
@@ -165,7 +167,7 @@ impl Decoding {
         let route = || {
             anyhow::Ok(Route::new(
                 Decode::Auto,
-                flow_format(format)?,
+                flow_formats(format)?,
                 prefix,
                 &names,
             ))
@@ -174,7 +176,7 @@ impl Decoding {
             Some(routes) => routes,
             None => Routes::only(route()?),
         };
-        let shaper = || Shaper::new(&BTreeMap::new(), host);
+        let shaper = || Shaper::new(&BTreeMap::new(), host).with_full_message(store_full_message);
         Ok(Self {
             logs: LogReader::new(shaper(), Arc::new(routes), stream.into()),
             shaper: shaper(),
@@ -216,6 +218,7 @@ impl Decoding {
                     shard: letter.origin,
                     sequence_number: number,
                     sub_sequence: sub,
+                    arrival: 0,
                 };
                 self.logs
                     .read(letter.payload, Some(&origin), &self.names, &mut printer);
@@ -397,7 +400,8 @@ impl Decoding {
     }
 
     fn flow_log(&mut self, text: &[u8], printer: &mut Printer<'_>) {
-        let mut reader = forebay_flowlog::Reader::new(text).with_formats(self.route.format.clone());
+        let mut reader =
+            forebay_flowlog::Reader::new(text).with_formats(self.route.formats.clone());
         let mut record = forebay_flowlog::RecordBuf::new();
         loop {
             match reader.read_record(&mut record) {
@@ -426,8 +430,8 @@ impl Decoding {
         let context =
             context(time.map_or(0, |time| i64::try_from(time.unix_millis()).unwrap_or(0)));
         let plan;
-        let plan = if *record.format() == self.route.format {
-            &self.route.plan
+        let plan = if self.route.formats.formats().contains(record.format()) {
+            self.route.plan(record)
         } else {
             plan = crate::shape::FlowPlan::new(record.format(), false, &Names::default());
             &plan
@@ -451,25 +455,20 @@ impl Decoding {
 
     /// One line that came wrapped: a flow log, or text as it is.
     fn line(&mut self, line: &[u8], printer: &mut Printer<'_>) {
-        let format = self.route.format.clone();
-        match format.parse(line) {
+        let formats = self.route.formats.clone();
+        match formats.parse(line) {
             Ok(record) if crate::log_reader::looks_like_flow_log(&record) => {
                 self.flow(&record, printer)
             }
-            _ => {
-                let text = serde_json::Value::String(String::from_utf8_lossy(line).into_owned())
-                    .to_string();
-                let content = text.trim_matches('"');
-                match self.shaper.plain(&context(0), content.as_bytes()) {
-                    Ok(message) => printer.message(&message),
-                    Err(error) => printer.bad(Bad {
-                        class: Class::Event,
-                        position: &"",
-                        reason: &error,
-                        payload: line,
-                    }),
-                }
-            }
+            _ => match self.shaper.line(&context(0), line) {
+                Ok(message) => printer.message(&message),
+                Err(error) => printer.bad(Bad {
+                    class: Class::Event,
+                    position: &"",
+                    reason: &error,
+                    payload: line,
+                }),
+            },
         }
     }
 }

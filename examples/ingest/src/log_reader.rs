@@ -1,4 +1,4 @@
-//! From one Kinesis record to messages: inflate, envelope, route, flow log or text.
+//! From one Kinesis record to messages: inflate, envelope, route, flow log or text; or the record as text.
 
 use std::{fmt, sync::Arc};
 
@@ -36,6 +36,8 @@ pub(crate) struct RecordOrigin<'a> {
     pub(crate) shard: &'a str,
     pub(crate) sequence_number: &'a str,
     pub(crate) sub_sequence: u64,
+    /// Milliseconds since 1970 at which the stream took the record in; 0 if nobody knows.
+    pub(crate) arrival: i64,
 }
 
 impl LogReader {
@@ -51,7 +53,7 @@ impl LogReader {
         }
     }
 
-    /// Reads one record: one or more payloads, plain or compressed.
+    /// Reads one record: one or more payloads, plain or compressed, or a text.
     pub(crate) fn read(
         &mut self,
         data: &[u8],
@@ -66,6 +68,10 @@ impl LogReader {
                 .text(origin.sequence_number.as_bytes())
                 .number(origin.sub_sequence)
         });
+        if self.routes.is_raw() {
+            let arrival = origin.map_or(0, |origin| origin.arrival);
+            return self.raw(data, arrival, id, collect);
+        }
         let payloads = match self.decoder.decode(data) {
             Ok(payloads) => payloads,
             Err(error) => {
@@ -101,6 +107,43 @@ impl LogReader {
             }
         }
         self.shaper.flush();
+    }
+
+    /// A record that is a text.
+    fn raw(
+        &mut self,
+        data: &[u8],
+        arrival: i64,
+        id: Option<MessageId>,
+        collect: &mut impl Collect,
+    ) {
+        let origin = Origin {
+            log_group: b"",
+            log_stream: b"",
+            owner: b"",
+            stream: &self.stream,
+        };
+        self.shaper.origin(&origin, &mut self.fields);
+        let event = Event {
+            origin: &self.fields,
+            timestamp: arrival,
+            id,
+        };
+        match self.shaper.line(&event, data) {
+            Ok(message) => return collect.message(&message),
+            Err(error) if is_blank(&error) => return,
+            Err(error) => collect.bad(Bad {
+                class: Class::Payload,
+                position: &"",
+                reason: &error,
+                payload: data,
+            }),
+        }
+        // The beginning of what is too long for one message; the whole is a dead letter.
+        let beginning = data.get(..OVERSIZED_BYTES).unwrap_or(data);
+        if let Ok(message) = self.shaper.line(&event, beginning) {
+            collect.message(&message);
+        }
     }
 }
 
@@ -142,7 +185,7 @@ impl Reading<'_> {
         }
         let routes = self.routes;
         let route = routes.find(&payload.log_group().to_cow());
-        let mut record = route.format.record();
+        let mut record = route.formats.record();
         let mut origin = (None, fields);
         for event in payload.events() {
             let position = Position(self.index);
@@ -201,7 +244,7 @@ impl Reading<'_> {
     fn event<'p>(
         &mut self,
         context: &Event<'_>,
-        route: &Route,
+        route: &'p Route,
         record: &mut Record<'p>,
         event: &LogEvent<'p>,
         collect: &mut impl Collect,
@@ -212,13 +255,13 @@ impl Reading<'_> {
             let unescaped;
             let (parsed, line, context_text) = match text.as_plain() {
                 Some(line) => {
-                    let parsed = record.read(line).map(|()| &*record);
+                    let parsed = route.formats.read(record, line).map(|()| &*record);
                     (parsed, line, event.text_from_message())
                 }
                 None => {
                     self.line.clear();
                     text.unescape_into(self.line);
-                    let parsed = match route.format.parse(self.line) {
+                    let parsed = match route.formats.parse(self.line) {
                         Ok(record) => {
                             unescaped = record;
                             Ok(&unescaped)
@@ -233,7 +276,7 @@ impl Reading<'_> {
                     let line_of_record = Line::within(context_text, record.line().len());
                     match self.shaper.flow(
                         context,
-                        &route.plan,
+                        route.plan(record),
                         record,
                         &line_of_record,
                         self.names,

@@ -1,6 +1,6 @@
 //! Which decoder for which stream and log group.
 
-use forebay_flowlog::{Format, FormatError};
+use forebay_flowlog::{Format, FormatError, FormatSet, Record};
 
 use crate::{
     config::{Decode, Kinesis},
@@ -19,19 +19,39 @@ pub(crate) struct Routes {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) decode: Decode,
-    pub(crate) format: Format,
-    pub(crate) plan: FlowPlan,
+    pub(crate) formats: FormatSet,
+    /// One for each of the formats, in their order.
+    plans: Vec<FlowPlan>,
 }
 
 impl Route {
-    /// A route that reads flow logs in `format`.
-    pub(crate) fn new(decode: Decode, format: Format, field_prefix: bool, names: &Names) -> Self {
-        let plan = FlowPlan::new(&format, field_prefix, names);
+    /// A route that reads flow logs in one of `formats`.
+    pub(crate) fn new(
+        decode: Decode,
+        formats: FormatSet,
+        field_prefix: bool,
+        names: &Names,
+    ) -> Self {
+        let plan = |format| FlowPlan::new(format, field_prefix, names);
         Self {
             decode,
-            format,
-            plan,
+            plans: formats.formats().iter().map(plan).collect(),
+            formats,
         }
+    }
+
+    /// What becomes of a record of this route.
+    ///
+    /// # Panics
+    ///
+    /// If the record has none of the route's formats.
+    #[inline]
+    pub(crate) fn plan(&self, record: &Record<'_>) -> &FlowPlan {
+        let mut plans = self.formats.formats().iter().zip(&self.plans);
+        let (_, plan) = plans
+            .find(|(format, _)| *format == record.format())
+            .expect("the formats of the route gave the record its format");
+        plan
     }
 }
 
@@ -39,8 +59,8 @@ impl Routes {
     /// The routes of an input, as configured; the configuration was checked.
     pub(crate) fn new(input: &Kinesis, names: &Names) -> Result<Self, FormatError> {
         let route = |decode, format: &str| {
-            let format = flow_format(format)?;
-            Ok(Route::new(decode, format, input.field_prefix, names))
+            let formats = flow_formats(format)?;
+            Ok(Route::new(decode, formats, input.field_prefix, names))
         };
         let routes = input
             .route
@@ -66,6 +86,11 @@ impl Routes {
         }
     }
 
+    /// Whether records are texts and no payloads.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.default.decode == Decode::Raw
+    }
+
     /// The route of a log group; the first match wins.
     pub(crate) fn find(&self, log_group: &[u8]) -> &Route {
         let found = self
@@ -76,12 +101,13 @@ impl Routes {
     }
 }
 
-/// A flow-log format as the configuration writes it: `default`, or the template given to AWS.
-pub(crate) fn flow_format(text: &str) -> Result<Format, FormatError> {
+/// The flow-log formats that the configuration means: with `default` those that AWS uses unless told otherwise, else the
+/// template given to AWS.
+pub(crate) fn flow_formats(text: &str) -> Result<FormatSet, FormatError> {
     if text == "default" {
-        Ok(Format::v2())
+        Ok(FormatSet::default())
     } else {
-        Format::from_template(text)
+        Format::from_template(text).map(FormatSet::from)
     }
 }
 
@@ -129,6 +155,24 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_formats_are_known_by_columns_and_version() {
+        let formats = flow_formats("default").unwrap();
+        let route = Route::new(Decode::Flowlog, formats, false, &Names::default());
+        let columns = |line: &str| {
+            let record = route.formats.parse(line.as_bytes()).ok()?;
+            let _ = route.plan(&record);
+            Some(record.format().len())
+        };
+        let vpc = "2 123456789010 eni-1 192.0.2.1 198.51.100.7 1 443 6 1 40 1712345600 1712345658 ACCEPT OK";
+        assert_eq!(columns(vpc), Some(14));
+        let gateway = format!("6 TransitGateway{}", " -".repeat(34));
+        assert_eq!(columns(&gateway), Some(36));
+        let custom =
+            "eni-1 192.0.2.1 198.51.100.7 1 443 6 1 40 1712345600 1712345658 ACCEPT OK 3 IPv4";
+        assert_eq!(columns(custom), None);
+    }
 
     #[test]
     fn a_star_stands_for_any_run() {

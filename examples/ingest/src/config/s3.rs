@@ -143,7 +143,7 @@ impl S3 {
             );
         }
         for (index, objects) in self.objects.iter().enumerate() {
-            if let Err(error) = crate::route::flow_format(&objects.flow_format) {
+            if let Err(error) = crate::route::flow_formats(&objects.flow_format) {
                 let index = index.to_string();
                 problems.push(
                     Problem::at(

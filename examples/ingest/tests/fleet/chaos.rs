@@ -57,7 +57,7 @@ async fn nothing_is_lost_whatever_goes_wrong() {
         scene.copy_logs(folder.as_ref());
     }
     account.check();
-    health.check();
+    health.check(MEMORY_SLACK, DESCRIPTOR_SLACK);
 }
 
 /// Frozen and cut off like the others, but never killed, so that what it holds can be watched.
@@ -348,3 +348,8 @@ impl Chaos {
         Duration::from_millis(self.random.between(milliseconds))
     }
 }
+
+/// One answer of GetRecords and its messages, more or less.
+const MEMORY_SLACK: u64 = 16 << 20;
+/// Connections of calls that wait in a fault: the processes hold up to all shards in turn.
+const DESCRIPTOR_SLACK: usize = 24;

@@ -35,7 +35,7 @@ pub(crate) async fn produce(source: Source) {
             }
             drop(books);
             if let Some(first) = numbers.first() {
-                records.push((*first, payload(&numbers)));
+                records.push((*first, flow_logs(&numbers)));
             }
             let mut cloud = source.cloud();
             for (key, data) in records {
@@ -51,20 +51,25 @@ pub(crate) async fn produce(source: Source) {
 }
 
 /// A subscription payload with one flow-log line for each number.
-fn payload(numbers: &[u64]) -> Vec<u8> {
-    let events: Vec<Value> = numbers
-        .iter()
-        .map(|number| {
-            let line = format!(
-                "2 123456789012 eni-1 {} 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK",
-                address(*number)
-            );
-            json!({"id": number.to_string(), "timestamp": 1_795_000_000_000_i64, "message": line})
-        })
-        .collect();
+pub(crate) fn flow_logs(numbers: &[u64]) -> Vec<u8> {
+    payload(numbers, |number| {
+        format!(
+            "2 123456789012 eni-1 {} 10.0.0.2 1000 443 6 1 {number} 1795000000 1795000010 ACCEPT OK",
+            address(number)
+        )
+    })
+}
+
+/// A subscription payload with one line of log text for each number.
+pub(crate) fn log_texts(numbers: &[u64]) -> Vec<u8> {
+    payload(numbers, |number| format!("event {number}"))
+}
+
+fn payload(numbers: &[u64], message: impl Fn(u64) -> String) -> Vec<u8> {
+    let event = |number: &u64| json!({"id": number.to_string(), "timestamp": 1_795_000_000_000_i64, "message": message(*number)});
     let payload = json!({
         "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "flow", "logStream": "eni-1",
-        "subscriptionFilters": ["f"], "logEvents": events,
+        "subscriptionFilters": ["f"], "logEvents": numbers.iter().map(event).collect::<Vec<_>>(),
     });
     gzip(&payload)
 }
@@ -83,25 +88,32 @@ pub(crate) fn address(number: u64) -> String {
     format!("10.{a}.{b}.{c}")
 }
 
-/// Books what the receiver gets: flow logs by their byte count, CloudTrail records by their id.
+/// Books what the receiver gets: flow logs by their byte count, log texts by their number, CloudTrail records by their id.
 pub(crate) async fn receive(mut messages: Messages, books: Books) {
     while let Some(arrived) = messages.next().await {
         // The last frame of a killed sender may be cut; the receiver takes it for a message that is none.
         let Ok(message) = serde_json::from_slice::<Value>(&arrived.json) else {
             continue;
         };
-        let flow = message["_bytes"].as_u64();
+        let flow = flow_number(&message);
         let trail = message["_event_id"].as_str().and_then(|id| id.parse().ok());
         match (flow, trail) {
-            (Some(number), None) if message["_src_addr"] == address(number) => {
-                books.flow().receive(number);
-            }
+            (Some(number), None) => books.flow().receive(number),
             (None, Some(number)) if message["_source_address"] == address(number) => {
                 books.trail().receive(number);
             }
             _ => books.flow().unexpected(message.to_string()),
         }
     }
+}
+
+/// The number of the event that gave a message from a stream: flow log or log text.
+fn flow_number(message: &Value) -> Option<u64> {
+    if let Some(number) = message["_bytes"].as_u64() {
+        return (message["_src_addr"] == address(number)).then_some(number);
+    }
+    let text = message["short_message"].as_str()?;
+    text.strip_prefix("event ")?.parse().ok()
 }
 
 /// Books the dead letters of one process.

@@ -53,7 +53,7 @@ pub(crate) struct Scene {
 }
 
 /// One scene at a time: two on the same cores would measure each other.
-static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Where the processes find everything; a proxy may stand before each.
 #[derive(Clone, Debug)]
@@ -356,7 +356,7 @@ path = {dead_letters:?}
 }
 
 /// No event for this long, though some are missing, and nothing that goes wrong: they will not come.
-const STANDSTILL: Duration = Duration::from_secs(60);
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// How a scene ended.
 #[derive(Debug)]

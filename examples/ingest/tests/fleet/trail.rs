@@ -27,9 +27,9 @@ pub(crate) async fn produce(source: Source) {
             let now = (source.clock)();
             let mut keys = Vec::new();
             for number in notice * FILES_PER_NOTICE..(notice + 1) * FILES_PER_NOTICE {
-                keys.push(key(number));
-                let file = file(&mut source.books.trail(), number);
-                source.cloud().s3().put(BUCKET, &key(number), file, now);
+                let (key, file) = log_file(&mut source.books.trail(), number);
+                source.cloud().s3().put(BUCKET, &key, file, now);
+                keys.push(key);
             }
             let mut bodies = vec![json!({"s3Bucket": BUCKET, "s3ObjectKey": keys}).to_string()];
             if notice % BAD_NOTICE_ONE_IN == 0 {
@@ -46,8 +46,8 @@ pub(crate) async fn produce(source: Source) {
     source.at_rate(RATE, put).await;
 }
 
-/// A log file. The first record of some is bad: JSON, but not an object.
-fn file(books: &mut Ledger, file: u64) -> Vec<u8> {
+/// A log file and its key as CloudTrail forms it. The first record of some is bad: JSON, but not an object.
+pub(crate) fn log_file(books: &mut Ledger, file: u64) -> (String, Vec<u8>) {
     let mut records = Vec::new();
     for at in 0..RECORDS_PER_FILE {
         let is_bad = (file * RECORDS_PER_FILE + at).is_multiple_of(BAD_ONE_IN);
@@ -62,12 +62,8 @@ fn file(books: &mut Ledger, file: u64) -> Vec<u8> {
             })
         });
     }
-    gzip(&json!({"Records": records}))
-}
-
-/// The key of a file as CloudTrail forms it.
-fn key(file: u64) -> String {
-    format!(
+    let key = format!(
         "AWSLogs/000000000000/CloudTrail/eu-west-1/2026/11/26/000000000000_CloudTrail_eu-west-1_20261126T1200Z_{file:016}.json.gz"
-    )
+    );
+    (key, gzip(&json!({"Records": records})))
 }
