@@ -37,7 +37,9 @@ impl Shaping {
         let fields = ["src_addr".to_owned(), "dst_addr".to_owned()];
         let names = Names::new(table, &fields, FieldSet::Plugin);
         Self {
-            shaper: Shaper::new(&BTreeMap::new(), None).with_names(&names),
+            shaper: Shaper::new(&BTreeMap::new(), None)
+                .with_names(&names)
+                .with_full_message(false),
             plan: FlowPlan::new(format, false, &names),
             fields: FieldBlock::new(),
             id: MessageId::new(),

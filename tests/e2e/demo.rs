@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ingest::demo::{Act, Options, Outcome, play};
+use ingest::{
+    demo::{Act, Options, Outcome, play},
+    live_rows::LiveRows,
+};
 use serde_json::Value;
 
 async fn run(faults: bool) -> Outcome {
@@ -15,6 +18,7 @@ async fn run_with(seconds: u64, faults: bool, acts: Vec<Act>) -> Outcome {
         feed: Duration::from_secs(seconds),
         faults,
         acts,
+        rows: LiveRows::hidden(),
     };
     Box::pin(play(&options, folder.path(), |_, _| {}))
         .await

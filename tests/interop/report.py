@@ -60,9 +60,6 @@ def runs(parts):
 
 
 def page(known):
-    versions = [version.label for version in VERSIONS.values() if version.label in known["scenarios"]]
-    parts = [part for version in versions for part in known["scenarios"][version].values()]
-    failover = max(part["run"]["failover"] for part in parts)
     lines = [
         "# Beside the Java KCL",
         "",
@@ -72,6 +69,20 @@ def page(known):
         f"and 3.x, dynalite {DYNALITE} for those of 1.x. `tests/interop.sh --versions 2 --stories crash --write docs/interop.md`",
         "repeats a part.",
         "",
+    ]
+    if known["scenarios"]:
+        lines += scenarios(known["scenarios"])
+    lines += LIMITS
+    if known["figures"]:
+        lines += side_by_side(known["figures"])
+    return lines
+
+
+def scenarios(known):
+    versions = [version.label for version in VERSIONS.values() if version.label in known]
+    parts = [part for version in versions for part in known[version].values()]
+    failover = max(part["run"]["failover"] for part in parts)
+    lines = [
         "## Scenarios",
         "",
         runs([part["run"] for part in parts]),
@@ -87,14 +98,11 @@ def page(known):
     ]
     for version in versions:
         lines += [f"### KCL {version}", "", "| Scenario | Result | Seen |", "|---|---|---|"]
-        for part in known["scenarios"][version].values():
+        for part in known[version].values():
             for scenario, passed, told in part["rows"]:
                 text = "; ".join(told).replace("|", "/").replace("\n", " ")
                 lines.append(f"| {scenario} | {'holds' if passed else '**fails**'} | {text} |")
         lines.append("")
-    lines += LIMITS
-    if known["figures"]:
-        lines += side_by_side(known["figures"])
     return lines
 
 

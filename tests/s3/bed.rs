@@ -26,6 +26,8 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 /// A cloud with a queue and a bucket.
 pub(crate) struct Bed {
     pub(crate) aws: LocalAws,
+    /// Whether requests say that the caller pays.
+    pub(crate) requester_pays: bool,
     sdk: SdkConfig,
 }
 
@@ -56,7 +58,11 @@ impl Bed {
             .http_client(aws.http_client())
             .load()
             .await;
-        Self { aws, sdk }
+        Self {
+            aws,
+            requester_pays: false,
+            sdk,
+        }
     }
 
     /// A key as CloudTrail writes it.
@@ -183,6 +189,7 @@ impl Bed {
             aws_sdk_s3::Client::from_conf(builder.build())
         };
         S3Source::with_regions(client(None), move |region| client(Some(region)))
+            .requester_pays(self.requester_pays)
     }
 }
 
@@ -293,7 +300,12 @@ impl Processor for Take {
         if state.full {
             return Err(Error::not_kept("the dead-letter file", "no space left"));
         }
-        state.rejected.push(rejected.reason.to_owned());
+        let place = rejected
+            .position
+            .map(|(record, byte)| format!("; record {record}, byte {byte}"));
+        state
+            .rejected
+            .push(format!("{}{}", rejected.reason, place.unwrap_or_default()));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What happens to objects on the way: broken downloads, damage, other kinds of content, other regions, refusals.
 
 use forebay_localaws::{Fault, Service, ServiceError};
-use forebay_s3::{AllowedBucket, Content, Lines, OnObjectError};
+use forebay_s3::{AllowedBucket, Content, Lines, OnObjectError, Polling, Positions};
 use serde_json::json;
 
 use crate::bed::{BUCKET, Bed, Counts, QUEUE, Take, config, file, gzip, seconds};
@@ -98,8 +98,14 @@ async fn lines_come_with_their_header_and_what_is_no_text_is_refused_at_once() {
     let bed = Bed::new().await;
     bed.put("flow/plain.log", b"version a\n1 x\n\n2 y\n".to_vec());
     bed.put("flow/packed.log.gz", gzip(b"version b\n3 z"));
+    bed.put("flow/twice.log.gz", gzip(&gzip(b"version c\n4 z")));
     bed.put("flow/columns.log.parquet", b"PAR1 columns PAR1".to_vec());
-    for key in ["plain.log", "packed.log.gz", "columns.log.parquet"] {
+    for key in [
+        "plain.log",
+        "packed.log.gz",
+        "twice.log.gz",
+        "columns.log.parquet",
+    ] {
         bed.send(&notice_of(&format!("flow/{key}")));
     }
     let mut config = config();
@@ -109,13 +115,43 @@ async fn lines_come_with_their_header_and_what_is_no_text_is_refused_at_once() {
     seconds(5).await;
     let mut found = take.names();
     found.sort();
-    assert_eq!(found, ["version a|1 x", "version a|2 y", "version b|3 z"]);
+    assert_eq!(
+        found,
+        [
+            "version a|1 x",
+            "version a|2 y",
+            "version b|3 z",
+            "version c|4 z"
+        ]
+    );
     let rejected = take.rejected();
     assert_eq!((rejected.len(), bed.left()), (1, 0), "{rejected:?}");
     assert!(
         rejected[0].contains("Parquet") && rejected[0].contains("columns.log.parquet"),
         "{rejected:?}"
     );
+    reader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_too_long_is_rejected_with_its_place_and_no_record() {
+    let bed = Bed::new().await;
+    let text = format!("before\n{}\nbehind\n", "x".repeat(3 << 20));
+    bed.put("app/x.log", gzip(text.as_bytes()));
+    bed.send(&notice_of("app/x.log"));
+    let mut config = config();
+    config.allow.buckets = vec![lines("app/")];
+    let take = Take::default();
+    let reader = bed.run(config, take.clone()).await;
+    seconds(5).await;
+    assert_eq!(take.names(), ["before", "behind"]);
+    assert_eq!(
+        take.rejected(),
+        [
+            "the line is longer than 1048576 bytes, of which the first 1048576 are kept; record 1, byte 7"
+        ]
+    );
+    assert_eq!(bed.left(), 0);
     reader.stop().await;
 }
 
@@ -141,6 +177,45 @@ async fn a_bucket_in_another_region_is_read_through_a_client_for_it() {
         "the region is asked for once"
     );
     reader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_requester_pays_bucket_is_read_only_by_who_says_that_he_pays() {
+    let other = "999999999999";
+    let mut bed = Bed::new().await;
+    bed.put("app/x.log", b"line".to_vec());
+    bed.send(&notice_of("app/x.log"));
+    bed.aws
+        .with(|cloud, _| cloud.s3().let_requesters_pay(BUCKET, other));
+    let mut config = config();
+    config.allow.buckets = vec![AllowedBucket {
+        owner: Some(other.into()),
+        ..lines("app/")
+    }];
+    let (take, counts) = (Take::default(), Counts::default());
+    let reader = bed
+        .observed(QUEUE, config.clone(), take.clone(), counts.clone())
+        .await;
+    seconds(30).await;
+    reader.stop().await;
+    assert_eq!((take.names().len(), take.rejected().len()), (0, 0));
+    let failure = counts.last_failure();
+    assert!(
+        failure.contains("requester-pays bucket unless `requester_pays` is set"),
+        "{failure}"
+    );
+    bed.requester_pays = true;
+    let reader = bed.run(config.clone(), take.clone()).await;
+    seconds(30).await;
+    reader.stop().await;
+    assert_eq!((take.names().len(), bed.left()), (1, 0));
+    // Listing needs it as well.
+    let positions = Positions::in_memory().expect("memory");
+    let settings = (config, Polling::default());
+    let poller = bed.poll(settings, &positions, take.clone());
+    seconds(5).await;
+    assert_eq!(poller.stop().await.settled, 1);
+    assert_eq!(take.names(), ["line", "line"]);
 }
 
 #[tokio::test(start_paused = true)]

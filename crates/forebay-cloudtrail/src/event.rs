@@ -29,7 +29,8 @@ use crate::time::parse_millis;
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     raw: &'a str,
-    index: &'a EventIndex,
+    pub(crate) spans: &'a [MemberSpan],
+    pub(crate) places: &'a Places,
 }
 
 impl<'a> Event<'a> {
@@ -52,11 +53,11 @@ impl<'a> Event<'a> {
                 expected: "the end of the record",
             }));
         }
-        Ok(Self { raw, index })
+        Ok(Self::new(raw, index.found()))
     }
 
-    pub(crate) const fn new(raw: &'a str, index: &'a EventIndex) -> Self {
-        Self { raw, index }
+    pub(crate) const fn new(raw: &'a str, (spans, places): (&'a [MemberSpan], &'a Places)) -> Self {
+        Self { raw, spans, places }
     }
 
     /// The record as it was written.
@@ -70,7 +71,7 @@ impl<'a> Event<'a> {
     pub fn members(&self) -> Members<'a> {
         Members {
             raw: self.raw,
-            spans: self.index.members.iter(),
+            spans: self.spans.iter(),
         }
     }
 
@@ -89,12 +90,7 @@ impl<'a> Event<'a> {
     }
 
     pub(crate) fn text(&self, known: Known) -> Option<Text<'a>> {
-        let span = self.index.find(known)?;
-        span.text(self.raw)
-    }
-
-    pub(crate) const fn index(&self) -> &'a EventIndex {
-        self.index
+        self.places.find(known, self.spans)?.text(self.raw)
     }
 }
 
@@ -102,12 +98,7 @@ impl<'a> Event<'a> {
 #[derive(Clone, Debug)]
 pub struct EventIndex {
     pub(crate) members: Vec<MemberSpan>,
-    /// One more than the place of a known member in `members`; 0 means absent.
-    places: [u16; Known::ALL.len()],
-    /// A known member is listed twice.
-    repeated: bool,
-    /// `responseElements` has members that are not listed.
-    pub(crate) more_response_elements: bool,
+    pub(crate) places: Places,
     /// The last member of the record that was begun; `None` if there is none.
     pub(crate) resume: Option<Resume>,
     pub(crate) order: Order,
@@ -119,9 +110,7 @@ impl EventIndex {
     pub const fn new() -> Self {
         Self {
             members: Vec::new(),
-            places: [0; Known::ALL.len()],
-            repeated: false,
-            more_response_elements: false,
+            places: Places::NONE,
             resume: None,
             order: Order::new(),
         }
@@ -129,9 +118,7 @@ impl EventIndex {
 
     pub(crate) fn clear(&mut self) {
         self.members.clear();
-        self.places = [0; Known::ALL.len()];
-        self.repeated = false;
-        self.more_response_elements = false;
+        self.places = Places::NONE;
         self.resume = None;
     }
 
@@ -143,9 +130,9 @@ impl EventIndex {
             return Err(RecordFault::TooManyMembers);
         }
         if let Some(known) = span.known
-            && let Some(slot) = self.places.get_mut(known as usize)
+            && let Some(slot) = self.places.of_known.get_mut(known as usize)
         {
-            self.repeated |= *slot != 0;
+            self.places.repeated |= *slot != 0;
             *slot = place as u16 + 1;
         }
         self.members.push(span);
@@ -160,20 +147,48 @@ impl EventIndex {
     }
 
     pub(crate) fn find(&self, known: Known) -> Option<&MemberSpan> {
-        let place = usize::from(*self.places.get(known as usize)?);
-        self.members.get(place.checked_sub(1)?)
+        self.places.find(known, &self.members)
     }
 
-    /// Whether the member at `place` is the one that counts for its name.
-    pub(crate) fn counts(&self, known: Known, place: usize) -> bool {
-        let noted = || self.places.get(known as usize);
-        !self.repeated || noted().is_some_and(|&noted| usize::from(noted) == place + 1)
+    /// What [`Event`] needs of it.
+    pub(crate) fn found(&self) -> (&[MemberSpan], &Places) {
+        (&self.members, &self.places)
     }
 }
 
 impl Default for EventIndex {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Which of a record's members count for the names that are known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    /// One more than the place of a known member in the list of members; 0 means absent.
+    of_known: [u16; Known::ALL.len()],
+    /// A known member is listed twice.
+    repeated: bool,
+    /// `responseElements` has members that are not listed.
+    pub(crate) more_response_elements: bool,
+}
+
+impl Places {
+    const NONE: Self = Self {
+        of_known: [0; Known::ALL.len()],
+        repeated: false,
+        more_response_elements: false,
+    };
+
+    fn find<'a>(&self, known: Known, spans: &'a [MemberSpan]) -> Option<&'a MemberSpan> {
+        let place = usize::from(*self.of_known.get(known as usize)?);
+        spans.get(place.checked_sub(1)?)
+    }
+
+    /// Whether the member at `place` is the one that counts for its name.
+    pub(crate) fn counts(&self, known: Known, place: usize) -> bool {
+        let noted = || self.of_known.get(known as usize);
+        !self.repeated || noted().is_some_and(|&noted| usize::from(noted) == place + 1)
     }
 }
 

@@ -43,23 +43,11 @@ use crate::splitter::{Found, RecordSplitter};
 pub struct FileDecoder {
     limits: Limits,
     inflater: Inflater,
-    nested: Option<Box<Nested>>,
-    /// The first inflated bytes, until it is known whether they are compressed again.
-    head: Option<Vec<u8>>,
     splitter: RecordSplitter,
     /// The inflater may have more to give without more to take.
     pending: bool,
     ended: bool,
     error: Option<FileError>,
-}
-
-/// A second layer of compression.
-#[derive(Debug)]
-struct Nested {
-    inflater: Inflater,
-    /// What the first layer gave and the second did not take yet.
-    between: Vec<u8>,
-    start: usize,
 }
 
 impl FileDecoder {
@@ -70,8 +58,6 @@ impl FileDecoder {
             splitter: RecordSplitter::new(limits.clone()),
             limits,
             inflater: Inflater::new(),
-            nested: None,
-            head: Some(Vec::new()),
             pending: false,
             ended: false,
             error: None,
@@ -85,15 +71,10 @@ impl FileDecoder {
     ///
     /// The file is damaged, no log file, or over a limit. Records before the damage can still be taken.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
-        let mut used = 0;
-        while self.error.is_none() {
-            // The first bytes are looked at by themselves.
-            let first = self.head.is_some();
-            used += self.pump(bytes.get(used..).unwrap_or_default());
-            if !first || used >= bytes.len() {
-                break;
-            }
-        }
+        let used = match self.error {
+            None => self.pump(bytes),
+            Some(_) => 0,
+        };
         match self.error.as_ref().or_else(|| self.splitter.refused()) {
             Some(error) => Err(error.clone()),
             None => Ok(used),
@@ -138,10 +119,6 @@ impl FileDecoder {
             return;
         }
         self.splitter.feed(self.inflater.end());
-        self.splitter.feed(&self.head.take().unwrap_or_default());
-        if let Some(nested) = &mut self.nested {
-            self.splitter.feed(nested.inflater.end());
-        }
     }
 
     /// Confirms the verified end: checksum and length of every gzip member are right, the JSON text is closed, and every record was taken.
@@ -154,9 +131,6 @@ impl FileDecoder {
             return Err(error.clone());
         }
         self.inflater.finish()?;
-        if let Some(nested) = &self.nested {
-            nested.inflater.finish()?;
-        }
         let summary = self.splitter.finish()?;
         Ok(Summary {
             compressed_bytes: self.inflater.used(),
@@ -179,83 +153,22 @@ impl FileDecoder {
 
     /// Inflates once into the free end of the window. Returns how many bytes were used; a failure is remembered.
     fn pump(&mut self, bytes: &[u8]) -> usize {
-        let outcome = if self.nested.is_some() {
-            self.pump_nested(bytes)
-        } else if let Some(head) = self.head.take() {
-            self.pump_head(bytes, head)
-        } else {
-            self.pump_plain(bytes)
-        };
-        outcome.unwrap_or_else(|error| {
-            self.error = Some(error);
-            0
-        })
-    }
-
-    fn pump_plain(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
         let room = self.splitter.spare();
-        let before = self.inflater.produced();
+        let (length, before) = (room.len(), self.inflater.produced());
         let progress = self.inflater.run(bytes, room, &self.limits);
         // What came out before a failure is good.
         let produced = usize::try_from(self.inflater.produced() - before).unwrap_or(0);
-        let full = produced == room.len();
         self.splitter.filled(produced);
-        let used = progress?.used;
-        // With bytes left the next feed brings it out.
-        self.pending = full && used == bytes.len();
-        Ok(used)
-    }
-
-    /// The first bytes that come out tell whether there is a second layer.
-    fn pump_head(&mut self, bytes: &[u8], mut head: Vec<u8>) -> Result<usize, FileError> {
-        let mut first = [0; HEAD];
-        let room = first.get_mut(head.len()..).unwrap_or_default();
-        let progress = self.inflater.run(bytes, room, &self.limits)?;
-        head.extend_from_slice(room.get(..progress.produced).unwrap_or_default());
-        self.pending = progress.produced > 0;
-        let compressed = self.inflater.is_compressed();
-        if head.len() < HEAD && compressed != Some(false) {
-            self.head = Some(head);
-        } else if compressed == Some(true) && head.starts_with(&[0x1f, 0x8b, 8]) {
-            self.nested = Some(Box::new(Nested {
-                inflater: Inflater::new(),
-                between: head,
-                start: 0,
-            }));
-        } else {
-            self.splitter.feed(&head);
+        match progress {
+            Ok(progress) => {
+                // With bytes left the next feed brings it out.
+                self.pending = produced == length && progress.used == bytes.len();
+                progress.used
+            }
+            Err(error) => {
+                self.error = Some(error);
+                0
+            }
         }
-        Ok(progress.used)
-    }
-
-    fn pump_nested(&mut self, bytes: &[u8]) -> Result<usize, FileError> {
-        let Some(nested) = &mut self.nested else {
-            return Ok(0);
-        };
-        let mut used = 0;
-        if nested.start >= nested.between.len() {
-            nested.between.resize(BETWEEN, 0);
-            nested.start = 0;
-            let progress = self.inflater.run(bytes, &mut nested.between, &self.limits);
-            let produced = progress.as_ref().map_or(0, |progress| progress.produced);
-            nested.between.truncate(produced);
-            used = progress?.used;
-        }
-        let input = nested.between.get(nested.start..).unwrap_or_default();
-        let room = self.splitter.spare();
-        let before = nested.inflater.produced();
-        let progress = nested.inflater.run(input, room, &self.limits);
-        let produced = usize::try_from(nested.inflater.produced() - before).unwrap_or(0);
-        self.splitter.filled(produced);
-        nested.start += progress?.used;
-        self.pending = produced > 0
-            || nested.start < nested.between.len()
-            || used == 0 && nested.between.len() == BETWEEN;
-        Ok(used)
     }
 }
-
-/// Bytes by which a second layer is known.
-const HEAD: usize = 4;
-/// Bytes between the layers.
-const BETWEEN: usize = 4 << 10;

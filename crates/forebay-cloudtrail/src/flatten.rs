@@ -173,10 +173,10 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             // The plugin shows one name only; the other one is a member like any other.
             self.text(OWN_NAME, own);
         }
-        for (place, member) in event.index().members.iter().enumerate() {
+        for (place, member) in event.spans.iter().enumerate() {
             match member.known {
                 // Of a repeated name the last one counts.
-                Some(known) if event.index().counts(known, place) => self.known(known, member),
+                Some(known) if event.places.counts(known, place) => self.known(known, member),
                 Some(_) => {}
                 None if self.complete => self.unknown(member),
                 None => {}
@@ -244,7 +244,7 @@ impl<F: FnMut(Name<'_>, Value<'_>)> Work<'_, '_, F> {
             Shown::Request if object && is_empty_structure(text.raw()) => {}
             Shown::Request if object => self.bracket(Name::FullMessage, text, ('[', ']')),
             Shown::Bracket if object => self.bracket(Name::Field(field), text, ('{', '}')),
-            Shown::Response if object && !self.event.index().more_response_elements => {}
+            Shown::Response if object && !self.event.places.more_response_elements => {}
             Shown::Time if self.time.is_some() => {}
             _ if !is_shown => {}
             Shown::Flag => match flag(text) {

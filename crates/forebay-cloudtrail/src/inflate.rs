@@ -1,27 +1,22 @@
 //! [`Inflater`]: gzip, zlib or plain bytes in, text out, under limits.
 
-use std::fmt;
-
-use flate2::{Crc, Decompress, FlushDecompress, Status};
-
 use crate::error::FileError;
+use crate::layer::{Layer, check};
 use crate::limits::Limits;
 
 /// Finds out how bytes are compressed (gzip with any number of members, zlib, or not at all) and undoes it piece by piece.
 ///
+/// A gzip file whose content is a gzip file again, as some shippers upload it, is undone too; what is in that is text. The
+/// limits hold for both layers together.
+///
 /// [`FileDecoder`](crate::FileDecoder) is built on it; by itself it reads objects that hold other text than CloudTrail's.
-/// Memory: 43 KiB once compressed bytes came.
+/// Memory: 43 KiB once compressed bytes came, 90 KiB with two layers.
+#[derive(Debug)]
 pub struct Inflater {
-    stage: Stage,
-    /// Made when the first compressed byte comes: it is 43 KiB large.
-    inflate: Option<Decompress>,
-    crc: Crc,
-    head: Head,
-    /// Compressed bytes that were used.
-    used: u64,
+    outer: Layer,
+    inside: Inside,
     /// Bytes that came out.
     produced: u64,
-    members: u32,
 }
 
 /// What a call of [`Inflater::run`] did.
@@ -34,39 +29,27 @@ pub struct Progress {
     pub produced: usize,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    /// Collecting the first bytes.
-    Sniff,
-    Plain,
-    /// In a gzip header.
-    Header(Header),
-    Gzip,
-    /// In the checksum and length behind a member.
-    Trailer,
-    /// Behind a member: another one, zeros, or nothing.
-    Between,
-    Padding,
-    Zlib,
-    ZlibDone,
+/// What the first layer holds.
+#[derive(Debug)]
+enum Inside {
+    /// Its first bytes, as long as they do not tell.
+    Unknown {
+        head: [u8; HEAD],
+        length: usize,
+    },
+    Text,
+    Nested(Box<Nested>),
 }
 
-/// Parts of a gzip header (RFC 1952, section 2.3).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Header {
-    Fixed,
-    ExtraLength { flags: u8 },
-    Extra { flags: u8, left: u16 },
-    Name { flags: u8 },
-    Comment { flags: u8 },
-    Checksum { left: u8 },
-}
-
-/// A few bytes that are collected across calls.
-#[derive(Clone, Copy, Debug, Default)]
-struct Head {
-    bytes: [u8; 10],
-    length: usize,
+/// A second layer.
+#[derive(Debug)]
+struct Nested {
+    layer: Layer,
+    /// What the first layer gave; the second one did not take it yet from `start` on.
+    between: Vec<u8>,
+    start: usize,
+    /// The first layer is damaged behind that.
+    failed: Option<FileError>,
 }
 
 impl Default for Inflater {
@@ -80,28 +63,19 @@ impl Inflater {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            stage: Stage::Sniff,
-            inflate: None,
-            crc: Crc::new(),
-            head: Head::default(),
-            used: 0,
+            outer: Layer::new(),
+            inside: Inside::Unknown {
+                head: [0; HEAD],
+                length: 0,
+            },
             produced: 0,
-            members: 0,
-        }
-    }
-
-    /// Whether the bytes are compressed; `None` as long as that is open.
-    pub(crate) fn is_compressed(&self) -> Option<bool> {
-        match self.stage {
-            Stage::Sniff => None,
-            stage => Some(stage != Stage::Plain),
         }
     }
 
     /// Compressed bytes that were used so far.
     #[must_use]
     pub const fn used(&self) -> u64 {
-        self.used
+        self.outer.used()
     }
 
     /// Bytes that came out so far.
@@ -111,7 +85,7 @@ impl Inflater {
     }
 
     pub(crate) const fn members(&self) -> u32 {
-        self.members
+        self.outer.members()
     }
 
     /// Goes on until the input is used up or the output is full. When the output was filled, more may come without more input.
@@ -127,57 +101,46 @@ impl Inflater {
         output: &mut [u8],
         limits: &Limits,
     ) -> Result<Progress, FileError> {
-        let mut used = 0;
-        let mut produced = 0;
-        loop {
-            let rest = input.get(used..).unwrap_or_default();
-            let room = output.get_mut(produced..).unwrap_or_default();
-            let rest_is_empty = rest.is_empty();
-            let stage = self.stage;
-            let step = match stage {
-                Stage::Gzip | Stage::Zlib => self.body(rest, room)?,
-                Stage::Plain => {
-                    let length = rest.len().min(room.len());
-                    if let (Some(to), Some(from)) = (room.get_mut(..length), rest.get(..length)) {
-                        to.copy_from_slice(from);
-                    }
-                    Progress {
-                        used: length,
-                        produced: length,
-                    }
-                }
-                Stage::Sniff => {
-                    let used = self.head.fill(rest, 4);
-                    match self.head.length {
-                        4 => self.sniff(used, room)?,
-                        _ => Progress { used, produced: 0 },
-                    }
-                }
-                _ => Progress {
-                    used: self.framing(rest, limits)?,
-                    produced: 0,
-                },
-            };
-            used += step.used;
-            produced += step.produced;
-            self.used += step.used as u64;
-            self.produced += step.produced as u64;
-            self.check(limits)?;
-            let stuck = step.used == 0 && step.produced == 0;
-            if produced == output.len() || (stuck && (rest_is_empty || self.stage == stage)) {
-                return Ok(Progress { used, produced });
-            }
+        let mut done = Progress {
+            used: 0,
+            produced: 0,
+        };
+        if let Inside::Unknown { .. } = self.inside {
+            self.look_inside(input, output, limits, &mut done)?;
         }
+        let (input, output) = (
+            input.get(done.used..).unwrap_or_default(),
+            output.get_mut(done.produced..).unwrap_or_default(),
+        );
+        let outcome = match &mut self.inside {
+            Inside::Unknown { .. } => Ok(()),
+            Inside::Text => {
+                let before = self.outer.produced();
+                let outcome = self.outer.run(input, output, limits);
+                self.produced += self.outer.produced() - before;
+                outcome.map(|step| done.add(step))
+            }
+            Inside::Nested(nested) => {
+                let before = nested.layer.produced();
+                let outcome = nested.run(&mut self.outer, input, output, limits);
+                self.produced += nested.layer.produced() - before;
+                outcome.map(|step| done.add(step))
+            }
+        };
+        outcome.map(|()| done)
     }
 
     /// Says that no more bytes come. Returns what was held to tell the compression of an object of less than four bytes.
     pub fn end(&mut self) -> &[u8] {
-        if self.stage != Stage::Sniff {
+        let Inside::Unknown { head, length } = &mut self.inside else {
             return &[];
-        }
-        self.stage = Stage::Plain;
-        self.produced += self.head.length as u64;
-        self.head.bytes.get(..self.head.length).unwrap_or_default()
+        };
+        let held = match std::mem::take(length) {
+            0 => self.outer.end(),
+            length => head.get(..length).unwrap_or_default(),
+        };
+        self.produced += held.len() as u64;
+        held
     }
 
     /// Confirms the verified end: checksum and length of every gzip member are right.
@@ -186,268 +149,188 @@ impl Inflater {
     ///
     /// The compressed data ends early.
     pub fn finish(&self) -> Result<(), FileError> {
-        match self.stage {
-            Stage::Sniff | Stage::Plain | Stage::Between | Stage::Padding | Stage::ZlibDone => {
-                Ok(())
-            }
-            Stage::Header(_) | Stage::Gzip | Stage::Trailer | Stage::Zlib => {
-                Err(FileError::TruncatedCompression { at: self.used })
-            }
+        self.outer.finish()?;
+        match &self.inside {
+            Inside::Nested(nested) => nested.layer.finish(),
+            _ => Ok(()),
         }
     }
 
-    /// Decides by the first four bytes, which are in `head`, `used` of them taken by this call.
-    fn sniff(&mut self, used: usize, room: &mut [u8]) -> Result<Progress, FileError> {
-        let [first @ .., _, _, _, _, _, _] = self.head.bytes;
-        match first {
-            [0x1f, 0x8b, ..] => {
-                // The header goes on collecting where these stopped.
-                self.stage = Stage::Header(Header::Fixed);
-                return Ok(Progress { used, produced: 0 });
-            }
-            [0x28, 0xb5, 0x2f, 0xfd] => {
-                return Err(FileError::UnsupportedCompression { name: "zstd" });
-            }
-            [b'B', b'Z', b'h', _] => {
-                return Err(FileError::UnsupportedCompression { name: "bzip2" });
-            }
-            [0xfd, b'7', b'z', b'X'] => {
-                return Err(FileError::UnsupportedCompression { name: "xz" });
-            }
-            [0x78, flags, ..] if (0x7800 + u16::from(flags)) % 31 == 0 => {
-                self.stage = Stage::Zlib;
-                self.inflate = Some(Decompress::new(true));
-                self.members = 1;
-                self.head.length = 0;
-                return self
-                    .body(&first, room)
-                    .map(|step| Progress { used, ..step });
-            }
-            _ => self.stage = Stage::Plain,
-        }
-        self.head.length = 0;
-        // There is room for four bytes: room comes in kilobytes, and these are the first.
-        for (to, from) in room.iter_mut().zip(first) {
-            *to = from;
-        }
-        Ok(Progress {
-            used,
-            produced: first.len().min(room.len()),
-        })
-    }
-
-    fn body(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, FileError> {
-        let at = self.used;
-        let corrupt = |what| FileError::Corrupt { what, at };
-        let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
-        let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
-        let status = inflate
-            .decompress(input, output, FlushDecompress::None)
-            .map_err(|_| corrupt("the deflate stream is invalid"))?;
-        let used = usize::try_from(inflate.total_in() - before_in).unwrap_or(0);
-        let produced = usize::try_from(inflate.total_out() - before_out).unwrap_or(0);
-        if self.stage == Stage::Gzip {
-            self.crc.update(output.get(..produced).unwrap_or_default());
-        }
-        if status == Status::StreamEnd {
-            self.stage = if self.stage == Stage::Gzip {
-                Stage::Trailer
-            } else {
-                Stage::ZlibDone
-            };
-        }
-        Ok(Progress { used, produced })
-    }
-
-    /// Everything of gzip but its contents. Returns how many bytes were used.
-    fn framing(&mut self, input: &[u8], limits: &Limits) -> Result<usize, FileError> {
-        let at = self.used;
-        let corrupt = |what| FileError::Corrupt { what, at };
-        let first = input.first().copied();
-        match self.stage {
-            Stage::Header(Header::Fixed) => {
-                let used = self.head.fill(input, 10);
-                if self.head.length == 10 {
-                    let [magic, magic_2, method, flags, ..] = self.head.bytes;
-                    self.head.length = 0;
-                    if (magic, magic_2, method) != (0x1f, 0x8b, 8) {
-                        return Err(corrupt("a gzip header is invalid"));
-                    }
-                    if flags & 0xe0 != 0 {
-                        return Err(corrupt("a gzip header has reserved flags"));
-                    }
-                    self.members += 1;
-                    if self.members > limits.members {
-                        return Err(FileError::Limit {
-                            what: "members",
-                            limit: u64::from(limits.members),
-                            at: self.used,
-                        });
-                    }
-                    self.header(Header::ExtraLength { flags });
-                }
-                Ok(used)
-            }
-            Stage::Header(Header::ExtraLength { flags }) => {
-                let used = self.head.fill(input, 2);
-                if self.head.length == 2 {
-                    let left = u16::from_le_bytes([self.head.bytes[0], self.head.bytes[1]]);
-                    self.head.length = 0;
-                    self.header(Header::Extra { flags, left });
-                }
-                Ok(used)
-            }
-            Stage::Header(Header::Extra { flags, left }) => {
-                let used = input.len().min(usize::from(left));
-                let left = left - u16::try_from(used).unwrap_or(left);
-                if left == 0 {
-                    self.header(Header::Name { flags });
-                } else {
-                    self.stage = Stage::Header(Header::Extra { flags, left });
-                }
-                Ok(used)
-            }
-            Stage::Header(Header::Name { flags }) => {
-                let (used, ended) = skip_text(input);
-                if ended {
-                    self.header(Header::Comment { flags });
-                }
-                Ok(used)
-            }
-            Stage::Header(Header::Comment { flags }) => {
-                let (used, ended) = skip_text(input);
-                if ended {
-                    self.header(Header::Checksum {
-                        left: if flags & FHCRC != 0 { 2 } else { 0 },
-                    });
-                }
-                Ok(used)
-            }
-            Stage::Header(Header::Checksum { left }) => {
-                let used = input.len().min(usize::from(left));
-                self.header(Header::Checksum {
-                    left: left - u8::try_from(used).unwrap_or(left),
-                });
-                Ok(used)
-            }
-            Stage::Trailer => {
-                let used = self.head.fill(input, 8);
-                if self.head.length == 8 {
-                    let [a, b, c, d, e, f, g, h, ..] = self.head.bytes;
-                    self.head.length = 0;
-                    if u32::from_le_bytes([a, b, c, d]) != self.crc.sum() {
-                        return Err(corrupt("the checksum of a gzip member is wrong"));
-                    }
-                    if u32::from_le_bytes([e, f, g, h]) != self.crc.amount() {
-                        return Err(corrupt("the length of a gzip member is wrong"));
-                    }
-                    self.stage = Stage::Between;
-                }
-                Ok(used)
-            }
-            Stage::Between | Stage::Padding | Stage::ZlibDone => match first {
-                None => Ok(0),
-                Some(0) => {
-                    self.stage = if self.stage == Stage::ZlibDone {
-                        Stage::ZlibDone
-                    } else {
-                        Stage::Padding
-                    };
-                    Ok(input.iter().take_while(|byte| **byte == 0).count())
-                }
-                Some(0x1f) if self.stage == Stage::Between => {
-                    self.stage = Stage::Header(Header::Fixed);
-                    Ok(0)
-                }
-                Some(_) => Err(corrupt("other bytes follow the compressed data")),
-            },
-            Stage::Sniff | Stage::Plain | Stage::Gzip | Stage::Zlib => Ok(0),
-        }
-    }
-
-    /// Goes to a part of the header, or past it if the flags say that it is not there.
-    fn header(&mut self, mut part: Header) {
-        loop {
-            part = match part {
-                Header::ExtraLength { flags } if flags & FEXTRA == 0 => Header::Name { flags },
-                Header::Extra { flags, left: 0 } => Header::Name { flags },
-                Header::Name { flags } if flags & FNAME == 0 => Header::Comment { flags },
-                Header::Comment { flags } if flags & FCOMMENT == 0 => Header::Checksum {
-                    left: if flags & FHCRC != 0 { 2 } else { 0 },
-                },
-                Header::Checksum { left: 0 } => {
-                    self.crc.reset();
-                    if let Some(inflate) = &mut self.inflate {
-                        inflate.reset(false);
-                    }
-                    self.stage = Stage::Gzip;
-                    return;
-                }
-                there => {
-                    self.stage = Stage::Header(there);
-                    return;
-                }
-            };
-        }
-    }
-
-    fn check(&self, limits: &Limits) -> Result<(), FileError> {
-        let limit = |what, limit| {
-            Err(FileError::Limit {
-                what,
-                limit,
-                at: self.used,
-            })
+    /// The first bytes that come out tell whether there is a second layer.
+    fn look_inside(
+        &mut self,
+        input: &[u8],
+        output: &mut [u8],
+        limits: &Limits,
+        done: &mut Progress,
+    ) -> Result<(), FileError> {
+        let Inside::Unknown { head, length } = &mut self.inside else {
+            return Ok(());
         };
-        if self.produced > limits.inflated_bytes {
-            return limit("inflated_bytes", limits.inflated_bytes);
+        let room = head.get_mut(*length..).unwrap_or_default();
+        let step = self.outer.run(input, room, limits)?;
+        done.used = step.used;
+        *length += step.produced;
+        let compressed = self.outer.is_compressed();
+        if *length < HEAD && compressed != Some(false) {
+            return Ok(());
         }
-        if self.produced > limits.ratio_after
-            && self.produced / limits.inflate_ratio.max(1) > self.used
-        {
-            return limit("inflate_ratio", limits.inflate_ratio);
-        }
+        let first = head.get(..*length).unwrap_or_default();
+        self.inside = if compressed == Some(true) && first.starts_with(GZIP) {
+            Inside::Nested(Box::new(Nested {
+                layer: Layer::new(),
+                between: first.to_vec(),
+                start: 0,
+                failed: None,
+            }))
+        } else {
+            for (to, from) in output.iter_mut().zip(first) {
+                *to = *from;
+            }
+            done.produced = first.len();
+            self.produced = first.len() as u64;
+            Inside::Text
+        };
         Ok(())
     }
 }
 
-impl fmt::Debug for Inflater {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Inflater")
-            .field("stage", &self.stage)
-            .field("used", &self.used)
-            .field("produced", &self.produced)
-            .field("members", &self.members)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Head {
-    /// Takes bytes until there are `wanted`; returns how many were taken.
-    fn fill(&mut self, input: &[u8], wanted: usize) -> usize {
-        let mut taken = 0;
-        for byte in input {
-            match self.bytes.get_mut(self.length) {
-                Some(slot) if self.length < wanted => *slot = *byte,
-                _ => break,
+impl Nested {
+    fn run(
+        &mut self,
+        outer: &mut Layer,
+        input: &[u8],
+        output: &mut [u8],
+        limits: &Limits,
+    ) -> Result<Progress, FileError> {
+        let mut done = Progress {
+            used: 0,
+            produced: 0,
+        };
+        loop {
+            let waiting = self.between.get(self.start..).unwrap_or_default();
+            let room = output.get_mut(done.produced..).unwrap_or_default();
+            let step = self.layer.run(waiting, room, limits)?;
+            check(limits, outer.used(), self.layer.produced())?;
+            self.start += step.used;
+            done.produced += step.produced;
+            if done.produced == output.len() {
+                return Ok(done);
             }
-            self.length += 1;
-            taken += 1;
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            let before = outer.produced();
+            self.between.resize(BETWEEN, 0);
+            self.start = 0;
+            let rest = input.get(done.used..).unwrap_or_default();
+            match outer.run(rest, &mut self.between, limits) {
+                Ok(step) => done.used += step.used,
+                Err(error) => self.failed = Some(error),
+            }
+            // What came out before a failure is good.
+            let came = usize::try_from(outer.produced() - before).unwrap_or(0);
+            self.between.truncate(came);
+            if came == 0 && self.failed.is_none() {
+                return Ok(done);
+            }
         }
-        taken
     }
 }
 
-/// Skips a text that ends with a zero byte.
-fn skip_text(input: &[u8]) -> (usize, bool) {
-    match memchr::memchr(0, input) {
-        Some(end) => (end + 1, true),
-        None => (input.len(), false),
+impl Progress {
+    fn add(&mut self, step: Self) {
+        self.used += step.used;
+        self.produced += step.produced;
     }
 }
 
-const FHCRC: u8 = 2;
-const FEXTRA: u8 = 4;
-const FNAME: u8 = 8;
-const FCOMMENT: u8 = 16;
+/// Bytes by which a second layer is known.
+const HEAD: usize = 4;
+
+/// How a gzip file begins.
+const GZIP: &[u8] = &[0x1f, 0x8b, 8];
+
+/// Bytes between the layers.
+const BETWEEN: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    /// What comes out, with the file fed in pieces.
+    fn inflated(file: &[u8], piece: usize, room: usize) -> (Vec<u8>, Result<(), FileError>) {
+        let (mut inflater, mut text) = (Inflater::new(), Vec::new());
+        let mut output = vec![0; room];
+        for mut rest in file.chunks(piece) {
+            loop {
+                let before = inflater.produced();
+                let outcome = inflater.run(rest, &mut output, &Limits::default());
+                let produced = (inflater.produced() - before) as usize;
+                text.extend_from_slice(&output[..produced]);
+                match outcome {
+                    Ok(progress) => rest = &rest[progress.used..],
+                    Err(error) => return (text, Err(error)),
+                }
+                if rest.is_empty() && produced < room {
+                    break;
+                }
+            }
+        }
+        text.extend_from_slice(inflater.end());
+        assert!(inflater.end().is_empty());
+        assert_eq!(inflater.produced(), text.len() as u64);
+        (text, inflater.finish())
+    }
+
+    #[test]
+    fn two_layers_are_undone_however_the_file_is_cut() {
+        for text in ["", "1", "1\n2\n", &"a line of text\n".repeat(20_000)] {
+            let once = gzip(text.as_bytes());
+            for file in [text.as_bytes().to_vec(), once.clone(), gzip(&once)] {
+                for (piece, room) in [(1, 4), (7, 5), (4_096, 100_000)] {
+                    let (found, outcome) = inflated(&file, piece, room);
+                    assert!(found == text.as_bytes() && outcome.is_ok(), "{outcome:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_out_before_a_damage_of_either_layer_is_good() {
+        let (inner, text) = (gzip(b"1\n2\n3\n"), b"1\n2\n3\n");
+        let mut outer = gzip(&inner);
+        let checksum = outer.len() - 8;
+        outer[checksum] ^= 1;
+        let cut = gzip(&inner[..inner.len() - 3]);
+        for file in [outer, cut] {
+            let (found, outcome) = inflated(&file, 5, 100);
+            assert!(found == text && outcome.is_err(), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn the_ratio_is_that_of_both_layers_together() {
+        let mut block = Vec::new();
+        for number in 0_u32..1_024 {
+            block.extend_from_slice(&number.wrapping_mul(2_654_435_761).to_le_bytes());
+            block.resize(block.len() + 1_020, b' ');
+        }
+        let once = gzip(&block).repeat(16);
+        let (found, outcome) = inflated(&once, 4_096, 32 << 10);
+        assert!(outcome.is_ok() && found.len() == 16 * block.len());
+        let (_, outcome) = inflated(&gzip(&once), 4_096, 32 << 10);
+        let what = "inflate_ratio";
+        assert!(matches!(outcome, Err(FileError::Limit { what: found, .. }) if found == what));
+    }
+}

@@ -123,7 +123,7 @@ impl Scanner<'_> {
                             })
                             .map_err(|fault| self.stop(fault))?;
                     } else {
-                        index.more_response_elements = true;
+                        index.places.more_response_elements = true;
                     }
                 }
             }
@@ -597,7 +597,7 @@ mod tests {
             "{:?} {:?} {}",
             index.members,
             places.collect::<Vec<_>>(),
-            index.more_response_elements
+            index.places.more_response_elements
         )
     }
 

@@ -233,7 +233,7 @@ impl RecordSplitter {
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Record {
-                event: Event::new(text, &self.index),
+                event: Event::new(text, self.index.found()),
                 index,
                 offset,
                 repaired: false,
@@ -244,7 +244,7 @@ impl RecordSplitter {
                 // Replacing bytes above 0x7F inside strings changes positions only, so this cannot fail.
                 match scan_record(self.repaired.as_bytes(), &mut self.index) {
                     Ok(_) => Ok(Record {
-                        event: Event::new(&self.repaired, &self.index),
+                        event: Event::new(&self.repaired, self.index.found()),
                         index,
                         offset,
                         repaired: true,

@@ -8,7 +8,7 @@ use crate::encode::Encoded;
 /// Encoded messages back to back, each followed by one terminator byte, and where each ends.
 ///
 /// The terminator stands between messages from the start, so that a whole batch can be written to a TCP stream as it
-/// lies in memory. A batch comes back with its [`Acceptance`](crate::Acceptance) and can be filled again.
+/// lies in memory. A sink gives a batch back with its acceptance, to be filled again.
 ///
 /// ```
 /// use forebay_gelf::{Batch, Encoder};

@@ -25,6 +25,7 @@ struct Bucket {
     owner: String,
     /// Where requests must come, if that matters.
     region: Option<String>,
+    requester_pays: bool,
     created: u64,
     objects: BTreeMap<String, Object>,
 }
@@ -62,6 +63,7 @@ impl S3 {
             .or_insert_with(|| Bucket {
                 owner,
                 region: None,
+                requester_pays: false,
                 created: now,
                 objects: BTreeMap::new(),
             });
@@ -72,6 +74,14 @@ impl S3 {
         self.create_bucket(name, now);
         if let Some(bucket) = self.buckets.get_mut(name) {
             bucket.region = Some(region.to_owned());
+        }
+    }
+
+    /// Gives a bucket to another account that lets requesters pay: who does not say so with the request is denied.
+    pub fn let_requesters_pay(&mut self, name: &str, owner: &str) {
+        if let Some(bucket) = self.buckets.get_mut(name) {
+            owner.clone_into(&mut bucket.owner);
+            bucket.requester_pays = true;
         }
     }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
-use forebay_cloudtrail::{Event, EventIndex, Flattener, Name, Value};
+use forebay_cloudtrail::{Event, Flattener, Name, Value};
 use forebay_gelf::{Encoder, FieldName};
 use forebay_s3::{
     AllowedBucket, Batch, Config, Error, MemorySource, ObjectId, Observer, Poller, Polling,
@@ -116,7 +116,6 @@ struct Shape {
 
 #[derive(Default)]
 struct State {
-    index: EventIndex,
     encoder: Encoder,
     flattener: Flattener,
     names: HashMap<String, FieldName>,
@@ -126,11 +125,11 @@ impl Processor for Shape {
     async fn process(&self, batch: Batch) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = 0;
-        for record in batch.records() {
+        for event in batch.events() {
             bytes += if self.shape {
-                state.shape(record)
+                state.shape(&event)
             } else {
-                record.len()
+                event.raw().len()
             };
         }
         self.bytes
@@ -144,15 +143,11 @@ impl Processor for Shape {
 }
 
 impl State {
-    fn shape(&mut self, record: &[u8]) -> usize {
-        let text = String::from_utf8_lossy(record);
-        let Ok(event) = Event::parse(&text, &mut self.index) else {
-            return 0;
-        };
+    fn shape(&mut self, event: &Event<'_>) -> usize {
         let mut message = self.encoder.begin("aws-cloudtrail");
         let names = &mut self.names;
         self.flattener
-            .flatten(&event, |name, value| match (name, value) {
+            .flatten(event, |name, value| match (name, value) {
                 (Name::Timestamp, Value::Millis(millis)) => {
                     message.timestamp_millis(millis);
                 }

@@ -9,9 +9,10 @@ use std::{
     },
 };
 
+use forebay_cloudtrail::{Event, Events};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::source::ObjectId;
+use crate::{content::Found, source::ObjectId};
 
 /// Some consecutive records of one object, in one buffer.
 #[derive(Debug)]
@@ -19,10 +20,7 @@ pub struct Batch {
     object: Arc<ObjectId>,
     rule: Option<usize>,
     header: Option<Arc<[u8]>>,
-    bytes: Vec<u8>,
-    /// End of each record in `bytes`.
-    ends: Vec<usize>,
-    first: u64,
+    records: Records,
     acknowledger: Acknowledger,
 }
 
@@ -33,11 +31,10 @@ impl Batch {
         progress: Arc<Progress>,
         budget: OwnedSemaphorePermit,
     ) -> Self {
-        let Records { bytes, ends, first } = records;
-        let ordinal = progress.open(ends.len() as u64);
+        let ordinal = progress.open(records.len() as u64);
         let acknowledger = Acknowledger {
             inner: Arc::new(Inner {
-                open: AtomicUsize::new(ends.len()),
+                open: AtomicUsize::new(records.len()),
                 ordinal,
                 progress,
                 _budget: budget,
@@ -47,9 +44,7 @@ impl Batch {
             object,
             rule,
             header,
-            bytes,
-            ends,
-            first,
+            records,
             acknowledger,
         }
     }
@@ -75,29 +70,38 @@ impl Batch {
     /// Index of the first record within its object, from 0.
     #[must_use]
     pub fn first_index(&self) -> u64 {
-        self.first
+        self.records.first
     }
 
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.records.len()
     }
 
     /// Whether there is no record; a reader never hands out such a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
     /// The records in order, each the bytes of one JSON object or one line.
-    pub fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let Records { lines, ends, .. } = &self.records;
         let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let record = self.bytes.get(start..end).unwrap_or_default();
+        let lines = ends.iter().map(move |&end| {
+            let line = lines.get(start..end).unwrap_or_default();
             start = end;
-            record
-        })
+            line
+        });
+        self.events()
+            .map(|event| event.raw().as_bytes())
+            .chain(lines)
+    }
+
+    /// The records of a CloudTrail log file, which were read already when they were told apart. None of lines.
+    pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        self.records.events.iter()
     }
 
     /// The handle by which acceptance is told. It may be cloned, moved to other tasks and used out of order.
@@ -256,10 +260,12 @@ impl Progress {
     }
 }
 
-/// Records being collected for the next batch.
+/// Records being collected for the next batch: events or lines, as the object has it.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
-    bytes: Vec<u8>,
+    events: Events,
+    lines: Vec<u8>,
+    /// End of each line in `lines`.
     ends: Vec<usize>,
     first: u64,
 }
@@ -268,33 +274,39 @@ impl Records {
     /// Starts a collection at record `first` of its object.
     pub(crate) fn starting_at(first: u64) -> Self {
         Self {
-            bytes: Vec::new(),
-            ends: Vec::new(),
             first,
+            ..Self::default()
         }
     }
 
-    pub(crate) fn push(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
-        self.ends.push(self.bytes.len());
+    pub(crate) fn push(&mut self, record: Found<'_>) {
+        match record {
+            Found::Event(event) => self.events.push(&event),
+            Found::Line(line) => {
+                self.lines.extend_from_slice(line);
+                self.ends.push(self.lines.len());
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.events.len() + self.ends.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.events.text_bytes() + self.lines.len()
     }
 
     /// Bytes that the records hold in memory.
     pub(crate) fn cost(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<usize>()
+        self.events.memory_bytes()
+            + self.lines.capacity()
+            + self.ends.capacity() * size_of::<usize>()
     }
 
     /// Index of the record after the last one.
     pub(crate) fn next(&self) -> u64 {
-        self.first + self.ends.len() as u64
+        self.first + self.len() as u64
     }
 }
 
@@ -308,8 +320,8 @@ mod tests {
 
     async fn batch(progress: &Arc<Progress>, budget: &Arc<Semaphore>) -> Batch {
         let mut records = Records::starting_at(7);
-        records.push(b"{}");
-        records.push(b"{\"a\":1}");
+        records.push(Found::Line(b"{}"));
+        records.push(Found::Line(b"{\"a\":1}"));
         let permit = Arc::clone(budget).acquire_many_owned(9).await.unwrap();
         Batch::new(
             (Arc::new(ObjectId::new("b", "k")), None, None),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use forebay_cloudtrail::{FileDecoder, FileError, FileKind, Limits};
+use forebay_cloudtrail::{Event, FileDecoder, FileError, FileKind, Limits};
 
 use crate::{error::ErrorKind, lines::LineDecoder};
 
@@ -13,7 +13,9 @@ pub enum Content {
     /// CloudTrail log files: each record of `Records` is one.
     #[default]
     CloudTrail,
-    /// Text, plain or gzip: each line that is not blank is a record. For NDJSON and flow logs.
+    /// Text, plain or gzip (once or twice): each line that is not blank is a record. For NDJSON and flow logs. A line longer than
+    /// 1 MiB is no record: its first MiB goes to [`Processor::reject`](crate::Processor::reject) with its position, and the lines
+    /// behind it are read.
     Lines(Lines),
 }
 
@@ -35,11 +37,19 @@ pub(crate) enum Decoder {
 #[derive(Debug)]
 pub(crate) enum Item<'a> {
     /// A record and its index within the object; bad ones count.
-    Record(u64, &'a [u8]),
+    Record(u64, Found<'a>),
     /// In the place of a record.
     Bad(BadItem<'a>),
     /// What the records behind it are to be read with.
     Header(&'a [u8]),
+}
+
+/// A record as its decoder leaves it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found<'a> {
+    /// Scanned already.
+    Event(Event<'a>),
+    Line(&'a [u8]),
 }
 
 #[derive(Debug)]
@@ -79,7 +89,7 @@ impl Decoder {
     pub(crate) fn next(&mut self) -> Option<Item<'_>> {
         match self {
             Self::CloudTrail(decoder) => decoder.next_record().map(|record| match record {
-                Ok(record) => Item::Record(record.index(), record.text().as_bytes()),
+                Ok(record) => Item::Record(record.index(), Found::Event(record.event())),
                 Err(bad) => Item::Bad(BadItem {
                     index: bad.error().index(),
                     offset: bad.error().offset(),
@@ -111,6 +121,15 @@ impl Decoder {
                 }
             }
             Self::Lines(decoder) => decoder.finish(),
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Event(event) => event.raw().as_bytes(),
+            Self::Line(line) => line,
         }
     }
 }

@@ -166,10 +166,16 @@ fn missing_right(code: Option<&str>, message: Option<&str>, action: &str, of: &s
         (_, Some(code)) if code.starts_with("KMS") => {
             format!("{of}: needs `kms:Decrypt` on the key that encrypts it, and the key enabled")
         }
-        _ if action == "s3:GetObject" => format!(
-            "needs `s3:GetObject` on {of}; without `s3:ListBucket` S3 answers like this for a missing object too, and also \
-             for a bucket of another account than expected and for a requester-pays bucket"
-        ),
+        _ if action.starts_with("s3:") => {
+            let missing = match action {
+                "s3:GetObject" => "for a missing object if `s3:ListBucket` is missing too, ",
+                _ => "",
+            };
+            format!(
+                "needs `{action}` on {of}; S3 answers like this also {missing}for a bucket of another account than expected, and \
+                 for a requester-pays bucket unless `requester_pays` is set"
+            )
+        }
         _ => format!("needs `{action}` on {of}"),
     }
 }
@@ -320,7 +326,7 @@ mod tests {
             (
                 Some("AccessDenied"),
                 Some("Access Denied"),
-                "needs `s3:GetObject` on s3://b/k; without `s3:ListBucket` S3 answers like this for a missing object too, and also for a bucket of another account than expected and for a requester-pays bucket",
+                "needs `s3:GetObject` on s3://b/k; S3 answers like this also for a missing object if `s3:ListBucket` is missing too, for a bucket of another account than expected, and for a requester-pays bucket unless `requester_pays` is set",
             ),
         ] {
             assert_eq!(

@@ -3,14 +3,14 @@
 use forebay_cloudtrail::{Inflater, Limits};
 
 use crate::{
-    content::{BadItem, Fault, Item, Lines},
+    content::{BadItem, Fault, Found, Item, Lines},
     error::ErrorKind,
 };
 
 /// Inflates an object and splits it into lines.
 ///
 /// Blank lines, a byte order mark and carriage returns at line ends are passed over; the last line needs no line end. A line
-/// longer than [`LINE`] is a bad item with its beginning, and reading goes on behind it.
+/// longer than [`LINE`] is no record but a bad item with its beginning, and reading goes on behind it.
 pub(crate) struct LineDecoder {
     settings: Lines,
     limits: Limits,
@@ -34,7 +34,7 @@ pub(crate) struct LineDecoder {
 }
 
 /// A line in the window, without its line end.
-enum Found {
+enum Stretch {
     Line(std::ops::Range<usize>),
     TooLong(std::ops::Range<usize>, u64),
 }
@@ -69,7 +69,7 @@ impl LineDecoder {
     pub(crate) fn next(&mut self) -> Option<Item<'_>> {
         loop {
             match self.find() {
-                Some(Found::Line(line)) => {
+                Some(Stretch::Line(line)) => {
                     let text = self.window.get(line.clone()).unwrap_or_default();
                     if text.trim_ascii().is_empty() {
                         continue;
@@ -85,14 +85,16 @@ impl LineDecoder {
                     return self
                         .window
                         .get(line)
-                        .map(|text| Item::Record(self.index - 1, text));
+                        .map(|text| Item::Record(self.index - 1, Found::Line(text)));
                 }
-                Some(Found::TooLong(beginning, offset)) => {
+                Some(Stretch::TooLong(beginning, offset)) => {
                     self.index += 1;
                     return Some(Item::Bad(BadItem {
                         index: self.index - 1,
                         offset,
-                        reason: format!("the line is longer than {LINE} bytes"),
+                        reason: format!(
+                            "the line is longer than {LINE} bytes, of which the first {LINE} are kept"
+                        ),
                         bytes: self.window.get(beginning).unwrap_or_default(),
                     }));
                 }
@@ -155,7 +157,7 @@ impl LineDecoder {
         }
     }
 
-    fn find(&mut self) -> Option<Found> {
+    fn find(&mut self) -> Option<Stretch> {
         if !self.known
             || self
                 .failed
@@ -178,7 +180,7 @@ impl LineDecoder {
                     let (begin, offset) = (self.start, self.offset);
                     self.pass(rest.len());
                     self.skipping = true;
-                    return Some(Found::TooLong(begin..begin + LINE, offset));
+                    return Some(Stretch::TooLong(begin..begin + LINE, offset));
                 }
                 None if self.ended && !self.pending && !rest.is_empty() => (rest.len(), rest.len()),
                 None => {
@@ -194,9 +196,9 @@ impl LineDecoder {
                 continue;
             }
             return Some(if length > LINE {
-                Found::TooLong(begin..begin + LINE, offset)
+                Stretch::TooLong(begin..begin + LINE, offset)
             } else {
-                Found::Line(begin..begin + length)
+                Stretch::Line(begin..begin + length)
             });
         }
     }
@@ -215,7 +217,9 @@ fn no_text(bytes: &[u8]) -> Option<&'static str> {
         [b'P', b'A', b'R', b'1', ..] => Some(
             "the object is Parquet, which is not read: choose plain text as the file format of the flow log",
         ),
-        [0x1f, 0x8b, 8, ..] => Some("the object is compressed twice; one layer of gzip is read"),
+        [0x1f, 0x8b, 8, ..] => {
+            Some("the object is compressed more than twice; two layers of gzip are undone")
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("the object is UTF-16; UTF-8 is read"),
         _ => None,
     }
@@ -278,7 +282,9 @@ mod tests {
     fn take(decoder: &mut LineDecoder, items: &mut Vec<String>) {
         while let Some(item) = decoder.next() {
             items.push(match item {
-                Item::Record(index, line) => format!("{index} {}", String::from_utf8_lossy(line)),
+                Item::Record(index, record) => {
+                    format!("{index} {}", String::from_utf8_lossy(record.bytes()))
+                }
                 Item::Header(line) => format!("header {}", String::from_utf8_lossy(line)),
                 Item::Bad(bad) => format!(
                     "{} bad at {}, {} bytes: {}",
@@ -303,7 +309,7 @@ mod tests {
         let expected = ["header #a b", "0 1 2", "header #c d", "1 3 4", "2 5 6"];
         let mut members = gzip(&text[..12]);
         members.extend(gzip(&text[12..]));
-        for object in [text.to_vec(), gzip(text), members] {
+        for object in [text.to_vec(), gzip(text), gzip(&members), members] {
             for piece in [1, 2, 7, 4_096] {
                 let (items, outcome) = items(&object, piece);
                 assert_eq!(
@@ -328,7 +334,9 @@ mod tests {
                 items,
                 [
                     "0 first".to_owned(),
-                    format!("1 bad at 6, {LINE} bytes: the line is longer than {LINE} bytes"),
+                    format!(
+                        "1 bad at 6, {LINE} bytes: the line is longer than {LINE} bytes, of which the first {LINE} are kept"
+                    ),
                     "2 last".to_owned()
                 ]
             );
@@ -352,7 +360,7 @@ mod tests {
     fn what_is_no_text_is_refused_at_once() {
         for object in [
             b"PAR1....PAR1".to_vec(),
-            gzip(&gzip(b"1\n")),
+            gzip(&gzip(&gzip(b"1\n"))),
             b"\xff\xfe1\0".to_vec(),
         ] {
             for piece in [4, 4_096] {

@@ -214,7 +214,7 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
         while let Some(item) = decoder.next() {
             match item {
                 Item::Record(index, record) => {
-                    self.since_yield += record.len();
+                    self.since_yield += record.bytes().len();
                     if index >= self.known {
                         self.records.push(record);
                     }

@@ -86,6 +86,12 @@ impl Queue {
         &self.name
     }
 
+    /// The queue's URL, or its bare name where `sqs:GetQueueUrl` is denied.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The account that owns the queue, if its URL or ARN tells it.
     #[must_use]
     pub fn account(&self) -> Option<&str> {

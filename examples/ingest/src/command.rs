@@ -26,6 +26,7 @@ use crate::{
     decode,
     demo::{self, Act},
     exit::Exit,
+    live_rows::LiveRows,
     log_lines::LogLines,
     run, status,
 };
@@ -178,26 +179,39 @@ impl Arguments {
         match self.command {
             Command::Decode(arguments) => decode(&arguments),
             Command::Demo(arguments) => {
-                log(
-                    if arguments.verbose { "info" } else { "off" },
-                    LogFormat::Text,
-                );
-                runtime(demo::demo(&demo::Options {
+                let rows = LiveRows::on_standard_error();
+                let filter = if arguments.verbose { "info" } else { "off" };
+                log(filter, LogFormat::Text, rows.clone());
+                let options = demo::Options {
                     feed: Duration::from_secs(arguments.seconds),
                     faults: arguments.faults,
                     acts: arguments.act,
-                }))
+                    rows: rows.clone(),
+                };
+                let ended = runtime(async {
+                    tokio::select! {
+                        ended = demo::demo(&options) => ended,
+                        _ = tokio::signal::ctrl_c() => Ok(Exit::Forced),
+                    }
+                });
+                rows.clear();
+                ended
             }
             Command::Run(arguments) => {
                 let config = arguments.config.load()?;
-                let set_log = log(&config.service.log, config.service.log_format);
-                runtime(run::run(run::Options {
+                let rows = LiveRows::on_standard_error();
+                let (filter, format) = (&config.service.log, config.service.log_format);
+                let set_log = log(filter, format, rows.clone());
+                let ended = runtime(run::run(run::Options {
                     config,
                     sources: arguments.config.sources(),
                     dry_run: arguments.dry_run,
                     until_caught_up: arguments.until_caught_up,
                     set_log,
-                }))
+                    rows: rows.clone(),
+                }));
+                rows.clear();
+                ended
             }
             Command::Check(arguments) => quiet(check::check(&arguments)),
             Command::Iam(arguments) => quiet(iam::iam(&arguments)),
@@ -234,7 +248,7 @@ fn decode(arguments: &DecodeArguments) -> anyhow::Result<Exit> {
 
 /// Runs a command that prints its own findings: only what `FOREBAY_LOG` asks for is logged.
 fn quiet(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    log("off", LogFormat::Text);
+    log("off", LogFormat::Text, LiveRows::hidden());
     runtime(work)
 }
 
@@ -248,13 +262,14 @@ fn runtime(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<E
     outcome
 }
 
-/// Sets up logging and gives the way to change its filter.
-fn log(filter: &str, format: LogFormat) -> Arc<run::SetLog> {
+/// Sets up logging above `rows` and gives the way to change its filter.
+fn log(filter: &str, format: LogFormat, rows: LiveRows) -> Arc<run::SetLog> {
     let filter = EnvFilter::try_from_env("FOREBAY_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let (filter, handle) = reload::Layer::new(filter);
-    let colours = format == LogFormat::Text && std::io::stderr().is_terminal();
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    let colours = format == LogFormat::Text && std::io::stderr().is_terminal() && !is_plain;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(move || LogLines::new(std::io::stderr(), colours))
+        .with_writer(move || LogLines::new(rows.clone(), colours))
         .with_ansi(colours);
     let lines = match format {
         LogFormat::Text => lines.boxed(),

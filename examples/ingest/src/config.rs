@@ -192,6 +192,8 @@ impl Config {
             input("s3", name, &settings.aws, &settings.outputs);
         }
         self.check_names(&mut problems);
+        self.check_tables(&mut problems);
+        self.check_reference(["dead_letter", "aws"], &self.dead_letter.aws, &mut problems);
         for account in &self.entities.accounts {
             self.check_reference(["entities", "accounts"], account, &mut problems);
         }
@@ -233,6 +235,23 @@ impl Config {
                         ),
                     );
                 }
+            }
+        }
+    }
+
+    /// Each stream has a lease table of its own: rows are known by their shards, and ids of shards repeat.
+    fn check_tables(&self, problems: &mut Vec<Problem>) {
+        let mut taken = BTreeMap::new();
+        for (name, input) in &self.kinesis {
+            let table = input.table();
+            if let Some(other) = taken.insert((&input.aws, table.clone()), name) {
+                problems.push(
+                    Problem::at(
+                        ["kinesis", name],
+                        format!("`[kinesis.{other}]` has the lease table `{table}` too"),
+                    )
+                    .help("set `lease.table` of one of them; to read a stream twice over is seldom meant"),
+                );
             }
         }
     }

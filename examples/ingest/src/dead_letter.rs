@@ -1,23 +1,28 @@
 //! Input that cannot be delivered, kept with reason and origin so that nothing vanishes.
 //!
-//! One JSON object per line, appended and synced to disk *before* the position of the input counts as settled. The
-//! file is created with mode 0600 and renamed to `PATH.1`, `PATH.2`, ... when it is large. When all of them together
-//! have reached the limit, writing fails, and whoever reads stops reading: a dead letter that cannot be kept is not
-//! dropped. `forebay replay` reads these files.
+//! One JSON object per letter, kept *before* the position of the input counts as settled: in a file that is synced to
+//! disk, or in a queue if there is one. What the queue does not take goes into the file. The file is renamed to
+//! `PATH.1`, `PATH.2`, ... when it is large. When all of them together have reached the limit, writing fails, and
+//! whoever reads stops reading: a dead letter that cannot be kept is not dropped. `forebay replay` reads both.
+
+mod file;
+mod queue;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
-use crate::config;
+use crate::{config, stats::lock};
+
+use file::LetterFile;
+pub(crate) use queue::LetterQueue;
 
 /// Why an input went to the dead letter.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -75,7 +80,7 @@ pub struct DeadLetter<'a> {
 #[derive(Serialize)]
 struct Line<'a> {
     version: u8,
-    time: String,
+    time: &'a str,
     input: &'a str,
     origin: &'a str,
     position: &'a str,
@@ -85,22 +90,16 @@ struct Line<'a> {
     payload: String,
 }
 
-/// The dead-letter file; clones write to the same file.
+/// Where letters are kept; clones are the same place.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     shared: Arc<Mutex<Shared>>,
+    queue: Option<Arc<LetterQueue>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
-    /// Opened when the first letter comes: a run without bad input leaves no file.
-    file: Option<File>,
-    length: u64,
-    /// Files that were put aside: bytes, and the number of the next one.
-    aside: Aside,
-    rotate: u64,
-    max_size: u64,
+    file: LetterFile,
     /// Letters are counted and not kept.
     discard: bool,
     counts: BTreeMap<&'static str, u64>,
@@ -108,36 +107,31 @@ struct Shared {
     failure: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Aside {
-    bytes: u64,
-    next: u64,
-}
-
 impl DeadLetters {
     /// The file that the configuration describes.
     #[must_use]
     pub fn new(settings: &config::DeadLetter) -> Self {
         let shared = Shared {
-            path: settings.path.clone(),
-            file: None,
-            length: 0,
-            aside: Aside::default(),
-            rotate: settings.rotate.0,
-            max_size: settings.max_size.0,
+            file: LetterFile::new(settings),
             discard: false,
             counts: BTreeMap::new(),
             failure: None,
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
+            queue: None,
         }
+    }
+
+    /// Letters go to this queue first.
+    pub(crate) fn with_queue(mut self, queue: LetterQueue) -> Self {
+        self.queue = Some(Arc::new(queue));
+        self
     }
 
     /// From now on letters are counted and not kept: for reading that changes nothing.
     pub(crate) fn discard(&self) {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.discard = true;
+        lock(&self.shared).discard = true;
     }
 
     /// Keeps one letter; durable when this returns.
@@ -145,45 +139,44 @@ impl DeadLetters {
     /// # Errors
     ///
     /// The file cannot be written, or is full. The input must then not be settled.
-    pub fn keep(&self, letter: &DeadLetter<'_>, now: SystemTime) -> io::Result<()> {
-        self.keep_all(std::slice::from_ref(letter), now)
+    ///
+    /// # Cancel safety
+    ///
+    /// A letter whose future is dropped may be kept all the same; its input comes again.
+    pub async fn keep(&self, letter: &DeadLetter<'_>, now: SystemTime) -> io::Result<()> {
+        self.keep_all(std::slice::from_ref(letter), now).await
     }
 
-    /// Keeps several letters under one sync to disk.
+    /// Keeps several letters under one sync to disk, or in as few requests to the queue as can be.
     ///
     /// # Errors
     ///
-    /// As [`Self::keep`]; on an error none, some or all of them are in the file.
-    pub fn keep_all(&self, letters: &[DeadLetter<'_>], now: SystemTime) -> io::Result<()> {
+    /// As [`Self::keep`]; on an error none, some or all of them are kept.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::keep`].
+    pub async fn keep_all(&self, letters: &[DeadLetter<'_>], now: SystemTime) -> io::Result<()> {
         if letters.is_empty() {
             return Ok(());
         }
         let time = jiff::Timestamp::try_from(now)
             .map(|time| time.to_string())
             .unwrap_or_default();
-        let mut lines = Vec::new();
-        for letter in letters {
-            let kept = letter.payload.get(..PAYLOAD_CAP).unwrap_or(letter.payload);
-            serde_json::to_writer(
-                &mut lines,
-                &Line {
-                    version: 1,
-                    time: time.clone(),
-                    input: letter.input,
-                    origin: letter.origin,
-                    position: letter.position,
-                    class: letter.class,
-                    reason: letter.reason,
-                    length: letter.payload.len(),
-                    payload: BASE64_STANDARD.encode(kept),
-                },
-            )?;
-            lines.push(b'\n');
+        let lines = letters.iter().map(|letter| letter.line(&time));
+        let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
+        let discard = lock(&self.shared).discard;
+        if let Some(queue) = self.queue.as_ref().filter(|_| !discard) {
+            lines = queue.send(lines).await;
         }
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = shared.append(&lines);
-        shared.failure = kept.as_ref().err().map(ToString::to_string);
-        kept?;
+        let mut shared = lock(&self.shared);
+        if !discard && !lines.is_empty() {
+            let mut text = lines.join("\n").into_bytes();
+            text.push(b'\n');
+            let kept = shared.file.append(&text);
+            shared.failure = kept.as_ref().err().map(ToString::to_string);
+            kept?;
+        }
         for letter in letters {
             *shared.counts.entry(letter.class.name()).or_default() += 1;
         }
@@ -199,121 +192,37 @@ impl DeadLetters {
     /// Letters kept since the start, by class.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .counts
-            .clone()
+        lock(&self.shared).counts.clone()
     }
 
     /// Why the last letter could not be kept; none if it was.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .failure
-            .clone()
+        lock(&self.shared).failure.clone()
     }
 
-    /// Where the letters are.
+    /// Where the file is.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .path
-            .clone()
+        lock(&self.shared).file.path().to_owned()
     }
 }
 
-impl Shared {
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.discard {
-            return Ok(());
-        }
-        if self.file.is_none() {
-            self.open()?;
-        }
-        let added = lines.len() as u64;
-        if self.length > 0 && self.length + added > self.rotate {
-            let mut aside = self.path.clone().into_os_string();
-            aside.push(format!(".{}", self.aside.next));
-            fs::rename(&self.path, aside)?;
-            self.open()?;
-        }
-        if self.aside.bytes + self.length + added > self.max_size {
-            // Somebody may have moved files away since; the next attempt counts anew.
-            self.file = None;
-            return Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                format!(
-                    "the dead-letter files {}* have reached `max_size` ({} bytes): replay and remove them, or raise the limit",
-                    self.path.display(),
-                    self.max_size
-                ),
-            ));
-        }
-        let Some(file) = self.file.as_mut() else {
-            return Ok(());
-        };
-        if let Err(error) = file.write_all(lines).and_then(|()| file.sync_data()) {
-            self.file = None;
-            return Err(error);
-        }
-        self.length += added;
-        Ok(())
+impl DeadLetter<'_> {
+    fn line(&self, time: &str) -> serde_json::Result<String> {
+        let kept = self.payload.get(..PAYLOAD_CAP).unwrap_or(self.payload);
+        serde_json::to_string(&Line {
+            version: 1,
+            time,
+            input: self.input,
+            origin: self.origin,
+            position: self.position,
+            class: self.class,
+            reason: self.reason,
+            length: self.payload.len(),
+            payload: BASE64_STANDARD.encode(kept),
+        })
     }
-
-    fn open(&mut self) -> io::Result<()> {
-        let linked = fs::symlink_metadata(&self.path).is_ok_and(|known| known.is_symlink());
-        if linked {
-            return Err(io::Error::other(format!(
-                "the dead-letter file {} is a symbolic link: name the file itself",
-                self.path.display()
-            )));
-        }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).read(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&self.path)?;
-        self.length = file.metadata()?.len();
-        // A crash may have left half a line; what follows must not become a part of it.
-        if self.length > 0 {
-            let mut last = [0];
-            file.seek(SeekFrom::End(-1))?;
-            file.read_exact(&mut last)?;
-            if last != *b"\n" {
-                file.write_all(b"\n")?;
-                self.length += 1;
-            }
-        }
-        self.aside = put_aside(&self.path)?;
-        self.file = Some(file);
-        Ok(())
-    }
-}
-
-/// The files `PATH.NUMBER` beside `path`.
-fn put_aside(path: &Path) -> io::Result<Aside> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut aside = Aside { bytes: 0, next: 1 };
-    for entry in fs::read_dir(folder.unwrap_or_else(|| Path::new(".")))? {
-        let entry = entry?;
-        let name = entry.file_name().into_string().unwrap_or_default();
-        let own = path
-            .file_name()
-            .and_then(|own| name.strip_prefix(own.to_str()?));
-        let number = own.and_then(|rest| rest.strip_prefix('.')?.parse::<u64>().ok());
-        if let Some(number) = number {
-            aside.bytes += entry.metadata()?.len();
-            aside.next = aside.next.max(number + 1);
-        }
-    }
-    Ok(aside)
 }
 
 /// Longest payload kept in a letter.
@@ -321,6 +230,8 @@ const PAYLOAD_CAP: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     fn letter(payload: &[u8]) -> DeadLetter<'_> {
@@ -339,16 +250,18 @@ mod tests {
             path: path.to_owned(),
             rotate: config::ByteSize(rotate),
             max_size: config::ByteSize(max_size),
+            ..config::DeadLetter::default()
         })
     }
 
-    #[test]
-    fn a_letter_is_one_readable_line() {
+    #[tokio::test]
+    async fn a_letter_is_one_readable_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         let letters = at(&path, 1 << 20, 1 << 20);
         letters
             .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .await
             .unwrap();
         insta::assert_snapshot!(
             fs::read_to_string(&path).unwrap(),
@@ -357,32 +270,34 @@ mod tests {
         assert_eq!(letters.count(), 1);
     }
 
-    #[test]
-    fn a_full_file_refuses_instead_of_dropping() {
+    #[tokio::test]
+    async fn a_full_file_refuses_instead_of_dropping() {
         let folder = tempfile::tempdir().unwrap();
         let letters = at(&folder.path().join("dead.ndjson"), 1 << 20, 300);
         letters
             .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .await
             .unwrap();
         let error = letters
             .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .await
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(letters.count(), 1);
     }
 
-    #[test]
-    fn a_large_file_is_put_aside_and_room_that_somebody_makes_is_used() {
+    #[tokio::test]
+    async fn a_large_file_is_put_aside_and_room_that_somebody_makes_is_used() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         let letters = at(&path, 300, 900);
-        let keep = || letters.keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH);
-        while keep().is_ok() {}
+        let keep = async || letters.keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH).await;
+        while keep().await.is_ok() {}
         let aside = |number: u32| folder.path().join(format!("dead.ndjson.{number}"));
         assert!(aside(1).exists() && aside(2).exists() && path.exists());
         let kept = letters.count();
         fs::remove_file(aside(1)).unwrap();
-        keep().unwrap();
+        keep().await.unwrap();
         assert_eq!(letters.count(), kept + 1);
         assert!(aside(3).exists(), "a number is never used again");
         // A new process goes on where the old one was.
@@ -390,19 +305,21 @@ mod tests {
         assert_eq!(
             again
                 .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+                .await
                 .unwrap_err()
                 .kind(),
             io::ErrorKind::StorageFull
         );
     }
 
-    #[test]
-    fn half_a_line_of_a_crash_spoils_nothing_that_follows() {
+    #[tokio::test]
+    async fn half_a_line_of_a_crash_spoils_nothing_that_follows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         fs::write(&path, "{\"version\":1,\"ti").unwrap();
         at(&path, 1 << 20, 1 << 20)
             .keep(&letter(b"2 x"), SystemTime::UNIX_EPOCH)
+            .await
             .unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -410,13 +327,14 @@ mod tests {
     }
 
     #[cfg(unix)]
-    #[test]
-    fn only_the_owner_can_read_the_file() {
+    #[tokio::test]
+    async fn only_the_owner_can_read_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         at(&path, 1 << 20, 1 << 20)
             .keep(&letter(b"x"), SystemTime::UNIX_EPOCH)
+            .await
             .unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,

@@ -143,6 +143,7 @@ impl Decoding {
         let names = Names::default();
         let (mut host, mut format, mut prefix, mut stream, mut full_message) =
             (None, "default", false, "", false);
+        let mut store_full_message = false;
         let mut routes = None;
         if let Some(input) = config.kinesis.get(name) {
             (host, format, prefix) = (
@@ -151,6 +152,7 @@ impl Decoding {
                 input.field_prefix,
             );
             stream = input.stream_name();
+            store_full_message = input.store_full_message;
             routes = Some(Routes::new(input, &names)?);
         } else if let Some(input) = config.cloudtrail.get(name) {
             (host, full_message) = (input.source.as_deref(), input.full_message);
@@ -174,7 +176,7 @@ impl Decoding {
             Some(routes) => routes,
             None => Routes::only(route()?),
         };
-        let shaper = || Shaper::new(&BTreeMap::new(), host);
+        let shaper = || Shaper::new(&BTreeMap::new(), host).with_full_message(store_full_message);
         Ok(Self {
             logs: LogReader::new(shaper(), Arc::new(routes), stream.into()),
             shaper: shaper(),
@@ -216,6 +218,7 @@ impl Decoding {
                     shard: letter.origin,
                     sequence_number: number,
                     sub_sequence: sub,
+                    arrival: 0,
                 };
                 self.logs
                     .read(letter.payload, Some(&origin), &self.names, &mut printer);
@@ -457,20 +460,15 @@ impl Decoding {
             Ok(record) if crate::log_reader::looks_like_flow_log(&record) => {
                 self.flow(&record, printer)
             }
-            _ => {
-                let text = serde_json::Value::String(String::from_utf8_lossy(line).into_owned())
-                    .to_string();
-                let content = text.trim_matches('"');
-                match self.shaper.plain(&context(0), content.as_bytes()) {
-                    Ok(message) => printer.message(&message),
-                    Err(error) => printer.bad(Bad {
-                        class: Class::Event,
-                        position: &"",
-                        reason: &error,
-                        payload: line,
-                    }),
-                }
-            }
+            _ => match self.shaper.line(&context(0), line) {
+                Ok(message) => printer.message(&message),
+                Err(error) => printer.bad(Bad {
+                    class: Class::Event,
+                    position: &"",
+                    reason: &error,
+                    payload: line,
+                }),
+            },
         }
     }
 }

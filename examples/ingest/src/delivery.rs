@@ -305,7 +305,7 @@ impl Settler {
             };
             tracing::warn!(input = %origin.input, origin = %origin.place, %reason, "message refused by the receiver");
             // A refused message that cannot be kept holds its record open: nothing is dropped.
-            while let Err(error) = self.dead_letters.keep(&letter, clock::wall()) {
+            while let Err(error) = self.dead_letters.keep(&letter, clock::wall()).await {
                 tracing::error!(%error, "dead letter not kept, trying again");
                 tokio::time::sleep(DEAD_LETTER_RETRY).await;
             }

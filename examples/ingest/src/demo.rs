@@ -14,7 +14,7 @@ use std::{
     io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -35,7 +35,9 @@ use crate::{
     clock, config,
     config::Config,
     exit::Exit,
+    live_rows::LiveRows,
     pipeline::{Pipeline, Summary},
+    stats::lock,
 };
 
 pub use act::Act;
@@ -53,6 +55,8 @@ pub struct Options {
     pub faults: bool,
     /// Kinds of trouble to play, spread over the time of the feed.
     pub acts: Vec<Act>,
+    /// Where the state of the pipeline is shown while it runs.
+    pub rows: LiveRows,
 }
 
 /// What a run of the demo showed.
@@ -104,14 +108,16 @@ pub async fn demo(options: &Options) -> anyhow::Result<Exit> {
         "forebay demo: Kinesis, DynamoDB, SQS, S3, EC2 and ELB are embedded; GELF goes over TCP on loopback\n"
     )?;
     let shown = Mutex::new(Shown::default());
+    let rows = options.rows.clone();
     let played = play(options, &folder, move |kind, message| {
-        shown
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .show(kind, message);
+        if let Some(line) = lock(&shown).line(kind, message) {
+            // The receipt tells what matters; a closed pipe is no reason to stop accounting.
+            let _ = rows.above(|| writeln!(std::io::stdout(), "{line}"));
+        }
     });
     // The whole pipeline is inside: too large to be moved about.
     let outcome = Box::pin(played).await;
+    options.rows.clear();
     let removed = std::fs::remove_dir_all(&folder);
     let outcome = outcome?;
     removed.with_context(|| format!("{} cannot be removed", folder.display()))?;
@@ -160,6 +166,7 @@ pub async fn play(
     let mut worker = Worker {
         address,
         letters: letters.clone(),
+        rows: options.rows.clone(),
         running: None,
     };
     worker.start(&account)?;
@@ -215,6 +222,7 @@ pub async fn play(
 struct Worker {
     address: SocketAddr,
     letters: PathBuf,
+    rows: LiveRows,
     running: Option<(oneshot::Sender<()>, JoinHandle<anyhow::Result<Summary>>)>,
 }
 
@@ -223,10 +231,18 @@ impl Worker {
         let config = configuration(self.address, &self.letters)?;
         let accounts = BTreeMap::from([("default".to_owned(), account.clone())]);
         let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(Pipeline::with_accounts(config, accounts).run(async move {
+        let pipeline = Pipeline::with_accounts(config, accounts);
+        let (rows, stats) = (self.rows.clone(), pipeline.stats());
+        let run = Box::pin(pipeline.run(async move {
             // A sender that is gone means that the demo failed.
             let _ = stopped.await;
         }));
+        let running = tokio::spawn(async move {
+            tokio::select! {
+                ended = run => ended,
+                never = rows.follow(stats), if rows.are_shown() => match never {},
+            }
+        });
         self.running = Some((stop, running));
         Ok(())
     }
@@ -448,11 +464,12 @@ struct Shown {
 }
 
 impl Shown {
-    fn show(&mut self, kind: &str, message: &Map<String, Value>) {
+    /// What to print of a message, if it is to be seen.
+    fn line(&mut self, kind: &str, message: &Map<String, Value>) -> Option<String> {
         let count = self.kinds.entry(kind.to_owned()).or_default();
         *count += 1;
         if *count > SHOWN && kind != ACT {
-            return;
+            return None;
         }
         let text = |name: &str| message.get(name).and_then(Value::as_str);
         let mut line = text("short_message")
@@ -468,8 +485,7 @@ impl Shown {
                 line.push_str(&format!("  {label} {name}"));
             }
         }
-        // The receipt tells what matters; a closed pipe is no reason to stop accounting.
-        let _ = writeln!(std::io::stdout(), "{kind:<16} {line}");
+        Some(format!("{kind:<16} {line}"))
     }
 }
 

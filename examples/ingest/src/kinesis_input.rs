@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    hash::{BuildHasher, Hasher, RandomState},
     num::{NonZeroU16, NonZeroUsize},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,6 +15,7 @@ use forebay_kinesis::{
 };
 
 use futures_util::future::BoxFuture;
+use tracing::Instrument;
 
 use crate::{
     aws::Account,
@@ -40,8 +40,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) name: &'a str,
     pub(crate) input: &'a Kinesis,
     pub(crate) account: &'a Account,
-    /// `auto`, or the configured worker id.
-    pub(crate) worker_id: &'a str,
+    pub(crate) worker_id: &'a WorkerId,
     pub(crate) grace: Duration,
     /// Byte budget of this input.
     pub(crate) bytes: usize,
@@ -83,7 +82,7 @@ pub(crate) fn run(
             .with_context(|| format!("`flow_format` of [kinesis.{name}]"))?,
     );
     let table_name = input.table();
-    let worker_id = worker_id(parts.worker_id)?;
+    let worker_id = parts.worker_id.clone();
     tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
     let mut config = Config::default();
@@ -116,6 +115,7 @@ pub(crate) fn run(
         routes,
         fields: parts.fields.clone(),
         host: input.source.clone(),
+        full_message: input.store_full_message,
         delivery: parts.delivery,
         dead_letters: parts.dead_letters,
         names: parts.names,
@@ -149,6 +149,8 @@ fn work(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> (WorkerHandle, BoxFuture<'static, anyhow::Result<()>>) {
     let handle = worker.handle();
+    // The worker tells of leases and shards by itself.
+    let span = tracing::info_span!("input", %name);
     let run = async move {
         let summary = worker
             .run(shutdown)
@@ -157,7 +159,7 @@ fn work(
         tracing::info!(input = %name, ?summary, "input stopped");
         Ok(())
     };
-    (handle, Box::pin(run))
+    (handle, Box::pin(run.instrument(span)))
 }
 
 /// Turns batches of records into messages.
@@ -168,6 +170,7 @@ struct Logs {
     routes: Arc<Routes>,
     fields: BTreeMap<String, String>,
     host: Option<String>,
+    full_message: bool,
     delivery: Delivery,
     dead_letters: DeadLetters,
     names: Names,
@@ -220,6 +223,7 @@ impl Logs {
                 shard: &origin.place,
                 sequence_number: record.sequence_number.as_str(),
                 sub_sequence: record.sub_sequence,
+                arrival: record.approximate_arrival.unwrap_or(0),
             };
             match &record.damage {
                 None => reader.read(
@@ -240,7 +244,7 @@ impl Logs {
             if !last && !collector.outgoing.is_full() && !collector.has_letters() {
                 continue;
             }
-            if !self.keep(&mut collector, &origin)
+            if !self.keep(&mut collector, &origin).await
                 || self
                     .delivery
                     .send(&mut collector.outgoing, &settlement, &origin)
@@ -259,24 +263,15 @@ impl Logs {
         Outcome::Pending
     }
 
-    /// Keeps the dead letters collected so far; whether they are safe on disk.
-    fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
+    /// Keeps the dead letters collected so far; whether they are safe.
+    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         if !collector.has_letters() {
             return true;
         }
         let letters = collector.letters(origin);
-        for letter in &letters {
-            tracing::warn!(
-                input = letter.input,
-                shard_id = letter.origin,
-                position = letter.position,
-                reason = letter.reason,
-                "input not readable, kept as dead letter"
-            );
-        }
-        match self.dead_letters.keep_all(&letters, clock::wall()) {
+        match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
-                self.stats.bad(letters.len());
+                self.stats.bad(&letters);
                 collector.clear_letters();
                 true
             }
@@ -294,24 +289,12 @@ impl Logs {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
+            let shaper = Shaper::new(&self.fields, self.host.as_deref())
+                .with_names(&self.names)
+                .with_full_message(self.full_message);
             LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
         })
     }
-}
-
-/// `auto` is the host's name and a random suffix: unique per process start, and readable in the lease table.
-fn worker_id(configured: &str) -> anyhow::Result<WorkerId> {
-    if configured != "auto" {
-        return configured.parse().context("`worker_id` of [service]");
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let random = RandomState::new().build_hasher().finish();
-    let host = if host.is_empty() { "forebay" } else { host };
-    format!("{host}-{random:016x}")
-        .parse()
-        .context("the worker id made from the host's name")
 }
 
 /// Pause before a batch is tried again that could not be kept or sent.

@@ -18,28 +18,31 @@ impl<W> LogLines<W> {
     pub(crate) const fn new(to: W, colours: bool) -> Self {
         Self { to, colours }
     }
+}
 
-    fn is_hostile(&self, char: char) -> bool {
-        match char {
-            '\u{1b}' => !self.colours,
+/// `text` as part of one line: what would end it, move the cursor or turn the text around is escaped.
+pub(crate) fn escaped(text: &str, colours: bool) -> String {
+    let mut line = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        let hostile = match char {
+            '\u{1b}' => !colours,
             '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
             _ => char.is_control(),
+        };
+        if hostile {
+            line.push_str(&format!("\\u{:04x}", u32::from(char)));
+        } else {
+            line.push(char);
         }
     }
+    line
 }
 
 impl<W: Write> Write for LogLines<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let text = text.strip_suffix('\n').unwrap_or(&text);
-        let mut line = String::with_capacity(event.len() + 16);
-        for char in text.chars() {
-            if self.is_hostile(char) {
-                line.push_str(&format!("\\u{:04x}", u32::from(char)));
-            } else {
-                line.push(char);
-            }
-        }
+        let mut line = escaped(text, self.colours);
         line.push('\n');
         self.to.write_all(line.as_bytes())?;
         Ok(event.len())

@@ -1,4 +1,4 @@
-//! From one Kinesis record to messages: inflate, envelope, route, flow log or text.
+//! From one Kinesis record to messages: inflate, envelope, route, flow log or text; or the record as text.
 
 use std::{fmt, sync::Arc};
 
@@ -36,6 +36,8 @@ pub(crate) struct RecordOrigin<'a> {
     pub(crate) shard: &'a str,
     pub(crate) sequence_number: &'a str,
     pub(crate) sub_sequence: u64,
+    /// Milliseconds since 1970 at which the stream took the record in; 0 if nobody knows.
+    pub(crate) arrival: i64,
 }
 
 impl LogReader {
@@ -51,7 +53,7 @@ impl LogReader {
         }
     }
 
-    /// Reads one record: one or more payloads, plain or compressed.
+    /// Reads one record: one or more payloads, plain or compressed, or a text.
     pub(crate) fn read(
         &mut self,
         data: &[u8],
@@ -66,6 +68,10 @@ impl LogReader {
                 .text(origin.sequence_number.as_bytes())
                 .number(origin.sub_sequence)
         });
+        if self.routes.is_raw() {
+            let arrival = origin.map_or(0, |origin| origin.arrival);
+            return self.raw(data, arrival, id, collect);
+        }
         let payloads = match self.decoder.decode(data) {
             Ok(payloads) => payloads,
             Err(error) => {
@@ -101,6 +107,43 @@ impl LogReader {
             }
         }
         self.shaper.flush();
+    }
+
+    /// A record that is a text.
+    fn raw(
+        &mut self,
+        data: &[u8],
+        arrival: i64,
+        id: Option<MessageId>,
+        collect: &mut impl Collect,
+    ) {
+        let origin = Origin {
+            log_group: b"",
+            log_stream: b"",
+            owner: b"",
+            stream: &self.stream,
+        };
+        self.shaper.origin(&origin, &mut self.fields);
+        let event = Event {
+            origin: &self.fields,
+            timestamp: arrival,
+            id,
+        };
+        match self.shaper.line(&event, data) {
+            Ok(message) => return collect.message(&message),
+            Err(error) if is_blank(&error) => return,
+            Err(error) => collect.bad(Bad {
+                class: Class::Payload,
+                position: &"",
+                reason: &error,
+                payload: data,
+            }),
+        }
+        // The beginning of what is too long for one message; the whole is a dead letter.
+        let beginning = data.get(..OVERSIZED_BYTES).unwrap_or(data);
+        if let Ok(message) = self.shaper.line(&event, beginning) {
+            collect.message(&message);
+        }
     }
 }
 

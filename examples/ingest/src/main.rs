@@ -4,9 +4,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ingest::{command::Arguments, exit::Exit};
+use ingest::{command::Arguments, exit::Exit, private::keep_memory_private};
 
 fn main() -> ExitCode {
+    if let Err(error) = keep_memory_private() {
+        warn(format_args!(
+            "core dumps of this process stay possible: {error}"
+        ));
+    }
     match Arguments::parse().execute() {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -18,6 +23,14 @@ fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "nothing logs there before the subscriber is set"
+)]
+fn warn(text: std::fmt::Arguments<'_>) {
+    eprintln!("warning: {text}");
 }
 
 /// Standard error is where a command line tool reports; nothing logs there before the subscriber is set.

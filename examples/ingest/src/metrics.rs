@@ -388,7 +388,13 @@ mod tests {
         let inputs = vec![InputStats::stream("flow"), InputStats::queue("trail")];
         let outputs = vec![OutputStats::new("graylog", "tcp", &[])];
         let letters = DeadLetters::new(&crate::config::DeadLetter::default());
-        let stats = Stats::new("worker", inputs, outputs, letters, Gate::new(0));
+        let stats = Stats::new(
+            "worker".parse().unwrap(),
+            inputs,
+            outputs,
+            letters,
+            Gate::new(0),
+        );
         let families = families(&stats.snapshot());
         let name = |family: &Family| {
             let suffix = if family.counter { "_total" } else { "" };

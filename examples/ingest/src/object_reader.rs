@@ -1,9 +1,8 @@
 //! From the records of an S3 object to messages: CloudTrail records, flow-log lines, any lines.
 
-use forebay_cloudtrail::{Event as TrailEvent, EventIndex};
 use forebay_entity::Index;
 use forebay_flowlog::{Field, Format, FormatError, FormatSet};
-use forebay_gelf::{FieldBlock, Line};
+use forebay_gelf::{EncodeError, Encoded, FieldBlock, Line};
 use forebay_s3::{Batch, ObjectId};
 
 use crate::{
@@ -65,7 +64,6 @@ fn route(formats: FormatSet, field_prefix: bool, names: &Names) -> Route {
 #[derive(Debug)]
 pub(crate) struct ObjectReader {
     shaper: Shaper,
-    index: EventIndex,
     /// The fields that say where the lines of the object come from.
     origin: FieldBlock,
     names: Names,
@@ -77,7 +75,6 @@ impl ObjectReader {
     pub(crate) fn new(shaper: Shaper, names: &Names) -> Self {
         Self {
             shaper,
-            index: EventIndex::default(),
             origin: FieldBlock::default(),
             names: names.clone(),
             header: None,
@@ -93,57 +90,52 @@ impl ObjectReader {
         read_at: i64,
         collector: &mut Collector,
     ) {
-        let content = batch.rule().and_then(|rule| contents.contents.get(rule));
-        let object = Object::of(batch.object());
-        let mut origin = std::mem::take(&mut self.origin);
-        self.shaper.origin(&object.origin(), &mut origin);
-        let records = (batch.first_index()..).zip(batch.records());
-        for (offset, (number, record)) in records.enumerate() {
-            collector.begin(offset, format_args!("record {number}"));
-            let event = Event {
-                origin: &origin,
-                timestamp: read_at,
-                id: Some(object.id.number(number)),
-            };
-            match content {
-                // Without a list of buckets only CloudTrail's own files are read.
-                None | Some(Content::CloudTrail) => {
-                    self.trail(record, contents.full_message, read_at, collector);
-                }
-                Some(Content::FlowLog(route)) => {
-                    self.header(batch.header(), contents.field_prefix);
-                    self.flow(record, route, &event, names, collector);
-                }
-                Some(Content::Lines) => {
-                    let message = self.shaper.line(&event, record);
-                    match message {
-                        Ok(message) => collector.message(&message),
-                        Err(error) if is_blank(&error) => {}
-                        Err(error) => collector.bad(bad(Class::Event, &error, record)),
+        match batch.rule().and_then(|rule| contents.contents.get(rule)) {
+            // Without a list of buckets only CloudTrail's own files are read.
+            None | Some(Content::CloudTrail) => {
+                self.trail(batch, contents.full_message, read_at, collector);
+            }
+            Some(content) => {
+                let object = Object::of(batch.object());
+                let mut origin = std::mem::take(&mut self.origin);
+                self.shaper.origin(&object.origin(), &mut origin);
+                self.header(batch.header(), contents.field_prefix);
+                for (offset, (number, line)) in
+                    (batch.first_index()..).zip(batch.records()).enumerate()
+                {
+                    collector.begin(offset, format_args!("record {number}"));
+                    let event = Event {
+                        origin: &origin,
+                        timestamp: read_at,
+                        id: Some(object.id.number(number)),
+                    };
+                    match content {
+                        Content::FlowLog(route) => {
+                            self.flow(line, route, &event, names, collector);
+                        }
+                        _ => {
+                            let message = self.shaper.line(&event, line);
+                            collect(message, (Class::Event, line), collector);
+                        }
                     }
                 }
+                self.origin = origin;
             }
         }
-        self.origin = origin;
         self.shaper.flush();
     }
 
     fn trail(
         &mut self,
-        record: &[u8],
+        batch: &Batch,
         full_message: bool,
         read_at: i64,
         collector: &mut Collector,
     ) {
-        let text = String::from_utf8_lossy(record);
-        let event = match TrailEvent::parse(&text, &mut self.index) {
-            Ok(event) => event,
-            Err(error) => return collector.bad(bad(Class::Record, &error, record)),
-        };
-        match self.shaper.trail(&event, full_message, read_at) {
-            Ok(message) => collector.message(&message),
-            Err(error) if is_blank(&error) => {}
-            Err(error) => collector.bad(bad(Class::Record, &error, record)),
+        for (offset, (number, event)) in (batch.first_index()..).zip(batch.events()).enumerate() {
+            collector.begin(offset, format_args!("record {number}"));
+            let message = self.shaper.trail(&event, full_message, read_at);
+            collect(message, (Class::Record, event.raw().as_bytes()), collector);
         }
     }
 
@@ -228,6 +220,18 @@ impl Object {
             owner: b"",
             stream: "",
         }
+    }
+}
+
+fn collect(
+    message: Result<Encoded<'_>, EncodeError>,
+    (class, record): (Class, &[u8]),
+    collector: &mut Collector,
+) {
+    match message {
+        Ok(message) => collector.message(&message),
+        Err(error) if is_blank(&error) => {}
+        Err(error) => collector.bad(bad(class, &error, record)),
     }
 }
 

@@ -15,12 +15,11 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     aws::Account,
     config::Config,
-    dead_letter::DeadLetters,
+    dead_letter::{DeadLetters, LetterQueue},
     delivery::{Delivery, Outlet},
     entities, kinesis_input, output,
     reading::{Reading, caught_up},
     stats::{InputStats, OutputStats, Stats},
-    summary,
     throttle::{self, Gate},
     trail_input,
 };
@@ -66,7 +65,13 @@ impl Pipeline {
     /// A pipeline over ready-made accounts: for demos and tests on an embedded AWS.
     #[must_use]
     pub fn with_accounts(config: Config, accounts: BTreeMap<String, Account>) -> Self {
-        let dead_letters = DeadLetters::new(&config.dead_letter);
+        let mut dead_letters = DeadLetters::new(&config.dead_letter);
+        let account = accounts.get(&config.dead_letter.aws);
+        if let Some(queue) =
+            account.and_then(|account| LetterQueue::new(&config.dead_letter, account))
+        {
+            dead_letters = dead_letters.with_queue(queue);
+        }
         let gate = Gate::new(config.throttle.max_messages_per_second);
         let streams = config
             .kinesis
@@ -81,7 +86,7 @@ impl Pipeline {
             .map(|(name, output)| (name.clone(), output::stats(name, output)))
             .collect();
         let stats = Stats::new(
-            &config.service.worker_id,
+            config.service.worker_id.clone(),
             inputs.values().cloned().collect(),
             outputs.values().cloned().collect(),
             dead_letters.clone(),
@@ -115,7 +120,7 @@ impl Pipeline {
         Arc::clone(&self.stats)
     }
 
-    /// The dead-letter file.
+    /// Where dead letters are kept.
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetters {
         self.dead_letters.clone()
@@ -191,7 +196,6 @@ impl Pipeline {
         let settling = tokio::spawn(settler.run());
         let (stop, stopping) = watch::channel(false);
         background.spawn(Arc::clone(&stats).sample());
-        background.spawn(summary::each_minute(Arc::clone(&stats)));
         if let Some(poll) = throttle::poll(&config.throttle, gate.clone())? {
             background.spawn(poll);
         }
@@ -366,6 +370,9 @@ fn used_accounts(config: &Config) -> Vec<String> {
     names.extend(config.objects().into_iter().map(|(_, input)| input.aws));
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().cloned());
+    }
+    if config.dead_letter.queue.is_some() {
+        names.push(config.dead_letter.aws.clone());
     }
     names.sort();
     names.dedup();

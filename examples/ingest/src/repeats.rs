@@ -15,8 +15,8 @@ pub(crate) struct Repeats {
 }
 
 impl Repeats {
-    /// `Some` with the number of repeats that were held back, if `text` is to be told now.
-    pub(crate) fn tell(&self, text: &str) -> Option<u64> {
+    /// `Some` if `text` is to be told now; in it the number of repeats that were held back, if there were any.
+    pub(crate) fn tell(&self, text: &str) -> Option<Option<u64>> {
         use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
         let key = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
         let now = Instant::now();
@@ -30,9 +30,9 @@ impl Repeats {
             *count += 1;
             return None;
         }
-        let suppressed = told.get(&key).map_or(0, |(_, count)| *count);
-        told.insert(key, (now, 0));
-        Some(suppressed)
+        let before = told.insert(key, (now, 0));
+        let suppressed = before.map(|(_, count)| count);
+        Some(suppressed.filter(|count| *count > 0))
     }
 }
 
@@ -49,10 +49,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_repeated_failure_is_told_once_per_window() {
         let repeats = Repeats::default();
-        assert_eq!(repeats.tell("denied"), Some(0));
+        assert_eq!(repeats.tell("denied"), Some(None));
         assert_eq!(repeats.tell("denied"), None);
-        assert_eq!(repeats.tell("throttled"), Some(0));
+        assert_eq!(repeats.tell("throttled"), Some(None));
         tokio::time::advance(WINDOW).await;
-        assert_eq!(repeats.tell("denied"), Some(1));
+        assert_eq!(repeats.tell("denied"), Some(Some(1)));
     }
 }

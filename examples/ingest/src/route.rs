@@ -86,6 +86,11 @@ impl Routes {
         }
     }
 
+    /// Whether records are texts and no payloads.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.default.decode == Decode::Raw
+    }
+
     /// The route of a log group; the first match wins.
     pub(crate) fn find(&self, log_group: &[u8]) -> &Route {
         let found = self

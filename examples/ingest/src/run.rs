@@ -1,6 +1,7 @@
 //! `forebay run`: the pipeline until a signal, with its admin port.
 
 use std::{
+    io::IsTerminal,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -18,9 +19,11 @@ use crate::{
     admin::{self, Admin},
     config::{Config, Sources},
     exit::Exit,
+    live_rows::LiveRows,
     pipeline::{Pipeline, Summary},
     reading::Reading,
     stats::Stats,
+    summary,
 };
 
 /// What `run` is made of.
@@ -36,6 +39,8 @@ pub struct Options {
     pub until_caught_up: bool,
     /// Sets the log filter.
     pub set_log: Arc<SetLog>,
+    /// Where the state is shown while it runs.
+    pub rows: LiveRows,
 }
 
 /// Changes the log filter, or says why it cannot.
@@ -55,7 +60,11 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
         dry_run,
         until_caught_up,
         set_log,
+        rows,
     } = options;
+    // Messages that are printed on the same terminal go before rows.
+    let rows =
+        Some(rows).filter(|rows| rows.are_shown() && !(dry_run && std::io::stdout().is_terminal()));
     let mut signals = Signals::new()?;
     let (reload, mut reloads) = mpsc::channel(1);
     let shown: Arc<RwLock<Option<Arc<Stats>>>> = Arc::default();
@@ -86,7 +95,15 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
             until_caught_up,
         });
         *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(pipeline.stats());
-        match run_once(pipeline, &mut signals, &mut reloads, &sources).await? {
+        match run_once(
+            pipeline,
+            rows.as_ref(),
+            &mut signals,
+            &mut reloads,
+            &sources,
+        )
+        .await?
+        {
             Ended::Done(summary) => break told(&summary),
             Ended::Forced => break Exit::Forced,
             Ended::Reload(next) => config = *next,
@@ -112,10 +129,19 @@ enum Ended {
 /// One pipeline from start to end, with the reason of its end.
 async fn run_once(
     pipeline: Pipeline,
+    rows: Option<&LiveRows>,
     signals: &mut Signals,
     reloads: &mut mpsc::Receiver<()>,
     sources: &Sources,
 ) -> anyhow::Result<Ended> {
+    let stats = pipeline.stats();
+    let showing = async {
+        match rows {
+            Some(rows) => rows.follow(stats).await,
+            None => summary::each_minute(stats).await,
+        }
+    };
+    let mut showing = std::pin::pin!(showing);
     let (stop, stopped) = oneshot::channel();
     let mut stop = Some(stop);
     let mut next = None;
@@ -137,16 +163,18 @@ async fn run_once(
                 });
             }
             name = either(&mut signals.terminate, &mut signals.interrupt) => {
-                next = None;
-                if let Some(stop) = stop.take() {
+                let reloading = next.take().is_some();
+                let first = stop.take().map(|stop| stop.send(())).is_some();
+                // A pipeline that stops for a new configuration now stops for good.
+                if first || reloading {
                     tracing::info!(signal = name, "stopping: reading has ended, draining");
                     notify(&[NotifyState::Stopping]);
-                    let _ = stop.send(());
                     continue;
                 }
                 tracing::warn!(signal = name, "stopped at once: what was not accepted is read again");
                 return Ok(Ended::Forced);
             }
+            never = &mut showing => match never {},
             _ = signals.hang_up.recv() => "SIGHUP",
             Some(()) = reloads.recv() => "POST /reload",
         };

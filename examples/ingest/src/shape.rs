@@ -27,6 +27,8 @@ pub(crate) struct Shaper {
     constant: FieldBlock,
     /// GELF host of every message instead of the plugin's.
     host: Option<Box<str>>,
+    /// Whether log events also have their text as full message.
+    full_message: bool,
     /// Text that is put together before it is written.
     text: String,
     flattener: Flattener,
@@ -69,6 +71,7 @@ impl Shaper {
             encoder: Encoder::default(),
             constant,
             host: host.filter(|host| !host.trim().is_empty()).map(Box::from),
+            full_message: false,
             text: String::new(),
             flattener: Flattener::default(),
             trail_names: None,
@@ -82,6 +85,12 @@ impl Shaper {
         self.trail_names = names
             .wants("source_address")
             .then(|| (names.clone(), names.target("source_address")));
+        self
+    }
+
+    /// Gives log events their text as full message too.
+    pub(crate) fn with_full_message(mut self, wanted: bool) -> Self {
+        self.full_message = wanted;
         self
     }
 

@@ -2,6 +2,7 @@
 //! status page, the log's summary and the terminal rows all show.
 
 mod input;
+mod rate;
 mod snapshot;
 
 use std::{
@@ -15,11 +16,13 @@ use std::{
 
 use forebay_entity::Table;
 use forebay_gelf::{Grade, RefusalReason, Sink, State};
+use forebay_kinesis::WorkerId;
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetters, names::LookupCounts, throttle::Gate};
+use crate::{dead_letter::DeadLetters, names::LookupCounts, repeats::Repeats, throttle::Gate};
 
 pub(crate) use input::InputStats;
+use rate::Rate;
 pub use snapshot::{
     CallStats, EntityStats, InputSnapshot, OutputSnapshot, QueueStats, Shard, Snapshot,
     StreamStats, ThrottleStats,
@@ -29,7 +32,7 @@ pub use snapshot::{
 #[derive(Debug)]
 pub struct Stats {
     started: Instant,
-    worker_id: String,
+    worker_id: WorkerId,
     inputs: Vec<Arc<InputStats>>,
     outputs: Vec<Arc<OutputStats>>,
     dead_letters: DeadLetters,
@@ -49,7 +52,7 @@ struct Entities {
 impl Stats {
     /// Counters of these inputs and outputs, all at zero.
     pub(crate) fn new(
-        worker_id: &str,
+        worker_id: WorkerId,
         inputs: Vec<Arc<InputStats>>,
         outputs: Vec<Arc<OutputStats>>,
         dead_letters: DeadLetters,
@@ -58,7 +61,7 @@ impl Stats {
         let now = Instant::now();
         Arc::new(Self {
             started: now,
-            worker_id: worker_id.to_owned(),
+            worker_id,
             inputs,
             outputs,
             dead_letters,
@@ -83,21 +86,20 @@ impl Stats {
         });
     }
 
-    /// Takes a sample for rates and sparklines each [`SAMPLE`], for ever.
+    /// Takes samples for rates and sparklines, for ever.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a sample is taken between two waits.
     pub(crate) async fn sample(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(SAMPLE);
+        let mut ticks = tokio::time::interval(STEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let now = Instant::now();
             *lock(&self.turned) = now;
-            for input in &self.inputs {
-                input.sample(now);
-            }
+            self.inputs.iter().for_each(|input| input.sample(now));
+            self.outputs.iter().for_each(|output| output.sample(now));
         }
     }
 
@@ -133,7 +135,7 @@ impl Stats {
         });
         let mut snapshot = Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            worker_id: self.worker_id.clone(),
+            worker_id: self.worker_id.to_string(),
             uptime_seconds: (now - self.started).as_secs_f64(),
             ready: false,
             reasons: Vec::new(),
@@ -158,11 +160,22 @@ pub(crate) struct OutputStats {
     sink: Mutex<Option<Sink>>,
     accepted: AtomicU64,
     refused: AtomicU64,
+    written: AtomicU64,
     written_bytes: AtomicU64,
     connects: AtomicU64,
     failures: AtomicU64,
+    /// Address and reason of the last connection that ended or could not be made.
+    ended: Mutex<(String, String)>,
     /// Sum of the time from `send` to acceptance over all messages, in microseconds.
     latency: AtomicU64,
+    rates: Mutex<Rates>,
+    repeats: Repeats,
+}
+
+#[derive(Debug, Default)]
+struct Rates {
+    messages: Rate,
+    bytes: Rate,
 }
 
 impl OutputStats {
@@ -174,16 +187,30 @@ impl OutputStats {
             sink: Mutex::new(None),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            ended: Mutex::default(),
             latency: AtomicU64::new(0),
+            rates: Mutex::default(),
+            repeats: Repeats::default(),
         })
     }
 
     /// The sink whose health is shown.
     pub(crate) fn watch(&self, sink: &Sink) {
         *lock(&self.sink) = Some(sink.clone());
+    }
+
+    fn sample(&self, now: Instant) {
+        let mut rates = lock(&self.rates);
+        rates
+            .messages
+            .sample(now, self.written.load(Ordering::Relaxed));
+        rates
+            .bytes
+            .sample(now, self.written_bytes.load(Ordering::Relaxed));
     }
 
     fn snapshot(&self) -> OutputSnapshot {
@@ -198,6 +225,7 @@ impl OutputStats {
         let stalled = health
             .as_ref()
             .map_or(Duration::ZERO, |health| health.stalled);
+        let rates = lock(&self.rates);
         OutputSnapshot {
             name: self.name.to_string(),
             protocol: self.protocol.to_owned(),
@@ -207,6 +235,8 @@ impl OutputStats {
             stalled_seconds: stalled.as_secs_f64(),
             queue_bytes: health.map_or(0, |health| health.in_flight),
             accepted: self.accepted.load(Ordering::Relaxed),
+            messages_per_second: rates.messages.per_second(),
+            bytes_per_second: rates.bytes.per_second(),
             refused: self.refused.load(Ordering::Relaxed),
             written_bytes: self.written_bytes.load(Ordering::Relaxed),
             connects: self.connects.load(Ordering::Relaxed),
@@ -224,19 +254,28 @@ impl forebay_gelf::Observer for OutputStats {
     }
 
     fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) =
+            (address.to_owned(), reason.to_owned());
         if unproven > 0 {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(output = %self.name, address, reason, unproven, "output connection failed, messages are sent again");
+            if let Some(suppressed) = self.repeats.tell(reason) {
+                tracing::warn!(output = %self.name, address, reason, unproven, suppressed, "output connection failed, messages are sent again");
+            }
         } else {
             tracing::debug!(output = %self.name, address, reason, "output connection ended");
         }
     }
 
     fn backing_off(&self, wait: Duration) {
-        tracing::warn!(output = %self.name, ?wait, "output not reachable, trying again");
+        if let Some(suppressed) = self.repeats.tell("backing off") {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            let (address, reason) = &*ended;
+            tracing::warn!(output = %self.name, address, reason, ?wait, suppressed, "output not reachable, trying again");
+        }
     }
 
-    fn written(&self, _messages: usize, bytes: usize) {
+    fn written(&self, messages: usize, bytes: usize) {
+        self.written.fetch_add(messages as u64, Ordering::Relaxed);
         self.written_bytes
             .fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -268,7 +307,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Time between two samples for rates and sparklines.
+/// Time between two samples of a counter for its rate.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Time between two samples of lag for its sparkline.
 pub(crate) const SAMPLE: Duration = Duration::from_secs(5);
 
 /// A sampler silent for this long means that the event loop stands still.

@@ -1,6 +1,6 @@
-//! Where nobody watches a terminal: one line a minute for each input and output, as long as something changes.
+//! Where nobody watches a terminal: one line a minute for each input and output.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
@@ -11,7 +11,7 @@ use crate::stats::{Snapshot, Stats};
 /// # Cancel safety
 ///
 /// Cancel safe: lines are written between two waits.
-pub(crate) async fn each_minute(stats: Arc<Stats>) {
+pub(crate) async fn each_minute(stats: Arc<Stats>) -> Infallible {
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hinted = false;

@@ -211,7 +211,7 @@ impl Processor for Trail {
         reader.read(&batch, &self.contents, &names, read_at, &mut collector);
         self.give_back(reader);
         // As long as letters cannot be kept, reading of this object waits and its notice is held.
-        while !self.keep(&mut collector, &origin) {
+        while !self.keep(&mut collector, &origin).await {
             tokio::time::sleep(RETRY).await;
         }
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
@@ -240,7 +240,6 @@ impl Processor for Trail {
             .map_or_else(String::new, |(record, byte)| {
                 format!("record {record}, byte {byte}")
             });
-        tracing::warn!(input = %self.input, origin, position, reason = rejected.reason, "input not readable, kept as dead letter");
         let letter = DeadLetter {
             input: &self.input,
             origin: &origin,
@@ -251,8 +250,9 @@ impl Processor for Trail {
         };
         self.dead_letters
             .keep(&letter, clock::wall())
+            .await
             .map_err(|error| Error::not_kept("the dead-letter file", error))?;
-        self.stats.bad(1);
+        self.stats.bad(&[letter]);
         Ok(())
     }
 }
@@ -274,11 +274,11 @@ impl Trail {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
+    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
         let letters = collector.letters(origin);
-        match self.dead_letters.keep_all(&letters, clock::wall()) {
+        match self.dead_letters.keep_all(&letters, clock::wall()).await {
             Ok(()) => {
-                self.stats.bad(letters.len());
+                self.stats.bad(&letters);
                 true
             }
             Err(error) => {

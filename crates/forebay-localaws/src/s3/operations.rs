@@ -317,12 +317,12 @@ impl S3 {
         let bucket = self.buckets.get(&input.bucket).ok_or_else(|| {
             ServiceError::new("NoSuchBucket", 404, "The specified bucket does not exist")
         })?;
-        match input.header("x-amz-expected-bucket-owner") {
-            Some(owner) if owner != bucket.owner => {
-                Err(ServiceError::new("AccessDenied", 403, "Access Denied"))
-            }
-            _ => Ok(bucket),
+        let expected = input.header("x-amz-expected-bucket-owner");
+        let unpaid = bucket.requester_pays && input.header("x-amz-request-payer").is_none();
+        if expected.is_some_and(|owner| owner != bucket.owner) || unpaid {
+            return Err(ServiceError::new("AccessDenied", 403, "Access Denied"));
         }
+        Ok(bucket)
     }
 
     /// The region the buckets are in.

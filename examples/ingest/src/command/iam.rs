@@ -51,6 +51,9 @@ pub(super) async fn iam(arguments: &IamArguments) -> anyhow::Result<Exit> {
     if config.entities.enabled {
         names.extend(config.entities.accounts.iter().map(String::as_str));
     }
+    if config.dead_letter.queue.is_some() {
+        names.push(&config.dead_letter.aws);
+    }
     names.sort_unstable();
     names.dedup();
     for name in names {
@@ -397,6 +400,22 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
             names.condition = Some(json!({"StringEquals": {"aws:RequestedRegion": regions}}));
         }
     }
+    if let Some(queue) = &config.dead_letter.queue
+        && config.dead_letter.aws == name
+    {
+        let replay = "`replay --queue` cannot";
+        statements.push(Statement::new(
+            "DeadLetters",
+            "",
+            &["sqs:SendMessage"],
+            &[
+                ("sqs:GetQueueUrl", "the queue must be given as URL"),
+                ("sqs:ReceiveMessage", replay),
+                ("sqs:DeleteMessage", replay),
+            ],
+            vec![place.queue(queue, config.dead_letter.region.as_deref())],
+        ));
+    }
     if let Some(role) = config.aws(name).and_then(|aws| aws.assume_role) {
         note(format_args!(
             "the credentials of [aws.{name}] themselves need sts:AssumeRole on {}; this policy belongs to that role",
@@ -439,6 +458,13 @@ fn setup(config: &Config, name: &str, place: &Place) -> anyhow::Result<()> {
     };
     for (of, input) in config.kinesis.iter().filter(|(_, input)| input.aws == name) {
         let (stream, arn) = (input.stream_name(), place.stream(input));
+        if input.decode == crate::config::Decode::Raw {
+            say(format_args!(
+                "# [kinesis.{of}]: a stream; its producers write into it.
+aws kinesis create-stream --region {region} --stream-name {stream} --shard-count 1"
+            ))?;
+            continue;
+        }
         let role = format!("forebay-logs-to-{stream}");
         let source = json!({"StringEquals": {"aws:SourceAccount": account}});
         let put = json!({"Version": "2012-10-17", "Statement": [

@@ -57,6 +57,7 @@ fn imported(inputs: &[Value], to: &str) -> anyhow::Result<String> {
             ("CloudWatchLogsInput" | "AWSLogsInput", _) | (_, Some("KINESIS_CLOUDWATCH_RAW")) => {
                 "cloudwatch"
             }
+            (_, Some("KINESIS_RAW")) => "raw",
             ("CloudTrailInput", _) => "cloudtrail",
             _ => {
                 if setting("kinesis_stream_name").is_some() || kind.contains("aws") {
@@ -99,6 +100,9 @@ fn imported(inputs: &[Value], to: &str) -> anyhow::Result<String> {
             if let Some(size) = settings["kinesis_record_batch_size"].as_u64() {
                 writeln!(text, "batch_size = {}", size.clamp(1, 10_000))?;
             }
+            if settings["store_full_message"] == true {
+                writeln!(text, "store_full_message = true")?;
+            }
             // The plugin's switch works the wrong way round; absent means plain names.
             if settings["aws_flow_log_prefix"] == false {
                 writeln!(text, "field_prefix = true")?;
@@ -115,7 +119,7 @@ fn imported(inputs: &[Value], to: &str) -> anyhow::Result<String> {
             (None, "aws-kinesis-", "flowlog") => {
                 writeln!(text, "source = \"aws-kinesis-flowlogs\"")?
             }
-            (None, "aws-kinesis-", "cloudwatch") => {
+            (None, "aws-kinesis-", "cloudwatch" | "raw") => {
                 writeln!(text, "source = \"aws-kinesis-raw-logs\"")?
             }
             _ => {}
@@ -218,14 +222,14 @@ mod tests {
             {"title": "Trail", "type": "org.graylog.aws.inputs.cloudtrail.CloudTrailInput", "attributes": {
                 "aws_sqs_region": "eu-west-1", "aws_s3_region": "eu-central-1", "aws_sqs_queue_name": "trail", "override_source": "audit"}},
             {"title": "Raw", "type": "org.graylog.integrations.aws.inputs.AWSInput", "attributes": {
-                "aws_message_type": "KINESIS_RAW", "kinesis_stream_name": "raw"}},
+                "aws_message_type": "KINESIS_RAW", "kinesis_stream_name": "raw", "store_full_message": true}},
             {"title": "Syslog", "type": "org.graylog2.inputs.syslog.udp.SyslogUDPInput", "attributes": {"port": 514}},
         ]});
         let inputs = list["inputs"].as_array().unwrap();
         let text = imported(inputs, "graylog:12201").unwrap();
         let config = Config::parse(Path::new("made.toml"), &text)
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
-        assert_eq!((config.kinesis.len(), config.cloudtrail.len()), (2, 1));
+        assert_eq!((config.kinesis.len(), config.cloudtrail.len()), (3, 1));
         assert!(!text.contains("<encrypted>"));
         insta::assert_snapshot!(text);
     }

@@ -1,19 +1,24 @@
-//! `forebay replay`: captured files and dead letters, to the outputs.
+//! `forebay replay`: captured files, and dead letters from files or the queue, to the outputs.
 
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
-use forebay_gelf::{Batch, Driver, SinkError, Ticket};
-use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use forebay_gelf::{Acceptance, Batch, Driver, SinkError};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{ConfigArguments, note, say};
+use super::{ConfigArguments, leases::account, note, say};
 use crate::{
     config::Config,
+    dead_letter::LetterQueue,
     decode::{self, Decoding, Letter},
     delivery::Outlet,
     exit::Exit,
@@ -25,8 +30,11 @@ pub(super) struct ReplayArguments {
     #[command(flatten)]
     config: ConfigArguments,
     /// Dead-letter files, or captured files as `forebay decode` reads them.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "queue")]
     files: Vec<PathBuf>,
+    /// Also the letters of the `queue` of [dead_letter]; each is deleted when the outputs have accepted it.
+    #[arg(long)]
+    queue: bool,
     /// Only to this output. May be repeated.
     #[arg(long, value_name = "NAME")]
     to: Vec<String>,
@@ -86,6 +94,12 @@ pub(super) async fn replay(arguments: &ReplayArguments) -> anyhow::Result<Exit> 
             bar.inc(bytes.len() as u64);
         }
     }
+    if arguments.queue {
+        let account = account(&config, &config.dead_letter.aws).await?;
+        let queue = LetterQueue::new(&config.dead_letter, &account)
+            .context("`--queue`: [dead_letter] names no `queue`")?;
+        Box::pin(replay.queue(&config, &queue, &bar)).await?;
+    }
     bar.finish_and_clear();
     replay.finish(arguments.dry_run).await
 }
@@ -112,11 +126,14 @@ struct Line {
 struct Replay {
     outlets: Vec<Outlet>,
     drivers: JoinSet<()>,
-    waiting: FuturesUnordered<Ticket>,
+    waiting: FuturesUnordered<BoxFuture<'static, (usize, Result<Acceptance, SinkError>)>>,
     rate: Option<u32>,
     sent: u64,
     refused: u64,
     faults: u64,
+    /// The letter of the queue that is being sent, and those that could not be read or were refused.
+    letter: usize,
+    failed: Vec<usize>,
 }
 
 impl Replay {
@@ -129,6 +146,8 @@ impl Replay {
             sent: 0,
             refused: 0,
             faults: 0,
+            letter: 0,
+            failed: Vec::new(),
         };
         let names = config
             .outputs_of(&arguments.to)
@@ -145,6 +164,42 @@ impl Replay {
             replay.outlets.push(Outlet { sink, extra });
         }
         Ok(replay)
+    }
+
+    /// Sends the letters of a queue until it is empty. What fails stays there.
+    async fn queue(
+        &mut self,
+        config: &Config,
+        queue: &LetterQueue,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        loop {
+            let received = queue.receive().await?;
+            if received.is_empty() {
+                return Ok(());
+            }
+            self.failed.clear();
+            for (number, message) in received.iter().enumerate() {
+                self.letter = number;
+                let faults = self.faults;
+                let name = format!("letter {}", message.message_id().unwrap_or_default());
+                let body = message.body().unwrap_or_default();
+                self.line(config, &name, body.as_bytes(), bar).await?;
+                if self.faults > faults {
+                    self.failed.push(number);
+                }
+            }
+            self.settle().await?;
+            let accepted = received.iter().enumerate();
+            let accepted = accepted.filter(|(number, _)| !self.failed.contains(number));
+            let handles: Vec<String> = accepted
+                .filter_map(|(_, message)| message.receipt_handle.clone())
+                .collect();
+            // Without outputs nothing was sent.
+            if !handles.is_empty() && !self.outlets.is_empty() {
+                queue.delete(&handles).await?;
+            }
+        }
     }
 
     async fn line(
@@ -233,15 +288,13 @@ impl Replay {
             .map(|rate| Duration::from_secs_f64(batch.len() as f64 / f64::from(rate)));
         for outlet in &self.outlets {
             let own = outlet.own(&batch);
-            self.waiting.push(
-                outlet
-                    .sink
-                    .send(own)
-                    .await
-                    .map_err(|error| error.reason().clone())?,
-            );
+            let ticket = outlet.sink.send(own).await;
+            let ticket = ticket.map_err(|error| error.reason().clone())?;
+            let letter = self.letter;
+            self.waiting
+                .push(async move { (letter, ticket.await) }.boxed());
         }
-        while let Some(Some(answer)) = futures_util::FutureExt::now_or_never(self.waiting.next()) {
+        while let Some(Some(answer)) = self.waiting.next().now_or_never() {
             self.settled(answer)?;
         }
         if let Some(pause) = pause {
@@ -252,10 +305,11 @@ impl Replay {
 
     fn settled(
         &mut self,
-        answer: Result<forebay_gelf::Acceptance, SinkError>,
+        (letter, answer): (usize, Result<Acceptance, SinkError>),
     ) -> anyhow::Result<()> {
         for refusal in answer?.refused {
             self.refused += 1;
+            self.failed.push(letter);
             note(format_args!(
                 "refused by the receiver: {:?}",
                 refusal.reason
@@ -264,7 +318,8 @@ impl Replay {
         Ok(())
     }
 
-    async fn finish(mut self, dry_run: bool) -> anyhow::Result<Exit> {
+    /// Waits until everything sent is accepted or refused.
+    async fn settle(&mut self) -> anyhow::Result<()> {
         let sinks: Vec<_> = self
             .outlets
             .iter()
@@ -284,6 +339,11 @@ impl Replay {
                 () = &mut flushing => {}
             }
         }
+        Ok(())
+    }
+
+    async fn finish(mut self, dry_run: bool) -> anyhow::Result<Exit> {
+        self.settle().await?;
         join_all(self.outlets.iter().map(|outlet| outlet.sink.close(FLUSH))).await;
         self.drivers.shutdown().await;
         if !dry_run {

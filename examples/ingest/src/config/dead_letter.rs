@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, Problem};
+use super::{ByteSize, Problem, default_name};
 
 /// What could not be delivered.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,6 +17,13 @@ pub struct DeadLetter {
     pub rotate: ByteSize,
     /// Reading stops when all these files together have this size.
     pub max_size: ByteSize,
+    /// Name, URL or ARN of an SQS queue that letters go to instead. What it does not take goes to the file: letters that
+    /// are too long for it, and all of them while it does not answer.
+    pub queue: Option<String>,
+    /// Which `[aws.NAME]` may send to the queue.
+    pub aws: String,
+    /// Region of the queue; absent means the one of `aws`.
+    pub region: Option<String>,
 }
 
 impl Default for DeadLetter {
@@ -25,12 +32,28 @@ impl Default for DeadLetter {
             path: PathBuf::from("forebay-dead-letters.ndjson"),
             rotate: ByteSize(64 << 20),
             max_size: ByteSize(500 << 20),
+            queue: None,
+            aws: default_name(),
+            region: None,
         }
     }
 }
 
 impl DeadLetter {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        if self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.ends_with(".fifo"))
+        {
+            problems.push(
+                Problem::at(
+                    ["dead_letter", "queue"],
+                    "letters have no order that a FIFO queue could keep",
+                )
+                .help("name a standard queue"),
+            );
+        }
         if self.max_size.0 == 0 {
             problems.push(
                 Problem::at(

@@ -1,4 +1,4 @@
-//! `[kinesis.NAME]`: streams of CloudWatch Logs subscription payloads.
+//! `[kinesis.NAME]`: streams of CloudWatch Logs subscription payloads, or of any text.
 
 use std::{
     num::NonZeroU32,
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Problem, default_name, units};
 
-/// A Kinesis stream of CloudWatch Logs subscription payloads.
+/// A Kinesis stream of CloudWatch Logs subscription payloads, or of any text.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kinesis {
@@ -49,6 +49,9 @@ pub struct Kinesis {
     /// `flow_log_` before the plugin's flow-log field names.
     #[serde(default)]
     pub field_prefix: bool,
+    /// The text of each event also as `full_message`, as the plugin's setting of this name.
+    #[serde(default)]
+    pub store_full_message: bool,
     /// Most messages per second of this input; 0 is no limit.
     #[serde(default)]
     pub max_messages_per_second: u32,
@@ -68,6 +71,8 @@ pub enum Decode {
     Flowlog,
     /// Every event is log text (the plugin's "AWS Logs").
     Cloudwatch,
+    /// Every record is a text of its own and no CloudWatch payload (the plugin's "Kinesis Raw"). Nothing is decompressed.
+    Raw,
 }
 
 /// A decoder for some log groups.
@@ -223,7 +228,23 @@ impl Kinesis {
                 .help(help),
             );
         }
+        if self.decode == Decode::Raw && !self.route.is_empty() {
+            problems.push(
+                at(
+                    "decode",
+                    "records that are read `raw` have no log group to be routed by".to_owned(),
+                )
+                .help("leave `route` out, or use another `decode`"),
+            );
+        }
         for (index, route) in self.route.iter().enumerate() {
+            if route.decode == Decode::Raw {
+                let path = ["kinesis", name, "route", &index.to_string(), "decode"];
+                problems.push(
+                    Problem::at(path, "`raw` is for records, a route is for log groups")
+                        .help("log text is `cloudwatch`"),
+                );
+            }
             if let Some(error) = format(&route.flow_format) {
                 let path = ["kinesis", name, "route", &index.to_string(), "flow_format"];
                 problems.push(

@@ -74,13 +74,19 @@ impl Secret {
     ///
     /// Names the file, variable or command that gives none.
     pub fn read(&self) -> anyhow::Result<String> {
-        match self {
-            Self::File(path) => std::fs::read_to_string(path)
-                .map(|text| text.trim().to_owned())
-                .with_context(|| format!("the secret file `{}` cannot be read", path.display())),
-            Self::Env(name) => std::env::var(name).with_context(|| {
-                format!("the environment variable `{name}`, which holds a secret, cannot be read")
-            }),
+        let (secret, place) = match self {
+            Self::File(path) => {
+                let place = format!("the secret file `{}`", path.display());
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| format!("{place} cannot be read"))?;
+                (text.trim().to_owned(), place)
+            }
+            Self::Env(name) => {
+                let place = format!("the environment variable `{name}`, which holds a secret,");
+                let text =
+                    std::env::var(name).with_context(|| format!("{place} cannot be read"))?;
+                (text, place)
+            }
             Self::Command(words) => {
                 let (program, arguments) = words
                     .split_first()
@@ -95,12 +101,15 @@ impl Secret {
                     "the secret's command `{program}` failed: {}",
                     output.status
                 );
-                let text = String::from_utf8(output.stdout).map_err(|_| {
-                    anyhow::anyhow!("what the secret's command `{program}` prints is no text")
-                })?;
-                Ok(text.trim().to_owned())
+                let place = format!("what the secret's command `{program}` prints");
+                let text = String::from_utf8(output.stdout)
+                    .map_err(|_| anyhow::anyhow!("{place} is no text"))?;
+                (text.trim().to_owned(), place)
             }
-        }
+        };
+        // As a token it would match callers who send none.
+        anyhow::ensure!(!secret.is_empty(), "{place} is empty");
+        Ok(secret)
     }
 }
 
@@ -129,6 +138,10 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(failed.contains("`false` failed"), "{failed}");
+        let empty = read("key = { command = [\"true\"] }")
+            .unwrap_err()
+            .to_string();
+        assert!(empty.contains("`true` prints is empty"), "{empty}");
     }
 
     #[test]

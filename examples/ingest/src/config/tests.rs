@@ -71,6 +71,31 @@ fn two_inputs_have_two_names() {
 }
 
 #[test]
+fn two_streams_have_two_lease_tables() {
+    let report = problems(
+        "[kinesis.a]\nstream = \"a\"\n[kinesis.b]\nstream = \"b\"\nlease = { table = \"graylog-aws-plugin-a\" }\n[output.x]\naddress = [\"a:1\"]\n",
+    );
+    assert!(
+        report.contains("forebay.toml:3:10")
+            && report.contains("lease table `graylog-aws-plugin-a`"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_worker_id_is_chosen_when_it_is_read() {
+    let id = |text: &str| {
+        let config = Config::parse(Path::new("forebay.toml"), &format!("{text}{MINIMAL}"));
+        config.expect("valid").service.worker_id.to_string()
+    };
+    let [first, second] = [id(""), id("[service]\nworker_id = \"auto\"\n")];
+    assert!(first != second && first != "auto" && second != "auto");
+    assert_eq!(id("[service]\nworker_id = \"ada\"\n"), "ada");
+    let report = problems(&format!("[service]\nworker_id = \"\"\n{MINIMAL}"));
+    assert!(report.contains("forebay.toml:2:13"), "{report}");
+}
+
+#[test]
 fn a_broken_text_is_reported_with_every_place() {
     insta::assert_snapshot!(problems(
         "[kinesis.flow\nstream = flow\n[output.x]\naddress = [\"a:1\"]\n"

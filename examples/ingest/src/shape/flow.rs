@@ -217,6 +217,9 @@ impl Shaper {
         let host = self.host.as_deref().unwrap_or(HOST);
         let mut message = self.encoder.begin(host);
         message.short_message_with(|text| plan.summary(text, record, line, protocol));
+        if self.full_message {
+            message.full_message(record.line());
+        }
         event_fields(&mut message, event);
         let mut next = 0;
         loop {

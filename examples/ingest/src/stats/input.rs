@@ -12,10 +12,10 @@ use std::{
 use forebay_kinesis::{Call, Checkpoint, ErrorKind, Gap, Lease, ShardId, Stopping, WorkerId};
 use tokio::time::Instant;
 
-use crate::repeats::Repeats;
+use crate::{dead_letter::DeadLetter, repeats::Repeats};
 
 use super::{
-    CallStats, Counts, InputSnapshot, QueueStats, SAMPLE, Shard, StreamStats, lock, named,
+    CallStats, Counts, InputSnapshot, QueueStats, Rate, SAMPLE, Shard, StreamStats, lock, named,
 };
 
 /// What one input did, and what its drivers last told. It is the observer of its drivers.
@@ -80,10 +80,10 @@ struct Queue {
 struct Samples {
     /// Lag in seconds, oldest first.
     lag: VecDeque<f64>,
-    /// Messages and bytes at the last sample.
-    last: Option<(Instant, u64, u64)>,
-    messages_per_second: f64,
-    bytes_per_second: f64,
+    /// When the newest was taken.
+    lag_at: Option<Instant>,
+    messages: Rate,
+    bytes: Rate,
 }
 
 impl InputStats {
@@ -118,9 +118,23 @@ impl InputStats {
         self.messages.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// Input became dead letters.
-    pub(crate) fn bad(&self, count: usize) {
-        self.bad.fetch_add(count as u64, Ordering::Relaxed);
+    /// Input became dead letters: all are counted, and the first of a class is told once a while.
+    pub(crate) fn bad(&self, letters: &[DeadLetter<'_>]) {
+        self.bad.fetch_add(letters.len() as u64, Ordering::Relaxed);
+        for letter in letters {
+            let class = letter.class.name();
+            if let Some(suppressed) = self.repeats.tell(class) {
+                tracing::warn!(
+                    input = letter.input,
+                    origin = letter.origin,
+                    position = letter.position,
+                    class,
+                    reason = letter.reason,
+                    suppressed,
+                    "input not readable, kept as dead letter"
+                );
+            }
+        }
     }
 
     fn failed(&self, kind: &'static str, text: &str) {
@@ -142,18 +156,15 @@ impl InputStats {
         let messages = self.messages.load(Ordering::Relaxed);
         let bytes = self.bytes.load(Ordering::Relaxed);
         let mut samples = lock(&self.samples);
-        if samples.lag.len() == SPARKLINE {
-            samples.lag.pop_front();
+        if samples.lag_at.is_none_or(|at| now - at >= SAMPLE) {
+            samples.lag_at = Some(now);
+            if samples.lag.len() == SPARKLINE {
+                samples.lag.pop_front();
+            }
+            samples.lag.push_back(lag.as_secs_f64());
         }
-        samples.lag.push_back(lag.as_secs_f64());
-        if let Some((at, last_messages, last_bytes)) = samples.last {
-            let seconds = (now - at).as_secs_f64().max(SAMPLE.as_secs_f64() / 2.0);
-            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-            let rate = |count: u64| count as f64 / seconds;
-            samples.messages_per_second = rate(messages - last_messages);
-            samples.bytes_per_second = rate(bytes - last_bytes);
-        }
-        samples.last = Some((now, messages, bytes));
+        samples.messages.sample(now, messages);
+        samples.bytes.sample(now, bytes);
     }
 
     pub(super) fn snapshot(&self, now: Instant) -> InputSnapshot {
@@ -176,8 +187,8 @@ impl InputStats {
             parked: self.parked.load(Ordering::Relaxed),
             errors: named(&lock(&self.errors)),
             last_error: error,
-            messages_per_second: samples.messages_per_second,
-            bytes_per_second: samples.bytes_per_second,
+            messages_per_second: samples.messages.per_second(),
+            bytes_per_second: samples.bytes.per_second(),
             lag_history_seconds: samples.lag.iter().copied().collect(),
             stream,
             queue,
@@ -280,7 +291,6 @@ impl Queue {
 
 impl forebay_kinesis::Observer for InputStats {
     fn lease_taken(&self, shard: &ShardId, from: Option<&WorkerId>) {
-        tracing::info!(input = %self.name, shard_id = %shard, from = from.map_or("", WorkerId::as_str), "lease taken");
         self.with_stream(|stream| {
             stream.changed(if from.is_some() { "stolen" } else { "taken" });
             let state = stream.shard(shard);
@@ -290,7 +300,6 @@ impl forebay_kinesis::Observer for InputStats {
     }
 
     fn lease_stopped(&self, shard: &ShardId, reason: Stopping) {
-        tracing::info!(input = %self.name, shard_id = %shard, ?reason, "lease given up");
         self.with_stream(|stream| {
             stream.changed(match reason {
                 Stopping::Released => "released",
@@ -320,7 +329,6 @@ impl forebay_kinesis::Observer for InputStats {
     }
 
     fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
-        tracing::debug!(input = %self.name, shard_id = %shard, %checkpoint, "checkpoint written");
         self.with_stream(|stream| {
             let state = stream.shard(shard);
             state.checkpoint = Some(checkpoint.to_string());
@@ -365,11 +373,6 @@ impl forebay_kinesis::Observer for InputStats {
 
     fn parked(&self, parked: bool) {
         self.parked.store(parked, Ordering::Relaxed);
-        if parked {
-            tracing::warn!(input = %self.name, "leases are given back until the output takes messages");
-        } else {
-            tracing::info!(input = %self.name, "leases are taken again");
-        }
     }
 }
 
@@ -420,8 +423,7 @@ impl forebay_s3::Observer for InputStats {
         self.queue_counter(|queue| &queue.object_micros, micros);
     }
 
-    fn rejected(&self, reason: &str) {
-        tracing::warn!(input = %self.name, reason, "input not readable, kept as dead letter");
+    fn rejected(&self, _reason: &str) {
         self.queue_counter(|queue| &queue.rejected, 1);
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Snapshot {
     /// Version of the program.
     pub version: String,
-    /// Lease owner name as configured.
+    /// Lease owner name of this process.
     pub worker_id: String,
     /// Since the pipeline began.
     pub uptime_seconds: f64,
@@ -52,9 +52,9 @@ pub struct InputSnapshot {
     pub errors: BTreeMap<String, u64>,
     /// The last error, unless it is over.
     pub last_error: Option<String>,
-    /// Messages per second over the last sample.
+    /// Messages per second of late.
     pub messages_per_second: f64,
-    /// Bytes per second over the last sample.
+    /// Bytes per second of late.
     pub bytes_per_second: f64,
     /// The last five minutes of lag, oldest first.
     pub lag_history_seconds: Vec<f64>,
@@ -166,6 +166,10 @@ pub struct OutputSnapshot {
     pub queue_bytes: usize,
     /// Messages accepted.
     pub accepted: u64,
+    /// Messages written per second of late, repeats included.
+    pub messages_per_second: f64,
+    /// Bytes written per second of late.
+    pub bytes_per_second: f64,
     /// Messages refused for good.
     pub refused: u64,
     /// Bytes handed to the kernel, repeats included.

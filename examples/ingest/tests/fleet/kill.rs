@@ -60,11 +60,8 @@ async fn nothing_is_lost_when_processes_are_killed_under_load() {
     }
     let account = scene.finish().await;
     let seconds = started.elapsed().as_secs();
-    println!(
-        "{}, kills {killed}, seconds {seconds}, seed {seed}",
-        account.receipt
-    );
-    let duplicates = account.receipt.duplicates as u64;
+    println!("\n{account}\nkills {killed}, seconds {seconds}, seed {seed}");
+    let duplicates = account.flow.duplicates as u64;
     let moves = account.moves;
     let bound = moves * RATE * UNPROVEN.as_secs() / u64::from(SHARDS);
     println!(

@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_kinesis::primitives::Blob;
 use flate2::{Compression, write::GzEncoder};
 use forebay_gelf::listener::{Listener, ListenerConfig, Messages};
-use forebay_localaws::{Cloud, Settings};
+use forebay_localaws::{Cloud, Fault, FaultRule, Service, Settings};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
@@ -68,6 +68,19 @@ impl Aws {
             .shard_count(2);
         request.send().await.expect("the stream is made");
         aws
+    }
+
+    /// The IAM actions that were called so far.
+    pub(crate) fn called(&self) -> Vec<String> {
+        self.cloud.lock().expect("the model").calls().iam_actions()
+    }
+
+    /// Denies an operation from now on.
+    pub(crate) fn deny(&self, service: Service, operation: &str) {
+        let rule = FaultRule::new(Fault::AccessDenied)
+            .service(service)
+            .operation(operation);
+        self.cloud.lock().expect("the model").faults().push(rule);
     }
 
     pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
@@ -180,17 +193,35 @@ impl Forebay {
     pub(crate) fn start_with(config: &Path, environment: &[(&str, &Path)]) -> Self {
         let log = config.with_extension("log");
         let stderr = std::fs::File::create(&log).expect("the log is made");
-        let child = Command::new(env!("CARGO_BIN_EXE_forebay"))
-            .args(["run", "--config"])
-            .arg(config)
+        let mut command = Self::command(&["run", "--config"]);
+        command.arg(config).envs(environment.iter().copied());
+        command.stderr(stderr);
+        let child = command.spawn().expect("the binary starts");
+        Self { child, log }
+    }
+
+    /// The binary with these words, not started yet; its standard output is dropped.
+    pub(crate) fn command(words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+        command
+            .args(words)
             .env("TEST_AWS_SECRET", "canary-7f3a91")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("the binary starts");
-        Self { child, log }
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// A process that logs elsewhere.
+    pub(crate) fn of(child: Child) -> Self {
+        Self {
+            child,
+            log: PathBuf::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it logged so far.
@@ -214,11 +245,12 @@ impl Forebay {
         }
     }
 
-    /// The TCP addresses on which it listens, as the kernel writes them.
-    pub(crate) fn listens(&self) -> Vec<String> {
+    /// The TCP addresses on which it listens, as the kernel writes them; `None` if we may not know: only root looks into
+    /// a process that is not dumpable.
+    pub(crate) fn listens(&self) -> Option<Vec<String>> {
         let folder = format!("/proc/{}/fd", self.child.id());
         let mine: Vec<String> = std::fs::read_dir(folder)
-            .expect("it runs")
+            .ok()?
             .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
             .filter_map(|link| {
                 let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
@@ -238,7 +270,7 @@ impl Forebay {
             });
             rows.collect::<Vec<_>>()
         };
-        [listening("/proc/net/tcp"), listening("/proc/net/tcp6")].concat()
+        Some([listening("/proc/net/tcp"), listening("/proc/net/tcp6")].concat())
     }
 
     /// Resident memory at most so far, in bytes.
@@ -259,6 +291,12 @@ impl Forebay {
     /// Sends SIGTERM and returns exit code and log.
     pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
         self.signal("-TERM");
+        let code = self.ended().await.code();
+        (code, self.log())
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = async {
             loop {
                 match self
@@ -266,15 +304,14 @@ impl Forebay {
                     .try_wait()
                     .expect("the process can be waited for")
                 {
-                    Some(status) => return status.code(),
+                    Some(status) => return status,
                     None => tokio::time::sleep(PAUSE).await,
                 }
             }
         };
-        let code = timeout(PATIENCE, ended)
+        timeout(PATIENCE, ended)
             .await
-            .expect("the process ends within its grace");
-        (code, self.log())
+            .expect("the process ends within its grace")
     }
 }
 
@@ -286,20 +323,18 @@ impl Drop for Forebay {
     }
 }
 
-/// Runs `forebay` to its end. The command's own words come before `--config`.
+/// Runs `forebay` with a configuration to its end. The command's own words come before `--config`.
 pub(crate) async fn command(config: &Path, words: &[&str]) -> Ended {
-    let (config, words) = (config.to_owned(), words.iter().map(ToString::to_string));
-    let words: Vec<String> = words.collect();
+    let config = config.to_str().expect("text");
+    forebay(&[words, &["--config", config]].concat()).await
+}
+
+/// Runs `forebay` to its end.
+pub(crate) async fn forebay(words: &[&str]) -> Ended {
+    let mut command = Forebay::command(words);
     let run = tokio::task::spawn_blocking(move || {
-        Command::new(env!("CARGO_BIN_EXE_forebay"))
-            .args(words)
-            .arg("--config")
-            .arg(config)
-            .env("TEST_AWS_SECRET", "canary-7f3a91")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary runs")
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.output().expect("the binary runs")
     });
     let output = timeout(PATIENCE * 2, run)
         .await
@@ -344,6 +379,30 @@ pub(crate) async fn receiver() -> (std::net::SocketAddr, Messages) {
     let address = listener.tcp_address().expect("an address");
     tokio::spawn(listener.run());
     (address, messages)
+}
+
+/// An AWS with the stream `flow`, a receiver, and a configuration that reads the one into the other.
+pub(crate) struct Bed {
+    pub(crate) aws: Aws,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) messages: Messages,
+    pub(crate) config: PathBuf,
+}
+
+impl Bed {
+    /// With `more` at the end of the configuration.
+    pub(crate) async fn new(more: &str) -> Self {
+        let aws = Aws::with_stream().await;
+        let (address, messages) = receiver().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = config(folder.path(), &aws, address, more);
+        Self {
+            aws,
+            folder,
+            messages,
+            config,
+        }
+    }
 }
 
 /// A configuration that reads the stream `flow` of `aws` into `output`, with `more` at its end.

@@ -1,13 +1,25 @@
 //! `forebay run` as a process: a configuration file, an AWS endpoint, a GELF receiver, signals, the admin port.
 
+mod admin;
 mod bad_input;
 mod bad_notices;
 mod bed;
-mod commands;
+mod check;
 mod documents;
+mod entities;
+mod exit;
+mod iam;
+mod leases;
+mod manual;
 mod migrate;
 mod operate;
+mod outputs;
+mod port;
+mod raw;
+mod reading;
+mod replay;
 mod security;
+mod terminal;
 
 use std::process::Command;
 

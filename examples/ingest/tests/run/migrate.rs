@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     bed::{self, Aws, Forebay, bytes_of, command},
-    commands::lease_rows,
+    leases::{OWNER, lease_rows},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,12 +22,7 @@ async fn the_plugins_lease_table_is_taken_over_at_its_checkpoint() {
         aws.put(number).await;
     }
     // The plugin stops hard: its leases keep their owner, and nobody renews them.
-    lease_rows(
-        &aws,
-        Some("graylog-node-5f"),
-        [&positions[0], &positions[1]],
-    )
-    .await;
+    lease_rows(&aws, Some(OWNER), [&positions[0], &positions[1]]).await;
 
     // The configuration comes from the plugin's inputs.
     let inputs = folder.path().join("inputs.json");
