@@ -244,10 +244,10 @@ pub enum Dropped {
 pub struct Gap {
     /// The shard.
     pub shard: ShardId,
-    /// The number of the stored checkpoint; everything up to it was processed.
-    pub stored: SequenceNumber,
-    /// The first number that was still there.
-    pub found: SequenceNumber,
+    /// The stored checkpoint; everything up to it was processed.
+    pub stored: Checkpoint,
+    /// The first number that was still there; `None` if the whole shard was gone.
+    pub found: Option<SequenceNumber>,
     /// The time that is missing at most, if both ends are known.
     pub missing: Option<Duration>,
 }
