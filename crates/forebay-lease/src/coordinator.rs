@@ -131,23 +131,8 @@ impl Coordinator {
                     self.report(Decision::Gap {
                         key: key.clone(),
                         from,
-                        resumed: None,
                     });
                     self.shard_ended(&key, token, Vec::new());
-                }
-            }
-            Event::Trimmed {
-                key,
-                token,
-                resumed,
-            } => {
-                if let Some(held) = self.held_as(&key, token) {
-                    let from = held.acknowledged;
-                    self.report(Decision::Gap {
-                        key,
-                        from,
-                        resumed: Some(resumed),
-                    });
                 }
             }
             Event::Stopped { key, token } => self.reader_stopped(&key, token, now),

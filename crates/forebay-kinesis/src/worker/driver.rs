@@ -322,8 +322,8 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                 tracing::info!(parked, "worker parked or unparked");
                 observer.parked(*parked);
             }
-            Decision::Gap { key, from, resumed } => {
-                tracing::error!(%key, from = from.as_str(), ?resumed, "records are lost for good");
+            Decision::Gap { key, from } => {
+                tracing::error!(%key, from = from.as_str(), "the shard is gone, and with it what was not read of it");
                 observer.gap(&Gap {
                     shard: shard_of(key),
                     stored: *from,
