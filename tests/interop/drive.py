@@ -15,7 +15,7 @@ from pathlib import Path
 import assigned
 import report
 import stories
-from bed import REPOSITORY, Emulators, Processes, install
+from bed import REPOSITORY, Emulators, Patience, Processes, install
 from figures import compare
 from proxy import Loop
 from stories import VERSIONS, Result, Story
@@ -39,14 +39,18 @@ def main():
     install(folder / "install.log")
     processes, figures = Processes(), {}
 
-    def late():
+    done = threading.Event()
+
+    def limit():
+        patience = Patience(arguments.limit)
+        while not patience.is_over():
+            if done.wait(1):
+                return
         print(f"interop: not done within {arguments.limit} s; logs in {folder}", flush=True)
         processes.end()
         os._exit(1)
 
-    timer = threading.Timer(arguments.limit, late)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=limit, daemon=True).start()
     try:
         bed = Bed(processes, Emulators(processes, folder), Loop(), folder, arguments.binary)
         results = run(bed, arguments)
@@ -60,12 +64,15 @@ def main():
                     results.append(Result(version.label, "figures", "figures", False, 0, [f"{type(failure).__name__}: {failure}"]))
         bed.loop.end()
     finally:
-        timer.cancel()
+        done.set()
         processes.end()
     if arguments.write:
         report.write(arguments.write, results, figures, arguments.failover)
     failed = [result for result in results if not result.passed]
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed", flush=True)
+    late = [late for _, late in bed.loop.stalls]
+    if late:
+        print(f"the driver itself was late {len(late)} times, by {max(late):.1f} s at most")
     if failed or arguments.keep:
         print(f"logs in {folder}")
     else:
@@ -80,7 +87,7 @@ def parse():
     parser.add_argument("--stories", help="default: all that fit the version")
     parser.add_argument("--failover", type=float, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="stories at a time")
-    parser.add_argument("--limit", type=int, default=3000, help="seconds for everything")
+    parser.add_argument("--limit", type=int, default=3000, help="seconds for everything, on an idle machine")
     parser.add_argument("--figures", action="store_true", help="also compare start, failover, calls and memory")
     parser.add_argument("--write", type=Path, help="where the page of results goes")
     parser.add_argument("--keep", action="store_true", help="keep the logs")

@@ -152,8 +152,8 @@ class Lines:
 class Ledger:
     """Compares what was put with what was processed."""
 
-    def __init__(self, put, processed):
-        self.put = put
+    def __init__(self, put, processed, stalled=lambda since, seconds: 0):
+        self.put, self.stalled = put, stalled
         self.processed = sorted(processed, key=lambda one: one.at)
         self.counts = Counter(one.number for one in self.processed)
 
@@ -177,8 +177,8 @@ class Ledger:
         for number, put in self.put.items():
             shards[put.shard].append((put.sequence, put.sub_sequence, number))
         for at, key, checkpoint, sub_sequence in history:
-            # Reading the receiver's socket may lag behind a checkpoint by a moment.
-            limit = at + LAG
+            # Reading the receiver's socket may lag behind a checkpoint by a moment, and by the driver's own stalls.
+            limit = at + LAG + self.stalled(at, LAG)
             ended = checkpoint == "SHARD_END"
             if not ended and not checkpoint.isdigit():
                 continue
@@ -198,7 +198,10 @@ class Ledger:
                 span[self.put[number].shard].append(at)
         for child, ancestors in parents.items():
             for parent in ancestors:
-                if span[child] and span[parent] and min(span[child]) < max(span[parent]) - LAG:
+                if not span[child] or not span[parent]:
+                    continue
+                begun = min(span[child])
+                if begun + LAG + self.stalled(begun, LAG) < max(span[parent]):
                     faults.append(f"{child} was read before {parent} was done")
         return faults
 

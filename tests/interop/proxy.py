@@ -21,9 +21,27 @@ class Call:
 class Loop:
     """An asyncio loop on a thread of its own, for everything that listens."""
 
+    BEAT = 0.1
+
     def __init__(self):
         self.loop, self.tasks = asyncio.new_event_loop(), set()
+        # When it stood still, and for how long: what it read then bears too late a time.
+        self.stalls = []
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self.beat(), self.loop)
+
+    async def beat(self):
+        while True:
+            due = time.time() + self.BEAT
+            await asyncio.sleep(self.BEAT)
+            late = time.time() - due
+            if late > self.BEAT:
+                self.stalls.append((due, late))
+
+    def stalled(self, since, seconds):
+        """How long it stood still between `since` and so many seconds later."""
+        stalls = list(self.stalls)
+        return sum(late for due, late in stalls if due + late >= since and due <= since + seconds)
 
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)

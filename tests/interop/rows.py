@@ -95,14 +95,13 @@ class Watch:
         while not self.stopping.wait(self.INTERVAL):
             try:
                 items = self.dynamodb.call("Scan", TableName=self.table, ConsistentRead=True)["Items"]
+                self.look(items, time.time())
             except Refused as refused:
-                # The table appears with the first worker.
-                if refused.kind != "ResourceNotFoundException":
+                # The table appears with the first worker; a row may go before the foreign attribute is planted.
+                if refused.kind not in ("ResourceNotFoundException", "ConditionalCheckFailedException"):
                     self.faults.append(str(refused))
-                continue
             except OSError:
                 continue
-            self.look(items, time.time())
 
     def look(self, items, now):
         leases = {}
@@ -120,7 +119,6 @@ class Watch:
         self.rows = leases
         self.last.update(leases)
         for key in leases.keys() - self.planted:
-            self.planted.add(key)
             self.dynamodb.call(
                 "UpdateItem",
                 TableName=self.table,
@@ -129,6 +127,7 @@ class Watch:
                 UpdateExpression=f"SET {FOREIGN} = :v",
                 ExpressionAttributeValues={":v": {"S": "kept"}},
             )
+            self.planted.add(key)
 
     def deleted(self, key, row, leases):
         """The oldest generation goes first, and only when all children were begun. A row not at its end was deleted
@@ -171,6 +170,8 @@ class Watch:
             # The start of a handoff names the next owner already, and counts nothing.
             moved = None not in (owner(before), owner(row)) and owner(before) != owner(row)
             moved = moved and "checkpointOwner" not in before.keys() | row.keys()
+            # Two writes since the last look: the row was free in between, and taking a free one counts nothing either.
+            moved = moved and counters[1] == counters[0] + 1
             if switches[1] - switches[0] < moved:
                 self.faults.append(f"{key}: {switches[1]} owner switches after {switches[0]}, owner changed: {moved}")
         if earlier != checkpoint:

@@ -100,7 +100,7 @@ class Story:
 
     def ledger(self):
         processed = [one for worker in self.workers for one in list(worker.processed())]
-        return Ledger(dict(self.producer.put), processed)
+        return Ledger(dict(self.producer.put), processed, self.bed.loop.stalled)
 
     def settled(self, seconds):
         """Waits until all that was put before now is processed."""

@@ -416,7 +416,7 @@ pub enum EncodeError {
     MissingShortMessage,
     /// `short_message` is empty or blank: the receiver would drop the message.
     BlankShortMessage,
-    /// The message is longer than [`EncodeLimits::message_bytes`]; [`shorten`](crate::shorten) can make it fit.
+    /// The message is longer than [`EncodeLimits::message_bytes`]; cut its texts and encode it again.
     TooLong {
         /// Length of the message.
         bytes: usize,

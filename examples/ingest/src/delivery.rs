@@ -78,7 +78,7 @@ impl Outlet {
             batch.byte_len() + batch.len() * self.extra.len(),
         );
         let mut message = Vec::new();
-        for common in batch {
+        for common in batch.iter() {
             message.clear();
             message.extend_from_slice(common.strip_suffix(b"}").unwrap_or(common));
             message.extend_from_slice(&self.extra);
@@ -325,7 +325,7 @@ impl Settler {
     }
 }
 
-fn refusal_reason(reason: &RefusalReason) -> String {
+pub(crate) fn refusal_reason(reason: &RefusalReason) -> String {
     match reason {
         RefusalReason::TooLong {
             bytes,

@@ -41,22 +41,7 @@ enum Format {
 
 pub(super) async fn iam(arguments: &IamArguments) -> anyhow::Result<Exit> {
     let config = arguments.config.load()?;
-    let mut names: Vec<&str> = config
-        .kinesis
-        .values()
-        .map(|input| input.aws.as_str())
-        .collect();
-    names.extend(config.cloudtrail.values().map(|input| input.aws.as_str()));
-    names.extend(config.s3.values().map(|input| input.aws.as_str()));
-    if config.entities.enabled {
-        names.extend(config.entities.accounts.iter().map(String::as_str));
-    }
-    if config.dead_letter.queue.is_some() {
-        names.push(&config.dead_letter.aws);
-    }
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
+    for name in &config.used_accounts() {
         let place = Place::find(&config, name, arguments.account.as_deref()).await;
         if arguments.setup {
             setup(&config, name, &place)?;

@@ -4,7 +4,7 @@
 //! `FOREBAY_CHAOS_SECONDS` sets how long (60; 1,800 with `FOREBAY_TIER=nightly`), `FOREBAY_SEED` repeats the choices,
 //! `FOREBAY_CHAOS_LOGS` names a folder to which the logs of the processes are copied.
 
-use std::{collections::BTreeMap, fs, sync::PoisonError, time::Duration};
+use std::{collections::BTreeMap, fs, net::Ipv4Addr, sync::PoisonError, time::Duration};
 
 use tokio::time::Instant;
 
@@ -48,14 +48,11 @@ async fn nothing_is_lost_whatever_goes_wrong() {
     }
     chaos.heal(&mut scene);
     let account = scene.finish().await;
-    println!(
-        "{}, seconds {length}, seed {seed}; drained in {} ms, {} times a shard changed hands",
-        account.receipt,
-        account.drained.as_millis(),
-        account.moves
-    );
-    println!("{:?}", chaos.done);
-    println!("{health}");
+    println!("\n{account}\n\n| what was done to them in {length} s | times |\n|---|---:|");
+    for (act, times) in &chaos.done {
+        println!("| {} | {times} |", act.told());
+    }
+    println!("\n{health}");
     if let Some(folder) = std::env::var_os("FOREBAY_CHAOS_LOGS") {
         scene.copy_logs(folder.as_ref());
     }
@@ -78,19 +75,51 @@ enum Act {
     Expire,
 }
 
+impl Act {
+    fn told(self) -> String {
+        let told = match self {
+            Self::Kill => "kill -9, restart after 0 to 5 s",
+            Self::Freeze => "SIGSTOP for longer than the failover time, SIGCONT",
+            Self::Network(place) => {
+                return format!("{place:?}: latency, resets, black hole or lost answers");
+            }
+            Self::Model => "AWS: throttles, 500s, lost calls, late, cut or stale answers",
+            Self::Split => "split of a shard",
+            Self::Merge => "merge of two shards",
+            Self::Expire => "end of the session's credentials",
+        };
+        told.to_owned()
+    }
+}
+
 /// What a proxy stands before.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Place {
     Kinesis,
     DynamoDb,
+    Sqs,
+    S3,
     Receiver,
 }
 
-const ACTS: [Act; 9] = [
+/// As [`Endpoints::all`].
+///
+/// [`Endpoints::all`]: crate::scene::Endpoints::all
+const PLACES: [Place; 5] = [
+    Place::Kinesis,
+    Place::DynamoDb,
+    Place::Sqs,
+    Place::S3,
+    Place::Receiver,
+];
+
+const ACTS: [Act; 11] = [
     Act::Kill,
     Act::Freeze,
     Act::Network(Place::Kinesis),
     Act::Network(Place::DynamoDb),
+    Act::Network(Place::Sqs),
+    Act::Network(Place::S3),
     Act::Network(Place::Receiver),
     Act::Model,
     Act::Split,
@@ -118,12 +147,9 @@ impl Chaos {
     /// Stands between the processes and everything else.
     async fn before(scene: &mut Scene, seed: u64) -> Self {
         let mut proxies = BTreeMap::new();
-        for (place, endpoint) in [
-            (Place::Kinesis, &mut scene.endpoints.kinesis),
-            (Place::DynamoDb, &mut scene.endpoints.dynamodb),
-            (Place::Receiver, &mut scene.endpoints.receiver),
-        ] {
-            let proxy = Proxy::before(endpoint.parse().expect("an address")).await;
+        for (place, endpoint) in PLACES.into_iter().zip(scene.endpoints.all()) {
+            let target = endpoint.parse().expect("an address");
+            let proxy = Proxy::before(target, Ipv4Addr::LOCALHOST.into()).await;
             *endpoint = proxy.address.to_string();
             proxies.insert(place, proxy);
         }
@@ -227,9 +253,11 @@ impl Chaos {
                 true
             }
             Act::Model => {
-                let service = match self.random.below(2) {
+                let service = match self.random.below(4) {
                     0 => Service::Kinesis,
-                    _ => Service::DynamoDb,
+                    1 => Service::DynamoDb,
+                    2 => Service::Sqs,
+                    _ => Service::S3,
                 };
                 let faults = [
                     Fault::Throttle,
@@ -284,14 +312,17 @@ impl Chaos {
         let new = path.with_extension("new");
         fs::write(&new, text).expect("written");
         fs::rename(new, path).expect("renamed");
-        let error = ServiceError::new(
-            "ExpiredTokenException",
-            400,
-            "The security token is expired",
-        );
-        let rule = FaultRule::new(Fault::Error(error)).caller(old);
         let mut cloud = scene.cloud.lock().unwrap_or_else(PoisonError::into_inner);
-        cloud.faults().push(rule);
+        for (service, code) in [
+            (Service::Kinesis, "ExpiredTokenException"),
+            (Service::DynamoDb, "ExpiredTokenException"),
+            (Service::Sqs, "ExpiredToken"),
+            (Service::S3, "ExpiredToken"),
+        ] {
+            let error = ServiceError::new(code, 400, "The security token is expired");
+            let rule = FaultRule::new(Fault::Error(error)).service(service);
+            cloud.faults().push(rule.caller(&old));
+        }
     }
 
     /// Ends every fault.

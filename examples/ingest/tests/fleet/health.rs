@@ -30,14 +30,6 @@ impl Health {
     /// The most in the middle and in the last third of the run; the first third is for warming up.
     fn thirds(&self) -> [Sample; 2] {
         let third = self.samples.len() / 3;
-        let most = |samples: &[Sample]| Sample {
-            memory: samples.iter().map(|seen| seen.memory).max().unwrap_or(0),
-            descriptors: samples
-                .iter()
-                .map(|seen| seen.descriptors)
-                .max()
-                .unwrap_or(0),
-        };
         let rest = self.samples.get(third..).unwrap_or_default();
         let (middle, last) = rest.split_at(third.min(rest.len()));
         [most(middle), most(last)]
@@ -58,16 +50,41 @@ impl Health {
     }
 }
 
+/// The highest values among some samples.
+fn most(samples: &[Sample]) -> Sample {
+    Sample {
+        memory: samples.iter().map(|seen| seen.memory).max().unwrap_or(0),
+        descriptors: samples
+            .iter()
+            .map(|seen| seen.descriptors)
+            .max()
+            .unwrap_or(0),
+    }
+}
+
+/// A table of the highest values in each tenth of the run.
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [middle, last] = self.thirds();
-        write!(
-            f,
-            "memory at most {} MiB in the middle and {} MiB in the last third, descriptors {} and {}",
-            middle.memory >> 20,
-            last.memory >> 20,
-            middle.descriptors,
-            last.descriptors
-        )
+        let tenth = (self.samples.len() / 10).max(1);
+        let tenths: Vec<Sample> = self
+            .samples
+            .chunks_exact(tenth)
+            .take(10)
+            .map(most)
+            .collect();
+        let row = |f: &mut fmt::Formatter<'_>, name, value: fn(&Sample) -> u64| {
+            write!(f, "| {name} |")?;
+            tenths
+                .iter()
+                .try_for_each(|seen| write!(f, " {} |", value(seen)))?;
+            writeln!(f)
+        };
+        let numbers: Vec<String> = (1..=tenths.len())
+            .map(|tenth| format!(" {tenth} |"))
+            .collect();
+        writeln!(f, "| tenth of the run |{}", numbers.concat())?;
+        writeln!(f, "|---|{}", "---:|".repeat(tenths.len()))?;
+        row(f, "resident memory, MiB", |seen| seen.memory >> 20)?;
+        row(f, "descriptors", |seen| seen.descriptors as u64)
     }
 }

@@ -1,6 +1,10 @@
-//! A proxy on the loopback interface whose weather changes while connections are open.
+//! A proxy whose weather changes while connections are open.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -33,9 +37,9 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before `target`, in fair weather.
-    pub(crate) async fn before(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// A proxy before `target` on an address of this machine, in fair weather.
+    pub(crate) async fn before(target: SocketAddr, at: IpAddr) -> Self {
+        let listener = TcpListener::bind((at, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (weather, seen) = watch::channel(Weather::Fair);
         let mut tasks = JoinSet::new();

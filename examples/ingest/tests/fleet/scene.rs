@@ -2,21 +2,28 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use forebay_gelf::listener::{Listener, ListenerConfig};
-use forebay_localaws::{AttributeValue, Cloud, Settings};
+use forebay_localaws::{AttributeValue, Cloud, QueueAttributes, Settings};
 use forebay_tests::{Ledger, Process, Random, Receipt, Signal};
-use tokio::{net::TcpListener, sync::MutexGuard, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::events::{bury, produce, receive};
+use crate::{
+    events::{bury, produce, receive},
+    trail::{self, BUCKET, QUEUE},
+};
 
 pub(crate) const PROCESSES: usize = 3;
 pub(crate) const SHARDS: u32 = 8;
@@ -26,21 +33,23 @@ pub(crate) const FAILOVER: Duration = Duration::from_secs(3);
 pub(crate) struct Scene {
     pub(crate) cloud: Arc<Mutex<Cloud>>,
     pub(crate) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
-    ledger: Arc<Mutex<Ledger>>,
-    /// Producer, receiver, watcher, servers.
+    books: Books,
+    /// Producers, receiver, watcher, servers.
     tasks: JoinSet<()>,
-    producing: Arc<Mutex<bool>>,
+    producing: Arc<AtomicBool>,
     moves: Arc<Mutex<u64>>,
     pub(crate) endpoints: Endpoints,
     /// Credentials of the processes, as lines of their `[aws.default]`.
     pub(crate) credentials: String,
     /// More of their configuration.
     pub(crate) more: &'static str,
+    /// Network namespace of the processes that are launched from now on.
+    pub(crate) namespace: Option<String>,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) running: [Option<Process>; PROCESSES],
     launches: usize,
     dead_letters: Vec<PathBuf>,
-    _alone: MutexGuard<'static, ()>,
+    _alone: tokio::sync::MutexGuard<'static, ()>,
 }
 
 /// One scene at a time: two on the same cores would measure each other.
@@ -51,7 +60,64 @@ pub(crate) static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(
 pub(crate) struct Endpoints {
     pub(crate) kinesis: String,
     pub(crate) dynamodb: String,
+    pub(crate) sqs: String,
+    pub(crate) s3: String,
     pub(crate) receiver: String,
+}
+
+impl Endpoints {
+    pub(crate) fn all(&mut self) -> [&mut String; 5] {
+        [
+            &mut self.kinesis,
+            &mut self.dynamodb,
+            &mut self.sqs,
+            &mut self.s3,
+            &mut self.receiver,
+        ]
+    }
+}
+
+/// What a producer puts its events into, and the books it keeps.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) cloud: Arc<Mutex<Cloud>>,
+    pub(crate) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(crate) books: Books,
+    producing: Arc<AtomicBool>,
+}
+
+impl Source {
+    /// Calls `put` at every tick with the number of events that are due since the start, until production ends.
+    pub(crate) async fn at_rate(self, rate: u64, mut put: impl FnMut(&Self, u64)) {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let begun = Instant::now();
+        while self.producing.load(Ordering::Relaxed) {
+            tick.tick().await;
+            let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
+            put(&self, rate * elapsed / 1_000);
+        }
+    }
+
+    pub(crate) fn cloud(&self) -> MutexGuard<'_, Cloud> {
+        self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What went in and came out, for each input.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Books {
+    flow: Arc<Mutex<Ledger>>,
+    trail: Arc<Mutex<Ledger>>,
+}
+
+impl Books {
+    pub(crate) fn flow(&self) -> MutexGuard<'_, Ledger> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn trail(&self) -> MutexGuard<'_, Ledger> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Scene {
@@ -61,11 +127,18 @@ impl Scene {
         let clock: Arc<dyn Fn() -> u64 + Send + Sync> = Arc::new(move || {
             1_795_000_000_000 + u64::try_from(started.elapsed().as_millis()).unwrap_or(0)
         });
-        let mut cloud = Cloud::new(Settings::instant(), 1);
+        let mut settings = Settings::instant();
+        // Standard queues deliver some messages twice.
+        settings.sqs.duplicate_per_million = 20_000;
+        let mut cloud = Cloud::new(settings, 1);
         cloud
             .kinesis()
             .create_stream("flow", SHARDS, clock())
             .expect("a new stream");
+        cloud
+            .sqs()
+            .create_queue(QUEUE, QueueAttributes::default(), clock());
+        cloud.s3().create_bucket(BUCKET, clock());
         let cloud = Arc::new(Mutex::new(cloud));
         let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = server.local_addr().expect("an address").to_string();
@@ -76,13 +149,15 @@ impl Scene {
         let mut scene = Self {
             cloud: Arc::clone(&cloud),
             clock: Arc::clone(&clock),
-            ledger: Arc::default(),
+            books: Books::default(),
             tasks: JoinSet::new(),
-            producing: Arc::new(Mutex::new(true)),
+            producing: Arc::new(AtomicBool::new(true)),
             moves: Arc::default(),
             endpoints: Endpoints {
                 kinesis: endpoint.clone(),
-                dynamodb: endpoint,
+                dynamodb: endpoint.clone(),
+                sqs: endpoint.clone(),
+                s3: endpoint,
                 receiver,
             },
             credentials: r#"
@@ -90,6 +165,7 @@ access_key = "AKIAWORKER"
 secret_key = { env = "TEST_AWS_SECRET" }"#
                 .to_owned(),
             more: "",
+            namespace: None,
             folder: tempfile::tempdir().expect("a temporary folder"),
             running: [const { None }; PROCESSES],
             launches: 0,
@@ -105,14 +181,16 @@ secret_key = { env = "TEST_AWS_SECRET" }"#
         tasks.spawn(async move {
             let _ = listener.run().await;
         });
-        tasks.spawn(receive(messages, Arc::clone(&scene.ledger)));
+        tasks.spawn(receive(messages, scene.books.clone()));
         tasks.spawn(watch(Arc::clone(&scene.cloud), Arc::clone(&scene.moves)));
-        tasks.spawn(produce(
-            Arc::clone(&scene.cloud),
-            Arc::clone(&scene.clock),
-            Arc::clone(&scene.ledger),
-            Arc::clone(&scene.producing),
-        ));
+        let source = Source {
+            cloud: Arc::clone(&scene.cloud),
+            clock: Arc::clone(&scene.clock),
+            books: scene.books.clone(),
+            producing: Arc::clone(&scene.producing),
+        };
+        tasks.spawn(produce(source.clone()));
+        tasks.spawn(trail::produce(source));
         scene
     }
 
@@ -126,13 +204,18 @@ secret_key = { env = "TEST_AWS_SECRET" }"#
 [aws.default]
 region = "eu-west-1"
 {credentials}
-endpoints = {{ kinesis = "http://{kinesis}", dynamodb = "http://{dynamodb}" }}
+endpoints = {{ kinesis = "http://{kinesis}", dynamodb = "http://{dynamodb}", sqs = "http://{sqs}", s3 = "http://{s3}" }}
+s3_path_style = true
 [kinesis.flow]
 stream = "flow"
 decode = "flowlog"
 start = "trim-horizon"
 read_interval = "200ms"
 lease = {{ failover = "{failover}s" }}
+[cloudtrail.trail]
+queue = "{QUEUE}"
+visibility = "30s"
+object_retry = "1s"
 [output.test]
 address = ["{receiver}"]
 [dead_letter]
@@ -142,13 +225,26 @@ path = {dead_letters:?}
             credentials = self.credentials,
             kinesis = self.endpoints.kinesis,
             dynamodb = self.endpoints.dynamodb,
+            sqs = self.endpoints.sqs,
+            s3 = self.endpoints.s3,
             receiver = self.endpoints.receiver,
             more = self.more,
             failover = FAILOVER.as_secs(),
         );
         let config = path("config");
         std::fs::write(&config, text).expect("the configuration is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+        // Another one for long runs, which builds must not disturb.
+        let binary = std::env::var_os("FOREBAY_BINARY")
+            .unwrap_or_else(|| env!("CARGO_BIN_EXE_forebay").into());
+        let mut command = match &self.namespace {
+            None => Command::new(binary),
+            // It becomes the binary: signals reach the process itself.
+            Some(name) => {
+                let mut enter = Command::new("nsenter");
+                enter.arg(format!("--net=/run/netns/{name}")).arg(binary);
+                enter
+            }
+        };
         command
             .args(["run", "--config"])
             .arg(&config)
@@ -162,10 +258,15 @@ path = {dead_letters:?}
 
     pub(crate) async fn wait_for_leases(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while owners(&self.cloud).len() < SHARDS as usize {
+        while self.owners().len() < SHARDS as usize {
             assert!(Instant::now() < deadline, "the shards are not taken");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The owner of each lease that has one.
+    pub(crate) fn owners(&self) -> BTreeMap<String, String> {
+        owners(&self.cloud)
     }
 
     /// Splits an open shard by chance, or merges it with its neighbour; whether AWS took it.
@@ -191,15 +292,13 @@ path = {dead_letters:?}
 
     /// Ends the production, waits for what is under way and stops the processes.
     pub(crate) async fn finish(&mut self) -> Account {
-        *self
-            .producing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = false;
+        self.producing.store(false, Ordering::Relaxed);
         let begun = Instant::now();
         // Shards of many generations are read one after the other: only a standstill is a loss.
         let (mut least, mut deadline) = (usize::MAX, begun + STANDSTILL);
         while Instant::now() < deadline {
-            let missing = self.settle().lost;
+            let [flow, trail] = self.settle();
+            let missing = flow.lost + trail.lost + self.notices();
             if missing == 0 {
                 break;
             }
@@ -220,14 +319,22 @@ path = {dead_letters:?}
             assert_eq!(status.and_then(|status| status.code()), Some(0), "{log}");
         }
         self.tasks.shutdown().await;
-        let receipt = self.settle();
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let [flow, trail] = self.settle();
         Account {
-            receipt,
-            missing: ledger.missing().into_iter().collect(),
+            flow,
+            trail,
+            missing: [self.books.flow().missing(), self.books.trail().missing()]
+                .map(Vec::from_iter),
+            notices: self.notices(),
             moves,
             drained,
         }
+    }
+
+    /// Notices that nobody has deleted.
+    fn notices(&self) -> usize {
+        let mut cloud = self.cloud.lock().unwrap_or_else(PoisonError::into_inner);
+        cloud.sqs().bodies(QUEUE).len()
     }
 
     /// Copies what the processes logged, for whoever looks for the reason of something.
@@ -239,13 +346,12 @@ path = {dead_letters:?}
         }
     }
 
-    /// Books the dead letters that are on disk by now; the account so far.
-    fn settle(&self) -> Receipt {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Books the dead letters that are on disk by now; the accounts so far.
+    fn settle(&self) -> [Receipt; 2] {
         for path in &self.dead_letters {
-            bury(path, &mut ledger);
+            bury(path, &self.books);
         }
-        ledger.receipt()
+        [self.books.flow().receipt(), self.books.trail().receipt()]
     }
 }
 
@@ -255,24 +361,61 @@ pub(crate) const STANDSTILL: Duration = Duration::from_secs(60);
 /// How a scene ended.
 #[derive(Debug)]
 pub(crate) struct Account {
-    pub(crate) receipt: Receipt,
-    /// The first events that did not come out.
-    pub(crate) missing: Vec<usize>,
+    pub(crate) flow: Receipt,
+    pub(crate) trail: Receipt,
+    /// The first events of either that did not come out.
+    missing: [Vec<usize>; 2],
+    /// Notices left in the queue.
+    notices: usize,
     /// How often a shard changed hands.
     pub(crate) moves: u64,
     /// From the last event that was put until everything had come out.
-    pub(crate) drained: Duration,
+    drained: Duration,
 }
 
 impl Account {
-    /// Every event came out, and nothing else did.
+    /// Every event came out and nothing else did, and every notice was deleted.
     pub(crate) fn check(&self) {
-        assert_eq!(self.receipt.unexpected, [""; 0]);
-        assert_eq!(self.receipt.lost, 0, "the first are {:?}", self.missing);
+        assert_eq!(self.flow.unexpected, [""; 0]);
+        assert_eq!(self.trail.unexpected, [""; 0]);
+        let lost = [self.flow.lost, self.trail.lost];
+        assert_eq!(lost, [0; 2], "the first are {:?}", self.missing);
+        assert_eq!(self.notices, 0, "notices are left in the queue");
         assert!(
-            self.receipt.duplicates > 0,
+            self.flow.duplicates + self.trail.duplicates > 0,
             "faults that cause no repeat prove nothing"
         );
+    }
+}
+
+/// A table, as it is kept in the documents.
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| input | produced | received | dead letters | lost | repeated | left in the queue |\n\
+             |---|---:|---:|---:|---:|---:|---:|"
+        )?;
+        for (input, receipt, left) in [
+            ("Kinesis", &self.flow, "-".to_owned()),
+            ("CloudTrail", &self.trail, self.notices.to_string()),
+        ] {
+            writeln!(
+                f,
+                "| {input} | {} | {} | {} | {} | {} | {left} |",
+                receipt.produced,
+                receipt.received,
+                receipt.dead_lettered,
+                receipt.lost,
+                receipt.duplicates
+            )?;
+        }
+        write!(
+            f,
+            "\nShards changed hands {} times; everything was out {:.1} s after the last event.",
+            self.moves,
+            self.drained.as_secs_f64()
+        )
     }
 }
 

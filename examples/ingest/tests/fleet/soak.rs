@@ -12,7 +12,7 @@ use std::{
 
 use forebay_gelf::listener::{Listener, ListenerConfig};
 use forebay_localaws::{Cloud, Instance, NetworkInterface, QueueAttributes, Settings};
-use forebay_tests::{Ledger, Process, Signal, scale};
+use forebay_tests::{Process, Signal, scale};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +24,8 @@ use tokio::{
 use crate::{
     events::{bury, flow_logs, log_texts, receive},
     health::Health,
-    scene::{STAGE, STANDSTILL},
+    scene::{Books, STAGE, STANDSTILL},
+    trail::{BUCKET, QUEUE, log_file},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,12 +62,17 @@ async fn a_process_under_steady_load_loses_nothing_and_does_not_grow() {
     let status = ended.expect("it can be waited for");
     let log = process.log().unwrap_or_default();
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{log}");
-    let receipt = world.ledger().receipt();
-    println!("{receipt}, seconds {length}");
+    for (input, ledger) in [
+        ("streams", world.books.flow()),
+        ("trail", world.books.trail()),
+    ] {
+        let receipt = ledger.receipt();
+        println!("{input}: {receipt}, seconds {length}");
+        assert_eq!(receipt.unexpected, [""; 0]);
+        assert_eq!(receipt.lost, 0, "{input}: {:?} {log}", ledger.missing());
+        assert_eq!(receipt.duplicates, 0, "nothing went wrong: {log}");
+    }
     println!("{health}");
-    assert_eq!(receipt.unexpected, [""; 0]);
-    assert_eq!(receipt.lost, 0, "{:?} {log}", world.ledger().missing());
-    assert_eq!(receipt.duplicates, 0, "nothing went wrong: {log}");
     assert_eq!(world.cloud().sqs().bodies(QUEUE), [""; 0]);
     health.check(MEMORY_SLACK, DESCRIPTOR_SLACK);
 }
@@ -74,7 +80,7 @@ async fn a_process_under_steady_load_loses_nothing_and_does_not_grow() {
 /// An AWS, a receiver, and the books.
 struct World {
     cloud: Arc<Mutex<Cloud>>,
-    ledger: Arc<Mutex<Ledger>>,
+    books: Books,
     started: Instant,
     endpoint: String,
     receiver: String,
@@ -111,7 +117,7 @@ impl World {
         config.udp = None;
         let (listener, messages) = Listener::bind(config).await.expect("a free port");
         let receiver = listener.tcp_address().expect("an address").to_string();
-        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let books = Books::default();
         let mut tasks = JoinSet::new();
         let (served, clock) = (Arc::clone(&cloud), Arc::new(move || now(started)));
         tasks.spawn(async move {
@@ -122,10 +128,10 @@ impl World {
         tasks.spawn(async move {
             let _ = listener.run().await;
         });
-        tasks.spawn(receive(messages, Arc::clone(&ledger)));
+        tasks.spawn(receive(messages, books.clone()));
         Self {
             cloud,
-            ledger,
+            books,
             started,
             endpoint,
             receiver,
@@ -183,22 +189,12 @@ listen = "127.0.0.1:0"
 
     /// The events of one tick, 500 in a second: flow logs, log text, and twice a second a CloudTrail file.
     fn produce(&self, tick: u64) {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut numbers = |count| {
-            (0..count)
-                .map(|_| ledger.produce(false))
-                .collect::<Vec<_>>()
-        };
-        let flow = numbers(12);
-        let logs = numbers(8);
-        let trail = numbers(if tick.is_multiple_of(500 / TICK) {
-            50
-        } else {
-            0
-        });
+        let mut books = self.books.flow();
+        let mut numbers = |count| (0..count).map(|_| books.produce(false)).collect::<Vec<_>>();
+        let (flow, logs) = (numbers(12), numbers(8));
         let bad = tick.is_multiple_of(1_000 / TICK);
-        let bad = bad.then(|| format!("bad {}", ledger.produce(true)));
-        drop(ledger);
+        let bad = bad.then(|| format!("bad {}", books.produce(true)));
+        drop(books);
         let now = now(self.started);
         let mut cloud = self.cloud();
         let key = tick.to_string();
@@ -211,17 +207,10 @@ listen = "127.0.0.1:0"
         if let Some(bad) = bad {
             put("logs", bad.into_bytes());
         }
-        if !trail.is_empty() {
-            let records = trail.iter().map(|number| {
-                json!({"eventVersion": "1.11", "eventID": number.to_string(), "eventName": "Test",
-                    "eventSource": "test.amazonaws.com", "eventTime": "2026-11-25T12:00:00Z"})
-            });
-            let file = json!({"Records": records.collect::<Vec<_>>()}).to_string();
-            let key = format!(
-                "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/11/25/123456789012_CloudTrail_eu-west-1_20261125T1200Z_{tick:016}.json.gz"
-            );
-            let notice = json!({"s3Bucket": "logs", "s3ObjectKey": [key]}).to_string();
-            cloud.s3().put("logs", &key, file, now);
+        if tick.is_multiple_of(500 / TICK) {
+            let (key, file) = log_file(&mut self.books.trail(), tick);
+            let notice = json!({"s3Bucket": BUCKET, "s3ObjectKey": [key]}).to_string();
+            cloud.s3().put(BUCKET, &key, file, now);
             let sent = cloud.sqs().send(QUEUE, &notice, now);
             sent.expect("the queue exists");
         }
@@ -231,9 +220,10 @@ listen = "127.0.0.1:0"
     async fn drain(&self, letters: &Path) {
         let (mut least, mut deadline) = (usize::MAX, Instant::now() + STANDSTILL);
         while Instant::now() < deadline {
-            bury(letters, &mut self.ledger());
+            bury(letters, &self.books);
             let notices = self.cloud().sqs().bodies(QUEUE).len();
-            let missing = notices + self.ledger().receipt().lost;
+            let lost = self.books.flow().receipt().lost + self.books.trail().receipt().lost;
+            let missing = notices + lost;
             if missing == 0 {
                 return;
             }
@@ -246,10 +236,6 @@ listen = "127.0.0.1:0"
 
     fn cloud(&self) -> MutexGuard<'_, Cloud> {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -284,7 +270,6 @@ fn now(started: Instant) -> u64 {
     EPOCH + u64::try_from(started.elapsed().as_millis()).unwrap_or(0)
 }
 
-const QUEUE: &str = "notices";
 const EPOCH: u64 = 1_795_000_000_000;
 
 /// Milliseconds between two portions of events.

@@ -1,12 +1,26 @@
 //! What an attacker who can write to the stream, or read the log, gets: nothing.
 
-use std::{net::SocketAddr, os::unix::process::ExitStatusExt, path::Path};
+use std::{
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use crate::{
-    bed::{self, Aws, Bed, Forebay, PAUSE, bytes_of, command, gzip, payload},
+    bed::{self, Aws, Bed, Forebay, PATIENCE, PAUSE, bytes_of, command, gzip, payload},
     port::Port,
 };
 
@@ -14,11 +28,13 @@ use crate::{
 const HOSTILE: &str = "x\n2026-11-26T00:00:00.000000Z ERROR forged\r\u{1b}[2J\u{1b}[31mred\u{7}\u{8}\u{0}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{200f}";
 
 /// What must never be seen in one piece.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 6] = [
     "canary-7f3a91",
     "canary-session-52e1",
     "canary-admin-90c4",
     "canary-graylog-1b77",
+    "canary-header-3d08",
+    "canary-proxy-64ef",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,6 +102,18 @@ async fn no_secret_is_shown_anywhere() {
     let (address, mut messages) = bed::receiver().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = configure(folder.path(), &aws, address, "json");
+    // A receiver that is not there, behind a proxy that is not there: errors are where secrets leak.
+    for (name, secret) in [("header", SECRETS[4]), ("proxy", SECRETS[5])] {
+        std::fs::write(folder.path().join(name), secret).expect("written");
+    }
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    let text = text.replace("[service]\n", "[service]\nshutdown_grace = \"1s\"\n");
+    let more = format!(
+        "[output.nobody]\nprotocol = \"http\"\naddress = [\"https://graylog.invalid/gelf\"]\nheaders = {{ Authorization = {{ file = {:?} }} }}\nproxy = {{ url = \"http://127.0.0.1:9\", username = \"ada\", password = {{ file = {:?} }} }}\n",
+        folder.path().join("header"),
+        folder.path().join("proxy"),
+    );
+    std::fs::write(&config, text + &more).expect("written");
     aws.put_record("flow", "x", b"no payload".to_vec()).await;
     aws.put(1).await;
     let running = Forebay::start(&config);
@@ -235,4 +263,82 @@ async fn nothing_listens_but_the_admin_port_where_it_is_configured() {
         .expect_err("and nowhere else");
     tokio::time::sleep(PAUSE).await;
     assert_eq!(with.terminate().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_with_the_certificate_of_another_gets_nothing_and_nothing_is_lost() {
+    let aws = Aws::with_stream().await;
+    aws.put(1).await;
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, authority.pem()).expect("written");
+
+    // Both are signed by the authority that is trusted.
+    let [other, right] =
+        ["other.example", "graylog.example"].map(|name| acceptor(name, &authority));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (is_right, refused) = (
+        Arc::new(AtomicBool::default()),
+        Arc::new(AtomicUsize::default()),
+    );
+    let (now_right, count) = (Arc::clone(&is_right), Arc::clone(&refused));
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = match now_right.load(Ordering::Relaxed) {
+                true => &right,
+                false => &other,
+            };
+            let mut frame = Vec::new();
+            match acceptor.accept(socket).await {
+                // Until it closes the connection to prove the delivery, or leaves without one.
+                Ok(mut connection) => drop(connection.read_to_end(&mut frame).await),
+                Err(_) => drop(count.fetch_add(1, Ordering::Relaxed)),
+            }
+            if !frame.is_empty() {
+                sender.send(frame).expect("the test waits");
+            }
+        }
+    });
+
+    let config = bed::config(folder.path(), &aws, address, "");
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    let tls = format!("protocol = \"tls\"\nserver_name = \"graylog.example\"\nca_file = {roots:?}");
+    let text = text.replace("[output.test]", &format!("[output.test]\n{tls}"));
+    std::fs::write(&config, text).expect("written");
+    let forebay = Forebay::start(&config);
+    let line = forebay.logged("graylog.example").await;
+    assert!(line.contains("certificate"), "{line}");
+    let more = async {
+        while refused.load(Ordering::Relaxed) < 2 {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    timeout(PATIENCE, more).await.expect("it tries again");
+    received.try_recv().expect_err("nothing is sent to another");
+    is_right.store(true, Ordering::Relaxed);
+    let frame = timeout(PATIENCE, received.recv()).await;
+    let frame = frame.expect("in time").expect("the receiver runs");
+    let message = frame.strip_suffix(&[0]).expect("a frame");
+    let message: Value = serde_json::from_slice(message).expect("GELF is JSON");
+    assert_eq!(message["_bytes"], 1);
+    assert_eq!(forebay.terminate().await.0, Some(0));
+}
+
+/// A TLS server with a certificate for `name`.
+fn acceptor(name: &str, authority: &CertifiedIssuer<'static, KeyPair>) -> TlsAcceptor {
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.signed_by(&key, authority).expect("a certificate");
+    let key = key.serialize_der().try_into().expect("a private key");
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("they belong together");
+    TlsAcceptor::from(Arc::new(config))
 }
