@@ -144,7 +144,7 @@ impl Bed {
             .expect("the queue exists");
         let reader = Reader::new(queue, self.source(), processor, config)
             .expect("a valid configuration")
-            .observer(counts);
+            .observer(Arc::new(counts));
         let (stop, stopped) = stop();
         let task = tokio::spawn(reader.run(stopped));
         Running {

@@ -20,7 +20,7 @@ pub struct Inflater {
 }
 
 /// What a call of [`Inflater::run`] did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Progress {
     /// Bytes of the input that were used.
@@ -101,10 +101,7 @@ impl Inflater {
         output: &mut [u8],
         limits: &Limits,
     ) -> Result<Progress, FileError> {
-        let mut done = Progress {
-            used: 0,
-            produced: 0,
-        };
+        let mut done = Progress::default();
         if let Inside::Unknown { .. } = self.inside {
             self.look_inside(input, output, limits, &mut done)?;
         }
@@ -203,10 +200,7 @@ impl Nested {
         output: &mut [u8],
         limits: &Limits,
     ) -> Result<Progress, FileError> {
-        let mut done = Progress {
-            used: 0,
-            produced: 0,
-        };
+        let mut done = Progress::default();
         loop {
             let waiting = self.between.get(self.start..).unwrap_or_default();
             let room = output.get_mut(done.produced..).unwrap_or_default();

@@ -10,7 +10,7 @@ use std::{
     io::{Read, Write},
     num::NonZeroUsize,
     sync::{
-        LazyLock, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -134,7 +134,8 @@ async fn drive(file: &[u8], shape: bool) -> Result<Duration, Box<dyn std::error:
         // The observer lives as long as the poller.
         let _ = done.wait_for(|&objects| objects == OBJECTS).await;
     };
-    poller.observer(Count(settled)).run(finished).await;
+    let observer = Arc::new(Count(settled));
+    poller.observer(observer).run(finished).await;
     Ok(on_core() - begun)
 }
 

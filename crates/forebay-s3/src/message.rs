@@ -10,7 +10,6 @@ use crate::{
     config::OnObjectError,
     error::{Error, ErrorKind},
     object::chain,
-    observer::Observer,
     parts::Parts,
     processor::{Processor, Rejected},
     queue::{Queue, Received},
@@ -20,8 +19,8 @@ use crate::{
 
 /// The work on one message.
 #[derive(Debug)]
-pub(crate) struct Work<S, P, O> {
-    pub(crate) parts: Arc<Parts<S, P, O>>,
+pub(crate) struct Work<S, P> {
+    pub(crate) parts: Arc<Parts<S, P>>,
     pub(crate) queue: Queue,
 }
 
@@ -34,7 +33,7 @@ pub(crate) enum Outcome {
     Left(ErrorKind),
 }
 
-impl<S: ObjectSource, P: Processor, O: Observer> Work<S, P, O> {
+impl<S: ObjectSource, P: Processor> Work<S, P> {
     /// Works on `message`, whose receive call left at `sent`.
     pub(crate) async fn run(self, message: Received, sent: Instant) -> Outcome {
         let length = self.parts.config.visibility;

@@ -11,7 +11,6 @@ use crate::{
     error::{Error, ErrorKind},
     memory::{Extent, Settled},
     message::now,
-    observer::Observer,
     parts::Parts,
     processor::{Processor, Rejected},
     source::{ObjectBody, ObjectId, ObjectSource},
@@ -24,7 +23,7 @@ pub(crate) struct Poison {
     pub(crate) reason: String,
 }
 
-impl<S: ObjectSource, P: Processor, O: Observer> Parts<S, P, O> {
+impl<S: ObjectSource, P: Processor> Parts<S, P> {
     /// Reads one object until it is settled (`None`), or known to be unreadable, or must be tried at a later receive.
     ///
     /// Failures of the environment are waited out here, for [`PATIENCE`]: the notice is held, so that no receive is burnt.
@@ -169,8 +168,8 @@ impl Drop for Remembered<'_> {
 }
 
 /// One attempt at an object.
-struct Reading<'w, S, P, O> {
-    parts: &'w Parts<S, P, O>,
+struct Reading<'w, S, P> {
+    parts: &'w Parts<S, P>,
     object: Arc<ObjectId>,
     rule: Rule<'w>,
     header: Option<Arc<[u8]>>,
@@ -183,7 +182,7 @@ struct Reading<'w, S, P, O> {
     downloaded: u64,
 }
 
-impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
+impl<S: ObjectSource, P: Processor> Reading<'_, S, P> {
     async fn run(&mut self, mut body: impl ObjectBody) -> Result<u64, Error> {
         let mut decoder = Decoder::new(self.rule.content);
         while let Some(piece) = body.next().await? {

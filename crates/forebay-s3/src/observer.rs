@@ -1,6 +1,6 @@
 //! What a reader tells about its work.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{error::ErrorKind, source::ObjectId};
 
@@ -35,42 +35,3 @@ pub trait Observer: Send + Sync + 'static {
 }
 
 impl Observer for () {}
-
-impl<O: Observer + ?Sized> Observer for Arc<O> {
-    fn received(&self, messages: usize) {
-        (**self).received(messages);
-    }
-    fn in_flight(&self, messages: usize) {
-        (**self).in_flight(messages);
-    }
-    fn deleted(&self, messages: usize) {
-        (**self).deleted(messages);
-    }
-    fn returned(&self, why: &ErrorKind) {
-        (**self).returned(why);
-    }
-    fn skipped(&self, why: &str) {
-        (**self).skipped(why);
-    }
-    fn visibility_extended(&self) {
-        (**self).visibility_extended();
-    }
-    fn records(&self, object: &ObjectId, count: usize, bytes: usize) {
-        (**self).records(object, count, bytes);
-    }
-    fn downloaded(&self, object: &ObjectId, bytes: u64) {
-        (**self).downloaded(object, bytes);
-    }
-    fn object_settled(&self, object: &ObjectId, records: u64, took: Duration) {
-        (**self).object_settled(object, records, took);
-    }
-    fn rejected(&self, reason: &str) {
-        (**self).rejected(reason);
-    }
-    fn dropped(&self, object: &ObjectId, reason: &str) {
-        (**self).dropped(object, reason);
-    }
-    fn failed(&self, kind: &ErrorKind, detail: &str) {
-        (**self).failed(kind, detail);
-    }
-}

@@ -1,6 +1,7 @@
 //! What the work of one reader shares.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,11 +21,10 @@ use crate::{
     processor::{Processor, Rejected},
 };
 
-#[derive(Debug)]
-pub(crate) struct Parts<S, P, O> {
+pub(crate) struct Parts<S, P> {
     pub(crate) source: S,
     pub(crate) processor: P,
-    pub(crate) observer: O,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) config: Config,
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) settled: Settled,
@@ -33,13 +33,13 @@ pub(crate) struct Parts<S, P, O> {
     stop: watch::Sender<bool>,
 }
 
-impl<S, P> Parts<S, P, ()> {
+impl<S, P> Parts<S, P> {
     pub(crate) fn new(source: S, processor: P, config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
             source,
             processor,
-            observer: (),
+            observer: Arc::new(()),
             budget: Arc::new(Semaphore::new(config.bytes_in_flight.get())),
             settled: Settled::default(),
             outage: Mutex::new(Pause::new(config.pause)),
@@ -48,21 +48,6 @@ impl<S, P> Parts<S, P, ()> {
         })
     }
 
-    pub(crate) fn observed<O>(self, observer: O) -> Parts<S, P, O> {
-        Parts {
-            source: self.source,
-            processor: self.processor,
-            observer,
-            config: self.config,
-            budget: self.budget,
-            settled: self.settled,
-            outage: self.outage,
-            stop: self.stop,
-        }
-    }
-}
-
-impl<S, P, O> Parts<S, P, O> {
     /// While objects cannot be read: the time between two tries.
     pub(crate) fn outage(&self) -> Option<Duration> {
         self.pause().length()
@@ -109,7 +94,16 @@ impl<S, P, O> Parts<S, P, O> {
     }
 }
 
-impl<S, P: Processor, O: Observer> Parts<S, P, O> {
+impl<S, P> fmt::Debug for Parts<S, P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Parts")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, P: Processor> Parts<S, P> {
     /// Hands over what cannot be read. As long as it cannot be kept, nothing is received.
     ///
     /// # Errors

@@ -27,8 +27,8 @@ use crate::{
 ///
 /// An object that appears below keys that are read already is found if it is written less than `look_back` after those.
 #[derive(Debug)]
-pub struct Poller<S, P, O = ()> {
-    parts: Parts<S, P, O>,
+pub struct Poller<S, P> {
+    parts: Parts<S, P>,
     positions: Positions,
     polling: Polling,
 }
@@ -90,16 +90,12 @@ impl<S: ObjectSource, P: Processor> Poller<S, P> {
     }
 
     /// Tells `observer` about the work.
-    pub fn observer<O: Observer>(self, observer: O) -> Poller<S, P, O> {
-        Poller {
-            parts: self.parts.observed(observer),
-            positions: self.positions,
-            polling: self.polling,
-        }
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.parts.observer = observer;
+        self
     }
-}
 
-impl<S: ObjectSource, P: Processor, O: Observer> Poller<S, P, O> {
     /// Polls until `shutdown` completes, then lets running work end, for [`Config::stop_grace`].
     ///
     /// # Cancel safety
@@ -125,8 +121,8 @@ impl<S: ObjectSource, P: Processor, O: Observer> Poller<S, P, O> {
     }
 }
 
-async fn rounds<S: ObjectSource, P: Processor, O: Observer>(
-    parts: &Arc<Parts<S, P, O>>,
+async fn rounds<S: ObjectSource, P: Processor>(
+    parts: &Arc<Parts<S, P>>,
     positions: &Positions,
     polling: Polling,
     polled: &mut Polled,
@@ -154,8 +150,8 @@ async fn rounds<S: ObjectSource, P: Processor, O: Observer>(
 }
 
 /// One pass over one prefix.
-struct Round<'a, S, P, O> {
-    parts: &'a Arc<Parts<S, P, O>>,
+struct Round<'a, S, P> {
+    parts: &'a Arc<Parts<S, P>>,
     positions: &'a Positions,
     polling: Polling,
     /// Which entry of the allow-list.
@@ -163,7 +159,7 @@ struct Round<'a, S, P, O> {
     polled: &'a mut Polled,
 }
 
-impl<S: ObjectSource, P: Processor, O: Observer> Round<'_, S, P, O> {
+impl<S: ObjectSource, P: Processor> Round<'_, S, P> {
     async fn run(&mut self, known: &mut Option<Position>) -> Result<(), Error> {
         let parts = Arc::clone(self.parts);
         let Some(entry) = parts.config.allow.buckets.get(self.index) else {
@@ -264,8 +260,8 @@ impl<S: ObjectSource, P: Processor, O: Observer> Round<'_, S, P, O> {
 }
 
 /// Reads one object to its end; tells whether nothing more is to be done about it.
-async fn settle<S: ObjectSource, P: Processor, O: Observer>(
-    parts: &Parts<S, P, O>,
+async fn settle<S: ObjectSource, P: Processor>(
+    parts: &Parts<S, P>,
     object: &ObjectId,
     rule: Rule<'_>,
 ) -> bool {

@@ -29,9 +29,9 @@ use crate::{
 ///
 /// See the crate documentation for the contract.
 #[derive(Debug)]
-pub struct Reader<S, P, O = ()> {
+pub struct Reader<S, P> {
     queue: Queue,
-    parts: Parts<S, P, O>,
+    parts: Parts<S, P>,
 }
 
 /// What a reader did, told when it ends.
@@ -58,15 +58,12 @@ impl<S: ObjectSource, P: Processor> Reader<S, P> {
     }
 
     /// Tells `observer` about the work.
-    pub fn observer<O: Observer>(self, observer: O) -> Reader<S, P, O> {
-        Reader {
-            queue: self.queue,
-            parts: self.parts.observed(observer),
-        }
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.parts.observer = observer;
+        self
     }
-}
 
-impl<S: ObjectSource, P: Processor, O: Observer> Reader<S, P, O> {
     /// Reads until `shutdown` completes, then lets running work end, hands back what is left and returns.
     ///
     /// After `shutdown` no message is received. A poll that is under way runs out (at most
@@ -170,7 +167,7 @@ enum Called {
 
 impl Loop {
     /// How many messages may be received now, and when to look again if none.
-    fn room<S, P, O>(&self, parts: &Parts<S, P, O>) -> (usize, Option<Instant>) {
+    fn room<S, P>(&self, parts: &Parts<S, P>) -> (usize, Option<Instant>) {
         let now = now();
         let free = parts
             .config
@@ -189,11 +186,11 @@ impl Loop {
         }
     }
 
-    fn received<S: ObjectSource, P: Processor, O: Observer>(
+    fn received<S: ObjectSource, P: Processor>(
         &mut self,
         (sent, answer): (Instant, Result<Vec<Received>, Error>),
         queue: &Queue,
-        parts: &Arc<Parts<S, P, O>>,
+        parts: &Arc<Parts<S, P>>,
     ) {
         let messages = match answer {
             Ok(messages) => messages,
@@ -212,7 +209,7 @@ impl Loop {
         parts.observer.received(messages.len());
         for message in messages {
             if parts.is_stopping() {
-                self.give_back(ErrorKind::Stopping, message.handle, queue, &parts.observer);
+                self.give_back(ErrorKind::Stopping, message.handle, queue, &*parts.observer);
                 continue;
             }
             let work = Work {
@@ -228,11 +225,11 @@ impl Loop {
         parts.observer.in_flight(self.running.len());
     }
 
-    fn finished<S: ObjectSource, P: Processor, O: Observer>(
+    fn finished<S: ObjectSource, P: Processor>(
         &mut self,
         done: Result<(Outcome, String), JoinError>,
         queue: &Queue,
-        parts: &Parts<S, P, O>,
+        parts: &Parts<S, P>,
     ) {
         let mut next = Some(done);
         // Others that ended in the same instant share the delete call.
@@ -243,7 +240,7 @@ impl Loop {
                     match outcome {
                         Outcome::Settled => self.settled.push(handle),
                         Outcome::Left(kind) => {
-                            self.give_back(kind, handle, queue, &parts.observer);
+                            self.give_back(kind, handle, queue, &*parts.observer);
                         }
                     }
                 }
@@ -255,24 +252,20 @@ impl Loop {
     }
 
     /// The stop takes too long: what is still worked on is somebody else's.
-    fn give_up<S: ObjectSource, P: Processor, O: Observer>(
-        &mut self,
-        queue: &Queue,
-        parts: &Parts<S, P, O>,
-    ) {
+    fn give_up<S: ObjectSource, P: Processor>(&mut self, queue: &Queue, parts: &Parts<S, P>) {
         if let Some(done) = self.work.try_join_next() {
             self.finished(done, queue, parts);
         }
         self.work.abort_all();
         for handle in std::mem::take(&mut self.running) {
-            self.give_back(ErrorKind::Stopping, handle, queue, &parts.observer);
+            self.give_back(ErrorKind::Stopping, handle, queue, &*parts.observer);
         }
     }
 
-    fn delete_settled<S: ObjectSource, P: Processor, O: Observer>(
+    fn delete_settled<S: ObjectSource, P: Processor>(
         &mut self,
         queue: &Queue,
-        parts: &Arc<Parts<S, P, O>>,
+        parts: &Arc<Parts<S, P>>,
     ) {
         for batch in self.settled.chunks(10) {
             self.calls
@@ -281,12 +274,12 @@ impl Loop {
         self.settled.clear();
     }
 
-    fn give_back<O: Observer>(
+    fn give_back(
         &mut self,
         kind: ErrorKind,
         handle: String,
         queue: &Queue,
-        observer: &O,
+        observer: &dyn Observer,
     ) {
         self.summary.returned += 1;
         observer.returned(&kind);
@@ -321,9 +314,9 @@ impl Loop {
 }
 
 /// Deletes settled messages. What cannot be deleted comes back, and is recognised as settled.
-async fn delete<S: ObjectSource, P: Processor, O: Observer>(
+async fn delete<S: ObjectSource, P: Processor>(
     queue: Queue,
-    parts: Arc<Parts<S, P, O>>,
+    parts: Arc<Parts<S, P>>,
     mut handles: Vec<String>,
 ) -> Called {
     let mut count = 0;
