@@ -57,6 +57,8 @@ struct ShardState {
     held: bool,
     ended: bool,
     lag: Option<Duration>,
+    /// The last two reads told of no lag: what the first of them brought has been handed on before the second.
+    at_end: bool,
     read_at: Option<Instant>,
     records: u64,
     checkpoint: Option<String>,
@@ -225,6 +227,7 @@ impl Stream {
                 owner: shard.owner.clone(),
                 held: shard.held,
                 ended: shard.ended,
+                at_end: shard.at_end,
                 lag_seconds: shard
                     .lag
                     .filter(|_| shard.held)
@@ -295,6 +298,7 @@ impl forebay_kinesis::Observer for InputStats {
             stream.changed(if from.is_some() { "stolen" } else { "taken" });
             let state = stream.shard(shard);
             state.held = true;
+            state.lag = None;
             state.checkpoint_at = Some(Instant::now());
         });
     }
@@ -347,7 +351,11 @@ impl forebay_kinesis::Observer for InputStats {
     }
 
     fn lag(&self, shard: &ShardId, behind: Duration) {
-        self.with_stream(|stream| stream.shard(shard).lag = Some(behind));
+        self.with_stream(|stream| {
+            let state = stream.shard(shard);
+            state.at_end = behind.is_zero() && state.lag.is_some_and(|lag| lag.is_zero());
+            state.lag = Some(behind);
+        });
     }
 
     fn gap(&self, gap: &Gap) {
@@ -465,6 +473,25 @@ mod tests {
         assert_eq!(stream.lag_seconds, Some(3.0));
         assert_eq!(stream.leases_held, 1);
         assert_eq!(stream.shards[1].lag_seconds, None, "not read here");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_reached_when_the_read_before_was_handed_on() {
+        let stats = InputStats::stream("flow");
+        let id = shard("shardId-0");
+        stats.lease_taken(&id, None);
+        for (millis, expected) in [(5, false), (0, false), (0, true), (7, false), (0, false)] {
+            stats.lag(&id, Duration::from_millis(millis));
+            let stream = stats.snapshot(Instant::now()).stream.expect("a stream");
+            assert_eq!(stream.shards[0].at_end, expected, "after {millis} ms");
+        }
+        stats.lease_taken(&id, None);
+        stats.lag(&id, Duration::ZERO);
+        let stream = stats.snapshot(Instant::now()).stream.expect("a stream");
+        assert!(
+            !stream.shards[0].at_end,
+            "a lease that comes back begins anew"
+        );
     }
 
     #[tokio::test(start_paused = true)]
