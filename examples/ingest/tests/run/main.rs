@@ -13,6 +13,7 @@ mod leases;
 mod manual;
 mod migrate;
 mod operate;
+mod outage;
 mod outputs;
 mod port;
 mod raw;
