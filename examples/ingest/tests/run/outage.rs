@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use crate::bed::{self, Aws, Forebay, PATIENCE, bytes_of, gzip};
 
+const NOW: u64 = 1_795_000_000_000;
 const KEY: &str = "AWSLogs/000000000000/CloudTrail/eu-west-1/2026/11/25/000000000000_CloudTrail_eu-west-1_20261125T1200Z_0000000000000001.json.gz";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,15 +18,15 @@ async fn an_sqs_that_fails_at_the_start_holds_up_its_own_input_only() {
         let mut cloud = aws.cloud.lock().expect("nobody panicked");
         cloud
             .sqs()
-            .create_queue("notices", QueueAttributes::default(), 1);
+            .create_queue("notices", QueueAttributes::default(), NOW);
         let notice = json!({"s3Bucket": "trail", "s3ObjectKey": [KEY]}).to_string();
-        cloud.sqs().send("notices", &notice, 1).expect("a queue");
+        cloud.sqs().send("notices", &notice, NOW).expect("a queue");
         let record = json!({
             "eventVersion": "1.11", "eventTime": "2026-11-25T12:00:00Z", "eventSource": "iam.amazonaws.com",
             "eventName": "Test", "awsRegion": "eu-west-1", "eventID": "1", "eventType": "AwsApiCall",
         });
         let file = gzip(json!({"Records": [record]}).to_string().as_bytes());
-        cloud.s3().put("trail", KEY, file, 1);
+        cloud.s3().put("trail", KEY, file, NOW);
         // The SDK tries three times what may go away by itself.
         for (fault, times) in [(Fault::ServerError, 3), (Fault::Error(expired), 1)] {
             let rule = FaultRule::new(fault).service(Service::Sqs);
