@@ -46,11 +46,7 @@ pub(crate) fn run(
             polling(input),
         ),
     };
-    let clients = account.clone();
-    let source = S3Source::with_regions(account.s3(input.s3_region.as_deref()), move |region| {
-        clients.s3(Some(region))
-    })
-    .requester_pays(input.requester_pays);
+    let source = source(input, account);
     let mut config = config(input, intake.bytes)?;
     config.stop_grace = intake.grace.mul_f32(0.8);
     let processor = Trail {
@@ -79,6 +75,14 @@ pub(crate) fn run(
         }
         Ok(())
     })
+}
+
+/// Reads objects as the input says.
+pub(crate) fn source(input: &S3, account: &Account) -> S3Source {
+    let clients = account.clone();
+    let own = account.s3(input.s3_region.as_deref());
+    S3Source::with_regions(own, move |region| clients.s3(Some(region)))
+        .requester_pays(input.requester_pays)
 }
 
 fn config(input: &S3, bytes: usize) -> anyhow::Result<Config> {

@@ -349,6 +349,13 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
                     &[],
                     buckets.collect(),
                 ));
+                if let Some(list) = statements.last_mut() {
+                    let prefixes = input.objects.iter();
+                    let prefixes: Vec<_> = prefixes
+                        .map(|objects| format!("{}*", objects.prefix))
+                        .collect();
+                    list.condition = Some(json!({"StringLike": {"s3:prefix": prefixes}}));
+                }
             }
         }
     }

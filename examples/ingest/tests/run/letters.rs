@@ -69,7 +69,7 @@ async fn letters_go_to_the_queue_and_come_back_when_their_cause_is_gone() {
     );
     assert_eq!(bodies(&aws), [""; 0], "accepted letters are deleted");
     let granted = command(&config, &["iam", "--account", "123456789012"]).await;
-    let called = aws.cloud.lock().expect("the model").calls().iam_actions();
+    let called = aws.called();
     for action in called.iter().filter(|action| action.starts_with("sqs:")) {
         assert!(
             granted.out.contains(action.as_str()) || action == "sqs:CreateQueue",

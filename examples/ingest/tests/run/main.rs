@@ -18,6 +18,7 @@ mod outputs;
 mod port;
 mod raw;
 mod reading;
+mod receivers;
 mod replay;
 mod security;
 mod terminal;
