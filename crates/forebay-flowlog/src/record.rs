@@ -128,13 +128,6 @@ impl<'a> Record<'a> {
         (0..self.format.len()).map(|position| self.column(position).unwrap_or_default())
     }
 
-    /// Whether the line holds nothing that JSON would have to escape: only ASCII from 0x20 to 0x7F without `"` and
-    /// `\`. Known from the search for columns, hence free.
-    #[inline]
-    pub const fn is_plain_ascii(&self) -> bool {
-        self.columns.is_plain()
-    }
-
     /// What the record says: traffic, none, or a loss.
     ///
     /// Decided by `log-status`. Where the format lacks it, or where AWS wrote a status this crate does not know, a
@@ -184,12 +177,7 @@ impl<'a> Record<'a> {
     pub fn values(
         &self,
     ) -> impl Iterator<Item = (Field, Result<Option<Value<'a>>, FieldError>)> + '_ {
-        let line = if self.is_plain_ascii() {
-            self.line
-        } else {
-            &[]
-        };
-        let line = std::str::from_utf8(line).unwrap_or_default();
+        let line = std::str::from_utf8(self.line).unwrap_or_default();
         let columns = self.format.columns().iter().enumerate();
         columns.filter_map(move |(position, column)| {
             let field = column.field()?;
