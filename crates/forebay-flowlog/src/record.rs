@@ -151,11 +151,6 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Whether the record describes traffic: [`Record::kind`] is [`RecordKind::Traffic`].
-    pub fn has_traffic(&self) -> bool {
-        self.kind() == RecordKind::Traffic
-    }
-
     /// The value of any published field, decoded by the field's type.
     ///
     /// # Errors
@@ -232,24 +227,11 @@ impl<'a> Record<'a> {
     /// As [`Record::number`].
     #[inline(always)]
     pub fn number_text(&self, field: Field) -> Result<Option<&'a [u8]>, FieldError> {
-        Ok(self
-            .number_span(field)?
-            .and_then(|span| self.line.get(span)))
-    }
-
-    /// Where the digits of a numeric field stand in [`Record::line`], checked as [`Record::number`] does. Leading zeros
-    /// do not count.
-    ///
-    /// # Errors
-    ///
-    /// As [`Record::number`].
-    #[inline(always)]
-    pub fn number_span(&self, field: Field) -> Result<Option<Range<usize>>, FieldError> {
         let Some((start, end)) = self.bounds(field) else {
             return Ok(None);
         };
         match number::canonical_start(self.line, start, end, field.limit()) {
-            Some(start) => Ok(Some(start..end)),
+            Some(start) => Ok(self.line.get(start..end)),
             None => self.no_number(field),
         }
     }

@@ -254,10 +254,7 @@ fn milliseconds_are_noticed() {
         (window.start().unix_seconds(), window.duration().as_millis()),
         (1_431_280_876, 58_500)
     );
-    assert_eq!(
-        (record.kind(), record.has_traffic()),
-        (RecordKind::SkipData, false)
-    );
+    assert_eq!(record.kind(), RecordKind::SkipData);
 }
 
 #[test]
@@ -362,7 +359,6 @@ fn owned_and_borrowed_are_equal_and_print_the_line() {
         RecordBuf::parse(&format, [LINE, b"\r\n"].concat()).unwrap(),
         owned
     );
-    assert_eq!(owned.into_line(), LINE);
     let unread = RecordBuf::new();
     assert_eq!(
         (unread.as_record().bytes(), unread.as_record().kind()),
@@ -379,7 +375,7 @@ fn a_record_reads_one_line_after_the_other() {
     record.read(b"192.0.2.1 0840\r\n").unwrap();
     assert_eq!(record.line(), b"192.0.2.1 0840");
     assert_eq!((record.span(0), record.span(1)), (0..9, 10..14));
-    assert_eq!(record.number_span(Field::Bytes), Ok(Some(11..14)));
+    assert_eq!(record.number_text(Field::Bytes), Ok(Some(&b"840"[..])));
     record.read(b"- 1").unwrap();
     assert_eq!((record.src_addr(), record.bytes()), (Ok(None), Ok(Some(1))));
     let error = record.read(b"192.0.2.1 7 8").unwrap_err();
