@@ -16,7 +16,7 @@ use std::{
 use anyhow::Context;
 use forebay_cloudtrail::{FileDecoder, FileKind, Limits, Notice};
 use forebay_entity::Index;
-use forebay_flowlog::{Field, FormatSet};
+use forebay_flowlog::Field;
 use forebay_gelf::{FieldBlock, Line};
 
 use crate::{
