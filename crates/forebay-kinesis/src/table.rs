@@ -9,7 +9,6 @@ mod lease_row;
 mod memory;
 mod row;
 mod row_bytes;
-mod store;
 #[cfg(feature = "testing")]
 mod suite;
 
@@ -18,8 +17,6 @@ pub use file::FileLeaseTable;
 pub use memory::MemoryLeaseTable;
 #[cfg(feature = "testing")]
 pub use suite::lease_table_suite;
-
-use store::RowStore;
 
 /// Where leases and checkpoints are kept, shared by all workers of a stream.
 ///
@@ -86,53 +83,6 @@ pub enum Written {
     Applied,
     /// The condition did not hold; nothing changed.
     Refused,
-}
-
-impl<S: RowStore> LeaseTable for S {
-    async fn open(&self) -> Result<Vec<Error>, Error> {
-        self.make_usable().await
-    }
-
-    async fn scan(&self) -> Result<Scan, Error> {
-        let mut scan = Scan::default();
-        for row in self.rows().await? {
-            match lease_row::lease(&row, self.name()) {
-                Ok(Some(lease)) => scan.leases.push(lease),
-                Ok(None) => {}
-                Err(error) => scan.skipped.push(error),
-            }
-        }
-        Ok(scan)
-    }
-
-    async fn read(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        match self.row(key.as_str()).await? {
-            Some(row) => lease_row::lease(&row, self.name()),
-            None => Ok(None),
-        }
-    }
-
-    async fn create(&self, lease: &Lease) -> Result<Written, Error> {
-        self.insert(&lease_row::row(lease)).await
-    }
-
-    async fn update(&self, update: &Update) -> Result<Written, Error> {
-        self.change(update.key.as_str(), &lease_row::change(update))
-            .await
-    }
-
-    async fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> Result<Written, Error> {
-        self.remove(key.as_str(), &lease_row::at_counter(counter))
-            .await
-    }
-
-    async fn client_version(&self) -> Result<ClientVersion, Error> {
-        let item = self.client_version_item().await?;
-        Ok(match item.as_ref().and_then(lease_row::client_version) {
-            Some(text) => ClientVersion::parse(text),
-            None => ClientVersion::Absent,
-        })
-    }
 }
 
 impl Written {

@@ -78,7 +78,6 @@ impl Coordinator {
     /// [`ConfigError`] if a setting cannot work.
     pub fn new(config: Config, identity: Identity, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mode = (!config.follow_client_version).then_some(ClientVersion::Absent);
         let mut coordinator = Self {
             me: identity.worker,
             start: identity.start,
@@ -95,7 +94,7 @@ impl Coordinator {
             steal_at: now,
             pass_at: now,
             wall: None,
-            mode,
+            mode: None,
             stage: Stage::Running,
             idle: None,
             scan_at: now,
@@ -155,7 +154,7 @@ impl Coordinator {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.retry_due(now);
         self.drive_held(now);
-        if now >= self.version_at && self.config.follow_client_version {
+        if now >= self.version_at {
             self.version_at = now + VERSION_INTERVAL;
             self.call(Purpose::ClientVersion, Request::ReadClientVersion);
         }
@@ -203,10 +202,7 @@ impl Coordinator {
 
     /// When [`Coordinator::handle_timeout`] is wanted next. Always a time; may be in the past if work is due.
     pub fn poll_timeout(&self) -> Instant {
-        let mut at = self.sync.audit_at.min(self.cleanup.at);
-        if self.config.follow_client_version {
-            at = at.min(self.version_at);
-        }
+        let mut at = self.sync.audit_at.min(self.cleanup.at).min(self.version_at);
         if !self.is_scanning {
             at = at.min(self.next_scan());
         }

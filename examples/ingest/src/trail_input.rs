@@ -5,8 +5,8 @@ use std::{borrow::Cow, future::Future, num::NonZeroUsize, sync::Arc};
 use anyhow::Context;
 use forebay_flowlog::Format;
 use forebay_s3::{
-    AllowList, AllowedBucket, Batch, Config, Content, Error, Lines, ObjectId, Poller, Polling,
-    Positions, Processor, Queue, Reader, Rejected, RejectedKind, S3Source,
+    AllowList, AllowedBucket, Batch, Config, Content, Error, ErrorKind, Lines, ObjectId, Observer,
+    Poller, Polling, Positions, Processor, Queue, Reader, Rejected, RejectedKind, S3Source,
 };
 
 use crate::{
@@ -30,7 +30,8 @@ enum From {
 ///
 /// # Errors
 ///
-/// The settings cannot work; the future fails when the queue does not exist.
+/// The settings cannot work; the future fails when the queue does not exist. An SQS that is not available, or that
+/// refuses, is tried again.
 pub(crate) fn run(
     intake: Intake,
     input: &S3,
@@ -57,9 +58,27 @@ pub(crate) fn run(
     Ok(async move {
         match from {
             From::Queue(sqs, queue) => {
-                let queue = Queue::find(sqs, &queue)
-                    .await
-                    .with_context(|| format!("`queue` of input `{name}`"))?;
+                let mut shutdown = Box::pin(shutdown);
+                let queue = loop {
+                    match Queue::find(sqs.clone(), &queue).await {
+                        // The other inputs go on, and this one begins when it can.
+                        Err(error)
+                            if matches!(
+                                error.kind(),
+                                ErrorKind::Unavailable | ErrorKind::Denied
+                            ) =>
+                        {
+                            observer.failed(&error.kind(), &error.to_string());
+                            tokio::select! {
+                                () = &mut shutdown => return Ok(()),
+                                () = tokio::time::sleep(RETRY) => {}
+                            }
+                        }
+                        found => {
+                            break found.with_context(|| format!("`queue` of input `{name}`"))?;
+                        }
+                    }
+                };
                 config.allow = expected_owner(config.allow, &queue, &name)?;
                 tracing::info!(input = %name, queue = queue.name(), "input starts");
                 let reader = Reader::new(queue, source, processor, config)?.observer(observer);
