@@ -16,7 +16,7 @@ use std::{
 use anyhow::Context;
 use forebay_cloudtrail::{FileDecoder, FileKind, Limits, Notice};
 use forebay_entity::Index;
-use forebay_flowlog::{Field, FormatSet};
+use forebay_flowlog::Field;
 use forebay_gelf::{FieldBlock, Line};
 
 use crate::{
@@ -109,66 +109,75 @@ pub(crate) struct Decoding {
     full_message: bool,
 }
 
+/// What of an input says how its records are read.
+#[derive(Default)]
+struct Manner<'a> {
+    host: Option<&'a str>,
+    flow_format: Option<&'a str>,
+    field_prefix: bool,
+    stream: &'a str,
+    store_full_message: bool,
+    full_message: bool,
+}
+
+impl Manner<'_> {
+    fn decoding(self, routes: Option<Routes>) -> anyhow::Result<Decoding> {
+        let route = || {
+            let formats = flow_formats(self.flow_format.unwrap_or("default"))?;
+            let names = Names::default();
+            anyhow::Ok(Route::new(Decode::Auto, formats, self.field_prefix, &names))
+        };
+        let routes = match routes {
+            Some(routes) => routes,
+            None => Routes::only(route()?),
+        };
+        let shaper =
+            || Shaper::new(&BTreeMap::new(), self.host).with_full_message(self.store_full_message);
+        Ok(Decoding {
+            logs: LogReader::new(shaper(), Arc::new(routes), self.stream.into()),
+            shaper: shaper(),
+            route: route()?,
+            names: Index::empty(),
+            full_message: self.full_message,
+        })
+    }
+}
+
 impl Decoding {
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let formats = flow_formats(&options.flow_format).context("`--flow-format`")?;
-        let shaper = || Shaper::new(&BTreeMap::new(), None);
-        Ok(Self::of(shaper, formats, false, None, ""))
-    }
-
-    /// Without routes, everything is told by what it is.
-    fn of(
-        shaper: impl Fn() -> Shaper,
-        formats: FormatSet,
-        field_prefix: bool,
-        routes: Option<Routes>,
-        stream: &str,
-    ) -> Self {
-        let names = Names::default();
-        let route = || Route::new(Decode::Auto, formats.clone(), field_prefix, &names);
-        let routes = routes.unwrap_or_else(|| Routes::only(route()));
-        Self {
-            logs: LogReader::new(shaper(), Arc::new(routes), stream.into()),
-            shaper: shaper(),
-            route: route(),
-            names: Index::empty(),
-            full_message: false,
-        }
+        let manner = Manner {
+            flow_format: Some(&options.flow_format),
+            ..Manner::default()
+        };
+        manner.decoding(None).context("`--flow-format`")
     }
 
     /// Decodes as the input `name` of `config` does, except that addresses get no names; as [`files`] does if there is no
     /// such input.
     pub(crate) fn of_input(config: &Config, name: &str) -> anyhow::Result<Self> {
-        let names = Names::default();
-        let (mut host, mut format, mut prefix, mut stream, mut full_message) =
-            (None, "default", false, "", false);
-        let mut store_full_message = false;
-        let mut routes = None;
+        let (mut manner, mut routes) = (Manner::default(), None);
         if let Some(input) = config.kinesis.get(name) {
-            (host, format, prefix) = (
-                input.source.as_deref(),
-                input.flow_format.as_str(),
-                input.field_prefix,
-            );
-            stream = input.stream_name();
-            store_full_message = input.store_full_message;
-            routes = Some(Routes::new(input, &names)?);
+            manner = Manner {
+                host: input.source.as_deref(),
+                flow_format: Some(&input.flow_format),
+                field_prefix: input.field_prefix,
+                stream: input.stream_name(),
+                store_full_message: input.store_full_message,
+                full_message: false,
+            };
+            routes = Some(Routes::new(input, &Names::default())?);
         } else if let Some(input) = config.cloudtrail.get(name) {
-            (host, full_message) = (input.source.as_deref(), input.full_message);
+            manner.host = input.source.as_deref();
+            manner.full_message = input.full_message;
         } else if let Some(input) = config.s3.get(name) {
-            (host, full_message) = (input.source.as_deref(), input.full_message);
-            prefix = input.field_prefix;
+            manner.host = input.source.as_deref();
+            manner.full_message = input.full_message;
+            manner.field_prefix = input.field_prefix;
             let flow_logs = |objects: &&Objects| objects.decode == ObjectDecode::Flowlog;
-            if let Some(objects) = input.objects.iter().find(flow_logs) {
-                format = &objects.flow_format;
-            }
+            let objects = input.objects.iter().find(flow_logs);
+            manner.flow_format = objects.map(|objects| objects.flow_format.as_str());
         }
-        let shaper = || Shaper::new(&BTreeMap::new(), host).with_full_message(store_full_message);
-        let decoding = Self::of(shaper, flow_formats(format)?, prefix, routes, stream);
-        Ok(Self {
-            full_message,
-            ..decoding
-        })
+        manner.decoding(routes)
     }
 
     /// Decodes the payload of a dead letter to `out`, one message per line. Returns the number of faults, each told on

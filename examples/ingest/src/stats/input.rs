@@ -258,6 +258,7 @@ impl forebay_kinesis::Observer for InputStats {
             stream.changed(if from.is_some() { "stolen" } else { "taken" });
             let state = stream.shard(shard);
             state.seen.held = true;
+            state.seen.lag_seconds = None;
             state.checkpoint_at = Some(Instant::now());
         });
     }
@@ -311,7 +312,9 @@ impl forebay_kinesis::Observer for InputStats {
 
     fn lag(&self, shard: &ShardId, behind: Duration) {
         self.with_stream(|stream| {
-            stream.shard(shard).seen.lag_seconds = Some(behind.as_secs_f64())
+            let seen = &mut stream.shard(shard).seen;
+            seen.at_end = behind.is_zero() && seen.lag_seconds == Some(0.0);
+            seen.lag_seconds = Some(behind.as_secs_f64());
         });
     }
 
@@ -431,6 +434,25 @@ mod tests {
         assert_eq!(stream.lag_seconds, Some(3.0));
         assert_eq!(stream.leases_held, 1);
         assert_eq!(stream.shards[1].lag_seconds, None, "not read here");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_reached_when_the_read_before_was_handed_on() {
+        let stats = InputStats::stream("flow");
+        let id = shard("shardId-0");
+        stats.lease_taken(&id, None);
+        for (millis, expected) in [(5, false), (0, false), (0, true), (7, false), (0, false)] {
+            stats.lag(&id, Duration::from_millis(millis));
+            let stream = stats.snapshot(Instant::now()).stream.expect("a stream");
+            assert_eq!(stream.shards[0].at_end, expected, "after {millis} ms");
+        }
+        stats.lease_taken(&id, None);
+        stats.lag(&id, Duration::ZERO);
+        let stream = stats.snapshot(Instant::now()).stream.expect("a stream");
+        assert!(
+            !stream.shards[0].at_end,
+            "a lease that comes back begins anew"
+        );
     }
 
     #[tokio::test(start_paused = true)]

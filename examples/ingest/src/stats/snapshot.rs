@@ -112,6 +112,9 @@ pub struct Shard {
     pub ended: bool,
     /// How far behind its newest record.
     pub lag_seconds: Option<f64>,
+    /// Whether it was read to its end, and all that was read handed on.
+    #[serde(default)]
+    pub at_end: bool,
     /// Since the last answer of GetRecords.
     pub read_age_seconds: Option<f64>,
     /// Records read from it.

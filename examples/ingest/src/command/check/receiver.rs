@@ -121,7 +121,7 @@ async fn send_canary(name: &str, output: &Output) -> anyhow::Result<String> {
     let outlet = Outlet { sink, extra };
     let mut ticket = outlet
         .sink
-        .send(outlet.own(&batch))
+        .send(outlet.own(batch))
         .await
         .map_err(|error| error.reason().clone())?;
     let flushed = outlet.sink.flush(PATIENCE).await;
