@@ -103,6 +103,8 @@ mod tests {
             tokio::time::sleep(HINT).await;
         };
         tokio::select! {
+            // It looks at the counters before the work begins.
+            biased;
             never = telling => match never {},
             () = work => {}
         }

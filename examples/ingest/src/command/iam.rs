@@ -301,9 +301,8 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
             None => {
                 let buckets = listed().map(|objects| arn(&objects.bucket)).collect();
                 let mut list = Statement::new("List", of, &["s3:ListBucket"], &[], buckets);
-                let prefixes: Vec<_> = listed()
-                    .map(|objects| format!("{}*", objects.prefix))
-                    .collect();
+                let prefixes = listed().map(|objects| format!("{}*", objects.prefix));
+                let prefixes: Vec<_> = prefixes.collect();
                 list.condition = Some(json!({"StringLike": {"s3:prefix": prefixes}}));
                 statements.push(list);
             }
