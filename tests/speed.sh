@@ -10,6 +10,7 @@ cargo build --release --package ingest --no-default-features --bin forebay
 cargo test --workspace --no-run --test speed
 
 export FOREBAY_SPEED_MESSAGES="${FOREBAY_SPEED_MESSAGES:-1000000}" FOREBAY_BINARY="$PWD/target/release/forebay"
+busy=$(cut -d' ' -f1 /proc/loadavg)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --workspace --test speed -- --nocapture | tee "$log"
@@ -17,7 +18,7 @@ cargo test --workspace --test speed -- --nocapture | tee "$log"
 {
     echo '# Speed, end to end'
     echo
-    echo 'Made by `tests/speed.sh`. '"$(grep ' messages in ' "$log"), on $(nproc) cores, $(python3 --version)."
+    echo 'Made by `tests/speed.sh`. '"$(grep ' messages in ' "$log"), on $(nproc) cores, $(python3 --version), load average $busy when it began."
     echo
     grep '^|' "$log"
     cat <<'TEXT'

@@ -1,5 +1,6 @@
 //! What only our model can show: faults, virtual time, what emulators get wrong.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -11,6 +12,8 @@ use aws_sdk_kinesis::types::ShardIteratorType;
 use forebay_localaws::{
     Cloud, Fault, FaultRule, LocalAws, Outcome, Service, Settings, TableDescription,
 };
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 async fn local() -> (LocalAws, aws_config::SdkConfig) {
     let aws = LocalAws::new(Cloud::new(Settings::instant(), 7), 1_795_564_800_000);
@@ -226,26 +229,35 @@ async fn a_closed_shard_is_listed_until_its_retention_has_passed() {
     assert_eq!(kept, 0);
 }
 
-#[tokio::test]
-async fn the_server_front_serves_the_sdk_over_a_socket() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let cloud = std::sync::Arc::new(std::sync::Mutex::new(Cloud::new(Settings::instant(), 7)));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(forebay_localaws::serve(
-        listener,
-        cloud.clone(),
-        std::sync::Arc::new(|| 1_795_564_800_000),
-        async {
-            let _ = stopped.await;
-        },
-    ));
+/// The server front with this cloud behind it, until it is told to stop, and how to reach it.
+async fn served(
+    cloud: Arc<Mutex<Cloud>>,
+) -> (
+    aws_config::SdkConfig,
+    oneshot::Sender<()>,
+    JoinHandle<std::io::Result<()>>,
+) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let clock = Arc::new(|| 1_795_564_800_000);
+    let server = tokio::spawn(forebay_localaws::serve(listener, cloud, clock, async {
+        let _ = stopped.await;
+    }));
     let config = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(url)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::for_tests())
         .load()
         .await;
+    (config, stop, server)
+}
+
+#[tokio::test]
+async fn the_server_front_serves_the_sdk_over_a_socket() {
+    let cloud = Arc::new(Mutex::new(Cloud::new(Settings::instant(), 7)));
+    let (config, stop, server) = served(Arc::clone(&cloud)).await;
     let client = aws_sdk_kinesis::Client::new(&config);
     client
         .create_stream()
@@ -271,4 +283,20 @@ async fn the_server_front_serves_the_sdk_over_a_socket() {
     );
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn over_a_socket_a_cut_body_ends_before_its_stated_length() {
+    let mut cloud = Cloud::new(Settings::instant(), 7);
+    cloud.s3().put("bucket", "key", vec![b'x'; 400], 1);
+    let cut = FaultRule::new(Fault::CutBody(40)).service(Service::S3);
+    cloud.faults().push(cut);
+    let (config, _stop, _server) = served(Arc::new(Mutex::new(cloud))).await;
+    let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
+    let client = aws_sdk_s3::Client::from_conf(config.build());
+    let object = client.get_object().bucket("bucket").key("key").send();
+    let mut object = object.await.unwrap();
+    assert_eq!(object.content_length(), Some(400));
+    assert_eq!(object.body.next().await.unwrap().unwrap().len(), 40);
+    object.body.next().await.unwrap().unwrap_err();
 }

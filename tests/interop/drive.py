@@ -55,8 +55,9 @@ def main():
         bed = Bed(processes, Emulators(processes, folder), Loop(), folder, arguments.binary)
         results = run(bed, arguments)
         if arguments.figures:
+            compared = [key for key in COMPARED if key in arguments.versions.split(",")]
             with ThreadPoolExecutor(len(COMPARED)) as pool:
-                running = {VERSIONS[key]: pool.submit(compare, bed, VERSIONS[key]) for key in COMPARED}
+                running = {VERSIONS[key]: pool.submit(compare, bed, VERSIONS[key]) for key in compared}
             for version, future in running.items():
                 try:
                     figures[version.label] = future.result()
@@ -66,6 +67,9 @@ def main():
     finally:
         done.set()
         processes.end()
+    for version, kinds in figures.items():
+        for name in kinds["java"]:
+            print(f"{name}: {report.number(kinds['java'][name])} KCL {version}, {report.number(kinds['forebay'][name])} ours")
     if arguments.write:
         report.write(arguments.write, results, figures, arguments.failover)
     failed = [result for result in results if not result.passed]
@@ -84,7 +88,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", type=Path, default=REPOSITORY / "target/debug/forebay")
     parser.add_argument("--versions", default="1,2,3c,34,3")
-    parser.add_argument("--stories", help="default: all that fit the version")
+    parser.add_argument("--stories", help="default: all that fit the version; `none` for the figures alone")
     parser.add_argument("--failover", type=float, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="stories at a time")
     parser.add_argument("--limit", type=int, default=3000, help="seconds for everything, on an idle machine")

@@ -1,6 +1,6 @@
 use forebay_lease::{ClientVersion, Lease, LeaseCounter, LeaseKey, Update};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 mod dynamo;
 mod expression;
@@ -19,7 +19,7 @@ pub use memory::MemoryLeaseTable;
 #[cfg(feature = "testing")]
 pub use suite::lease_table_suite;
 
-use store::{RowStore, Write};
+use store::RowStore;
 
 /// Where leases and checkpoints are kept, shared by all workers of a stream.
 ///
@@ -113,19 +113,17 @@ impl<S: RowStore> LeaseTable for S {
     }
 
     async fn create(&self, lease: &Lease) -> Result<Written, Error> {
-        self.insert(&lease_row::row(lease)).await.map(Written::from)
+        self.insert(&lease_row::row(lease)).await
     }
 
     async fn update(&self, update: &Update) -> Result<Written, Error> {
         self.change(update.key.as_str(), &lease_row::change(update))
             .await
-            .map(Written::from)
     }
 
     async fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> Result<Written, Error> {
         self.remove(key.as_str(), &lease_row::at_counter(counter))
             .await
-            .map(Written::from)
     }
 
     async fn client_version(&self) -> Result<ClientVersion, Error> {
@@ -137,11 +135,13 @@ impl<S: RowStore> LeaseTable for S {
     }
 }
 
-impl From<Write> for Written {
-    fn from(write: Write) -> Self {
-        match write {
-            Write::Done => Self::Applied,
-            Write::Refused => Self::Refused,
+impl Written {
+    /// Takes the refusal out of the errors: it is an answer, not a failure.
+    fn of<T>(written: Result<T, Error>) -> Result<Self, Error> {
+        match written {
+            Ok(_) => Ok(Self::Applied),
+            Err(error) if error.kind() == ErrorKind::Fenced => Ok(Self::Refused),
+            Err(error) => Err(error),
         }
     }
 }

@@ -14,8 +14,9 @@ pub struct Config {
     pub failover: Duration,
     /// Safety margin of the schedule. 25 ms; below a tenth of `failover`.
     pub epsilon: Duration,
-    /// How often the table is looked at. 1.5 s (KCL: 20 s, which makes a crash cost 20 to 40 s). An eventually
-    /// consistent scan each time: raise it for large tables. From 100 ms to 2 × (`failover` + `epsilon`).
+    /// How often the table is looked at while there are peers; 1.5 s makes a crash cost `failover` and this, 20 s (KCL)
+    /// up to 40 s. An eventually consistent scan each time: raise it for large tables. Who holds every lease, or may
+    /// take none, scans as often as the KCL. From 100 ms to 2 × (`failover` + `epsilon`).
     pub watch_interval: Duration,
     /// Shortest time between two steals. 5 s (KCL: 20 s). At least `watch_interval`.
     pub steal_interval: Duration,

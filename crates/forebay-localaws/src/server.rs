@@ -2,8 +2,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use http_body::Frame;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -76,9 +78,7 @@ async fn respond(
         reply = lock(cloud).poll_again(&request, clock());
     }
     let body = match reply.events.take() {
-        None => Full::new(std::mem::take(&mut reply.body))
-            .map_err(|never| match never {})
-            .boxed(),
+        None => plain_body(&mut reply),
         Some(subscription) => {
             let (cloud, clock) = (Arc::clone(cloud), Arc::clone(clock));
             let next =
@@ -90,6 +90,26 @@ async fn respond(
         Delivery::Answered => write(reply, body).ok_or(Lost),
         Delivery::RequestLost | Delivery::AnswerLost => Err(Lost),
     }
+}
+
+/// The body of an answer; one that a fault has cut ends with the connection, before the length that the head states.
+fn plain_body(reply: &mut Reply) -> BoxBody<Bytes, Broken> {
+    let body = std::mem::take(&mut reply.body);
+    let stated = reply
+        .headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, length)| length.parse::<usize>().ok());
+    if body.is_empty() || stated.is_none_or(|stated| stated == body.len()) {
+        return Full::new(body).map_err(|never| match never {}).boxed();
+    }
+    let end = async {
+        // While the body waits, hyper writes what it has so far.
+        tokio::task::yield_now().await;
+        Err(Broken)
+    };
+    let frames = stream::iter([Ok(Frame::data(body))]).chain(stream::once(end));
+    BodyExt::boxed(StreamBody::new(frames))
 }
 
 /// Waits for the next message of a subscription.

@@ -180,9 +180,28 @@ fn missing_right(code: Option<&str>, message: Option<&str>, action: &str, of: &s
     }
 }
 
+/// Whether a refusal says nothing about rights: the credentials themselves are not, or no longer, good.
+pub(crate) fn is_of_credentials(code: Option<&str>) -> bool {
+    matches!(
+        code,
+        Some(
+            "ExpiredToken"
+                | "ExpiredTokenException"
+                | "InvalidAccessKeyId"
+                | "InvalidClientTokenId"
+                | "InvalidToken"
+                | "RequestExpired"
+                | "RequestTimeTooSkewed"
+                | "SignatureDoesNotMatch"
+                | "UnrecognizedClientException"
+        )
+    )
+}
+
 /// One table for every code of SQS and S3: what is not listed follows its HTTP status.
 fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
     match code {
+        code if is_of_credentials(code) => ErrorKind::Denied,
         Some(
             "AccessDenied"
             | "AccessDeniedException"
@@ -197,15 +216,6 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
             | "KMS.KMSInvalidStateException"
             | "KMSInvalidState"
             | "KMSOptInRequired"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
-            | "InvalidAccessKeyId"
-            | "InvalidClientTokenId"
-            | "InvalidToken"
-            | "RequestExpired"
-            | "RequestTimeTooSkewed"
-            | "SignatureDoesNotMatch"
-            | "UnrecognizedClientException"
             | "OptInRequired",
         ) => ErrorKind::Denied,
         Some(

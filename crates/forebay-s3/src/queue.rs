@@ -5,10 +5,11 @@ use std::time::Duration;
 use aws_sdk_sqs::{
     Client,
     config::timeout::TimeoutConfig,
+    error::ProvideErrorMetadata,
     types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName},
 };
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, is_of_credentials};
 
 /// An SQS queue that carries notices.
 #[derive(Clone, Debug)]
@@ -26,7 +27,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// The queue does not exist in the client's region, or an ARN's right is missing.
+    /// The queue does not exist in the client's region, an ARN's right is missing, credentials are refused, or the
+    /// service is not available.
     ///
     /// # Cancel safety
     ///
@@ -66,8 +68,9 @@ impl Queue {
                 name,
             }),
             Err(error) => {
+                let lacks_right = !is_of_credentials(error.code());
                 let error = Error::from_sdk(error, "sqs:GetQueueUrl", &format!("queue `{queue}`"));
-                if error.kind() == ErrorKind::Denied && owner.is_none() {
+                if error.kind() == ErrorKind::Denied && lacks_right && owner.is_none() {
                     Ok(Self {
                         client,
                         url: name.clone(),

@@ -132,6 +132,23 @@ impl Config {
         }
     }
 
+    /// The names of the credentials sets that inputs, names and dead letters need.
+    pub(crate) fn used_accounts(&self) -> Vec<String> {
+        let streams = self.kinesis.values().map(|input| input.aws.clone());
+        let objects = self.objects().into_iter().map(|(_, input)| input.aws);
+        let entities = self
+            .entities
+            .accounts
+            .iter()
+            .filter(|_| self.entities.enabled);
+        let letters = self.dead_letter.queue.iter().map(|_| &self.dead_letter.aws);
+        let others = entities.chain(letters).cloned();
+        let mut names: Vec<_> = streams.chain(objects).chain(others).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// The names of the outputs that an input with this list feeds; an empty list is all of them.
     pub fn outputs_of<'a>(&'a self, listed: &'a [String]) -> impl Iterator<Item = &'a str> {
         self.output

@@ -16,10 +16,11 @@ use tokio::time::Instant;
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
+use crate::table::Written;
 use crate::table::expression::{self, Expression};
 use crate::table::lease_row::{CLIENT_VERSION_KEY, KEY};
 use crate::table::row::{Change, Row};
-use crate::table::store::{RowStore, Write};
+use crate::table::store::RowStore;
 
 /// How a lease table that does not exist yet is paid for.
 #[non_exhaustive]
@@ -69,13 +70,8 @@ impl DynamoLeaseTable {
 
     async fn status(&self) -> Result<Option<TableStatus>, Error> {
         let request = self.client.describe_table().table_name(&self.table);
-        let described = self
-            .attempt(
-                Call::DescribeTable,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
+        let send = request.customize().config_override(self.once()).send();
+        let described = self.attempt(Call::DescribeTable, &self.table, send).await;
         match described {
             Ok(answer) => Ok(answer.table.and_then(|table| table.table_status)),
             Err(error) if error.kind() == ErrorKind::Gone => Ok(None),
@@ -122,13 +118,8 @@ impl DynamoLeaseTable {
                         .map_err(built)?,
                 ),
         };
-        let created = self
-            .attempt(
-                Call::CreateTable,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
+        let send = request.customize().config_override(self.once()).send();
+        let created = self.attempt(Call::CreateTable, &self.table, send).await;
         match created {
             Ok(_) => Ok(()),
             // A peer was faster.
@@ -148,13 +139,8 @@ impl DynamoLeaseTable {
             .table_name(&self.table)
             .set_exclusive_start_key(start)
             .set_limit(limit);
-        let page = self
-            .attempt(
-                Call::Scan,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await?;
+        let send = request.customize().config_override(self.once()).send();
+        let page = self.attempt(Call::Scan, &self.table, send).await?;
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
@@ -165,13 +151,8 @@ impl DynamoLeaseTable {
             .table_name(table)
             .key(name, AttributeValue::S(key.to_owned()))
             .consistent_read(true);
-        let answer = self
-            .attempt(
-                Call::GetItem,
-                table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await?;
+        let send = request.customize().config_override(self.once()).send();
+        let answer = self.attempt(Call::GetItem, table, send).await?;
         Ok(answer.item.map(expression::row))
     }
 
@@ -273,7 +254,7 @@ impl RowStore for DynamoLeaseTable {
         self.get(&self.table, KEY, key).await
     }
 
-    async fn insert(&self, row: &Row) -> Result<Write, Error> {
+    async fn insert(&self, row: &Row) -> Result<Written, Error> {
         let request = self
             .client
             .put_item()
@@ -281,17 +262,12 @@ impl RowStore for DynamoLeaseTable {
             .set_item(Some(expression::item(row)))
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", KEY);
-        let written = self
-            .attempt(
-                Call::PutItem,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
-        Write::of(written.map(drop))
+        let send = request.customize().config_override(self.once()).send();
+        let written = self.attempt(Call::PutItem, &self.table, send).await;
+        Written::of(written)
     }
 
-    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
+    async fn change(&self, key: &str, change: &Change) -> Result<Written, Error> {
         let expression = Expression::of(change);
         let request = self
             .client
@@ -302,17 +278,12 @@ impl RowStore for DynamoLeaseTable {
             .set_update_expression(expression.update.clone())
             .set_expression_attribute_names(expression.names())
             .set_expression_attribute_values(expression.values());
-        let written = self
-            .attempt(
-                Call::UpdateItem,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
-        Write::of(written.map(drop))
+        let send = request.customize().config_override(self.once()).send();
+        let written = self.attempt(Call::UpdateItem, &self.table, send).await;
+        Written::of(written)
     }
 
-    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
+    async fn remove(&self, key: &str, condition: &Change) -> Result<Written, Error> {
         let expression = Expression::of(condition);
         let request = self
             .client
@@ -322,14 +293,9 @@ impl RowStore for DynamoLeaseTable {
             .set_condition_expression(expression.condition.clone())
             .set_expression_attribute_names(expression.names())
             .set_expression_attribute_values(expression.values());
-        let written = self
-            .attempt(
-                Call::DeleteItem,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
-        Write::of(written.map(drop))
+        let send = request.customize().config_override(self.once()).send();
+        let written = self.attempt(Call::DeleteItem, &self.table, send).await;
+        Written::of(written)
     }
 
     /// KCL 3.0 to 3.4 keep the item in a table of its own, 3.5 in the lease table.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::error::{Error, ErrorKind};
+use crate::table::Written;
 use crate::table::lease_row::key_of;
 use crate::table::row::{Change, Row};
 use crate::table::row_bytes;
-use crate::table::store::{RowStore, Write};
+use crate::table::store::RowStore;
 
 /// Leases in a local file (a redb database), for a single node without DynamoDB.
 ///
@@ -74,7 +75,7 @@ impl FileLeaseTable {
         &self,
         key: String,
         decide: impl FnOnce(Option<Row>) -> Option<Option<Row>> + Send + 'static,
-    ) -> Result<Write, Error> {
+    ) -> Result<Written, Error> {
         self.run(move |database| {
             let transaction = database.begin_write()?;
             let written = {
@@ -83,14 +84,14 @@ impl FileLeaseTable {
                     .get(key.as_str())?
                     .and_then(|bytes| row_bytes::decode(bytes.value()));
                 match decide(old) {
-                    None => Write::Refused,
+                    None => Written::Refused,
                     Some(Some(row)) => {
                         table.insert(key.as_str(), row_bytes::encode(&row).as_slice())?;
-                        Write::Done
+                        Written::Applied
                     }
                     Some(None) => {
                         table.remove(key.as_str())?;
-                        Write::Done
+                        Written::Applied
                     }
                 }
             };
@@ -134,14 +135,14 @@ impl RowStore for FileLeaseTable {
         .await
     }
 
-    async fn insert(&self, row: &Row) -> Result<Write, Error> {
+    async fn insert(&self, row: &Row) -> Result<Written, Error> {
         let key = key_of(row, &self.name)?;
         let row = row.clone();
         self.revise(key, |old| old.is_none().then_some(Some(row)))
             .await
     }
 
-    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
+    async fn change(&self, key: &str, change: &Change) -> Result<Written, Error> {
         let change = change.clone();
         let bare = crate::table::lease_row::bare(key);
         self.revise(key.to_owned(), move |old| {
@@ -154,7 +155,7 @@ impl RowStore for FileLeaseTable {
         .await
     }
 
-    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
+    async fn remove(&self, key: &str, condition: &Change) -> Result<Written, Error> {
         let condition = condition.clone();
         self.revise(key.to_owned(), move |old| {
             condition.is_met(old.as_ref()).then_some(None)

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
+use crate::table::Written;
 use crate::table::lease_row::key_of;
 use crate::table::row::{Change, Row};
-use crate::table::store::{RowStore, Write};
+use crate::table::store::RowStore;
 
 /// Leases in memory: for tests, and for a single process that may read from the start position after each restart.
 ///
@@ -39,28 +40,28 @@ impl RowStore for MemoryLeaseTable {
         Ok(self.lock().get(key).cloned())
     }
 
-    async fn insert(&self, row: &Row) -> Result<Write, Error> {
+    async fn insert(&self, row: &Row) -> Result<Written, Error> {
         let key = key_of(row, self.name())?;
         let mut rows = self.lock();
         if rows.contains_key(&key) {
-            return Ok(Write::Refused);
+            return Ok(Written::Refused);
         }
         rows.insert(key, row.clone());
-        Ok(Write::Done)
+        Ok(Written::Applied)
     }
 
-    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
+    async fn change(&self, key: &str, change: &Change) -> Result<Written, Error> {
         let mut rows = self.lock();
         Ok(change_row(&mut rows, key, change))
     }
 
-    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
+    async fn remove(&self, key: &str, condition: &Change) -> Result<Written, Error> {
         let mut rows = self.lock();
         if !condition.is_met(rows.get(key)) {
-            return Ok(Write::Refused);
+            return Ok(Written::Refused);
         }
         rows.remove(key);
-        Ok(Write::Done)
+        Ok(Written::Applied)
     }
 
     fn name(&self) -> &str {
@@ -68,13 +69,13 @@ impl RowStore for MemoryLeaseTable {
     }
 }
 
-fn change_row(rows: &mut BTreeMap<String, Row>, key: &str, change: &Change) -> Write {
+fn change_row(rows: &mut BTreeMap<String, Row>, key: &str, change: &Change) -> Written {
     if !change.is_met(rows.get(key)) {
-        return Write::Refused;
+        return Written::Refused;
     }
     let row = rows
         .entry(key.to_owned())
         .or_insert_with(|| crate::table::lease_row::bare(key));
     change.apply(row);
-    Write::Done
+    Written::Applied
 }

@@ -1,4 +1,5 @@
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::table::Written;
 use crate::table::row::{Change, Row};
 
 /// Something that keeps rows and changes one of them in one step: what the lease tables of this crate share.
@@ -13,21 +14,21 @@ pub(crate) trait RowStore: Send + Sync + 'static {
     fn row(&self, key: &str) -> impl Future<Output = Result<Option<Row>, Error>> + Send;
 
     /// Adds a row unless one with its key exists.
-    fn insert(&self, row: &Row) -> impl Future<Output = Result<Write, Error>> + Send;
+    fn insert(&self, row: &Row) -> impl Future<Output = Result<Written, Error>> + Send;
 
     /// Changes a row if its conditions are met. Without a `Present` condition it may create one.
     fn change(
         &self,
         key: &str,
         change: &Change,
-    ) -> impl Future<Output = Result<Write, Error>> + Send;
+    ) -> impl Future<Output = Result<Written, Error>> + Send;
 
     /// Removes a row if the conditions are met; an absent row is removed already.
     fn remove(
         &self,
         key: &str,
         condition: &Change,
-    ) -> impl Future<Output = Result<Write, Error>> + Send;
+    ) -> impl Future<Output = Result<Written, Error>> + Send;
 
     /// The item that names the mode of a KCL 3.x fleet, if this store can hold one.
     fn client_version_item(&self) -> impl Future<Output = Result<Option<Row>, Error>> + Send {
@@ -36,23 +37,4 @@ pub(crate) trait RowStore: Send + Sync + 'static {
 
     /// The name for messages.
     fn name(&self) -> &str;
-}
-
-/// How a write ended that got an answer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Write {
-    Done,
-    /// A condition was not met; nothing changed.
-    Refused,
-}
-
-impl Write {
-    /// Takes the refusal out of the errors: it is an answer, not a failure.
-    pub(crate) fn of(written: Result<(), Error>) -> Result<Self, Error> {
-        match written {
-            Ok(()) => Ok(Self::Done),
-            Err(error) if error.kind() == ErrorKind::Fenced => Ok(Self::Refused),
-            Err(error) => Err(error),
-        }
-    }
 }

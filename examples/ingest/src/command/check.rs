@@ -4,6 +4,7 @@
 //! question, and changes nothing: rights to write are tried with conditions that cannot hold, handles that do not exist
 //! and requests that hold nothing.
 
+mod prefix;
 mod queue;
 mod receiver;
 mod stream;
@@ -272,6 +273,13 @@ async fn live(
             name, queue, &input, &account, receive, findings,
         ))
         .await?;
+    }
+    let polled = config.s3.iter().filter(|(_, input)| input.queue.is_none());
+    for (name, input) in polled.filter(|(name, _)| wanted(name)) {
+        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
+            continue;
+        };
+        Box::pin(prefix::prefixes(name, input, &account, findings)).await?;
     }
     #[cfg(feature = "entities")]
     if config.entities.enabled {

@@ -9,7 +9,6 @@ use super::{ConfigArguments, leases::account, note, say};
 use crate::{
     config::{Config, Kinesis, Objects},
     exit::Exit,
-    pipeline::used_accounts,
 };
 
 #[derive(Debug, Args)]
@@ -42,8 +41,7 @@ enum Format {
 
 pub(super) async fn iam(arguments: &IamArguments) -> anyhow::Result<Exit> {
     let config = arguments.config.load()?;
-    for name in used_accounts(&config) {
-        let name = name.as_str();
+    for name in &config.used_accounts() {
         let place = Place::find(&config, name, arguments.account.as_deref()).await;
         if arguments.setup {
             setup(&config, name, &place)?;
@@ -302,7 +300,11 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
             }
             None => {
                 let buckets = listed().map(|objects| arn(&objects.bucket)).collect();
-                statements.push(Statement::new("List", of, &["s3:ListBucket"], &[], buckets));
+                let mut list = Statement::new("List", of, &["s3:ListBucket"], &[], buckets);
+                let prefixes = listed().map(|objects| format!("{}*", objects.prefix));
+                let prefixes: Vec<_> = prefixes.collect();
+                list.condition = Some(json!({"StringLike": {"s3:prefix": prefixes}}));
+                statements.push(list);
             }
         }
         let key = |objects: &Objects| arn(&format!("{}/{}*", objects.bucket, objects.prefix));

@@ -99,7 +99,7 @@ pub struct CallStats {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Shard {
     /// Its id.
@@ -126,7 +126,7 @@ pub struct Shard {
 }
 
 /// A queue and its objects.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct QueueStats {
     /// Messages received.
@@ -150,7 +150,7 @@ pub struct QueueStats {
 }
 
 /// One output.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct OutputSnapshot {
     /// Its name in the configuration.
@@ -178,6 +178,8 @@ pub struct OutputSnapshot {
     pub bytes_per_second: f64,
     /// Messages refused for good.
     pub refused: u64,
+    /// Messages handed to the kernel, repeats included.
+    pub written: u64,
     /// Bytes handed to the kernel, repeats included.
     pub written_bytes: u64,
     /// Connections made.

@@ -39,6 +39,7 @@ async fn nothing_is_lost_whatever_goes_wrong() {
         chaos.turn(&mut scene);
         if Instant::now() >= next_look {
             next_look += Duration::from_millis(500);
+            scene.check_running().await;
             health.look(
                 scene.running[SURVIVOR]
                     .as_ref()

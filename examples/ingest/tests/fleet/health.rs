@@ -62,9 +62,6 @@ fn most(samples: &[Sample]) -> Sample {
     }
 }
 
-/// What a row shows of a tenth of the run and its place.
-type Value = fn((usize, &Sample)) -> u64;
-
 /// A table of the highest values in each tenth of the run.
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,21 +72,19 @@ impl fmt::Display for Health {
             .take(10)
             .map(most)
             .collect();
-        let rows: [(&str, Value); 3] = [
-            ("tenth of the run", |(number, _)| number as u64 + 1),
-            ("resident memory, MiB", |(_, seen)| seen.memory >> 20),
-            ("descriptors", |(_, seen)| seen.descriptors as u64),
-        ];
-        for (row, (name, value)) in rows.into_iter().enumerate() {
+        let row = |f: &mut fmt::Formatter<'_>, name, value: fn(&Sample) -> u64| {
             write!(f, "| {name} |")?;
-            for cell in tenths.iter().enumerate().map(value) {
-                write!(f, " {cell} |")?;
-            }
-            if row == 0 {
-                write!(f, "\n|---|{}", "---:|".repeat(tenths.len()))?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+            tenths
+                .iter()
+                .try_for_each(|seen| write!(f, " {} |", value(seen)))?;
+            writeln!(f)
+        };
+        let numbers: Vec<String> = (1..=tenths.len())
+            .map(|tenth| format!(" {tenth} |"))
+            .collect();
+        writeln!(f, "| tenth of the run |{}", numbers.concat())?;
+        writeln!(f, "|---|{}", "---:|".repeat(tenths.len()))?;
+        row(f, "resident memory, MiB", |seen| seen.memory >> 20)?;
+        row(f, "descriptors", |seen| seen.descriptors as u64)
     }
 }

@@ -256,6 +256,15 @@ path = {dead_letters:?}
         self.dead_letters.push(dead_letters);
     }
 
+    /// No process has ended by itself.
+    pub(crate) async fn check_running(&mut self) {
+        for process in self.running.iter_mut().flatten() {
+            let ended = process.ended(Duration::ZERO).await;
+            let status = ended.expect("it can be waited for");
+            assert!(status.is_none(), "{}", process.log().unwrap_or_default());
+        }
+    }
+
     pub(crate) async fn wait_for_leases(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.owners().len() < SHARDS as usize {
@@ -305,7 +314,7 @@ path = {dead_letters:?}
             if missing < least {
                 (least, deadline) = (missing, Instant::now() + STANDSTILL);
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let drained = begun.elapsed();
         let moves = *self.moves.lock().unwrap_or_else(PoisonError::into_inner);
@@ -431,7 +440,7 @@ pub(crate) fn seed() -> u64 {
 async fn watch(cloud: Arc<Mutex<Cloud>>, moves: Arc<Mutex<u64>>) {
     let mut last: BTreeMap<String, String> = BTreeMap::new();
     loop {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         for (shard, owner) in owners(&cloud) {
             let before = last.insert(shard, owner.clone());
             if before.is_some_and(|before| before != owner) {

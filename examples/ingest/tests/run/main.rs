@@ -14,6 +14,7 @@ mod letters;
 mod manual;
 mod migrate;
 mod operate;
+mod outage;
 mod outputs;
 mod port;
 mod raw;
