@@ -170,13 +170,13 @@ impl DeadLetters {
             lines = queue.send(lines).await;
         }
         let mut shared = lock(&self.shared);
-        if !discard && !lines.is_empty() {
-            let mut text = lines.join("\n").into_bytes();
-            text.push(b'\n');
-            let kept = shared.file.append(&text);
-            shared.failure = kept.as_ref().err().map(ToString::to_string);
-            kept?;
-        }
+        let kept = if discard || lines.is_empty() {
+            Ok(())
+        } else {
+            shared.file.append((lines.join("\n") + "\n").as_bytes())
+        };
+        shared.failure = kept.as_ref().err().map(ToString::to_string);
+        kept?;
         for letter in letters {
             *shared.counts.entry(letter.class.name()).or_default() += 1;
         }

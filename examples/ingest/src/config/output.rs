@@ -179,6 +179,15 @@ impl Output {
             }
             return;
         }
+        for header in self.headers.keys() {
+            if reqwest::header::HeaderName::from_bytes(header.as_bytes()).is_err() {
+                let path = ["output", name, "headers", header];
+                problems.push(Problem::at(
+                    path,
+                    format!("`{header}` is no name of a header"),
+                ));
+            }
+        }
         let readable = self.address.iter().find(|address| {
             !address.starts_with("https://") && (self.proxy.is_some() || !is_loopback(address))
         });

@@ -275,6 +275,10 @@ fn settings_of_an_output_or_input_that_contradict_each_other_are_told() {
             "in the clear to `a:1`",
         ),
         (
+            output("protocol = \"http\"\nheaders = { \"a b\" = { env = \"X\" } }"),
+            "`a b` is no name of a header",
+        ),
+        (
             output("protocol = \"http\"\nproxy = { url = \"http://p:1\", username = \"u\" }"),
             "`username` and `password` belong together",
         ),
