@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 /// Folds acceptances that arrive out of order into the highest position below which nothing is open.
 ///
 /// One per tenure of a shard, never shared. Positions are opened in the order in which they are handed over. Reuses its
-/// memory: nothing is allocated per record once the number of open positions has reached its maximum.
+/// memory while positions are open, and keeps little of it when none is: a worker has many shards and few large batches.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     watermark: Checkpoint,
@@ -46,6 +46,9 @@ impl Tracker {
             self.first += 1;
             self.watermark = self.watermark.max(slot.position);
         }
+        if self.slots.is_empty() {
+            self.slots.shrink_to(SPARE);
+        }
         (self.watermark > from).then_some(Delta {
             from,
             to: self.watermark,
@@ -55,11 +58,6 @@ impl Tracker {
     /// Everything up to and including this position is settled.
     pub const fn watermark(&self) -> Checkpoint {
         self.watermark
-    }
-
-    /// Positions not yet below the watermark.
-    pub fn open_count(&self) -> usize {
-        self.slots.len()
     }
 
     /// Whether everything handed over is settled.
@@ -87,6 +85,9 @@ struct Slot {
     position: Checkpoint,
     closed: bool,
 }
+
+/// Slots kept when nothing is open: some 40 KB.
+const SPARE: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +120,17 @@ mod tests {
             })
         );
         assert!(tracker.is_settled());
+    }
+
+    #[test]
+    fn the_memory_of_a_large_batch_is_given_back() {
+        let mut tracker = Tracker::new(Checkpoint::TrimHorizon);
+        let tickets: Vec<Ticket> = (1..10_000).map(|number| tracker.open(at(number))).collect();
+        assert!(tracker.slots.capacity() >= 9_999);
+        for ticket in tickets {
+            tracker.close(ticket);
+        }
+        assert!(tracker.slots.capacity() < 2 * SPARE);
     }
 
     #[test]
