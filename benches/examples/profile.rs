@@ -28,13 +28,9 @@ fn main() {
         "envelope" => Box::new(envelope(&input)),
         "columns" => Box::new(columns(&input, &v2)),
         "path" => Box::new(path(&input, &v2)),
-        "tokenise-v2" => Box::new(lines(&v2, |record| {
-            Ok(usize::from(record.is_plain_ascii()))
-        })),
+        "tokenise-v2" => Box::new(lines(&v2, |record| Ok(record.line().len()))),
         "typed-v2" => Box::new(lines(&v2, typed)),
-        "tokenise-v11" => Box::new(lines(&v11, |record| {
-            Ok(usize::from(record.is_plain_ascii()))
-        })),
+        "tokenise-v11" => Box::new(lines(&v11, |record| Ok(record.line().len()))),
         "typed-v11" => Box::new(lines(&v11, all_values)),
         _ => {
             println!(

@@ -11,6 +11,7 @@ mod ingest {
 mod shaping;
 pub mod stages;
 mod subscription;
+mod trail_file;
 
 // Where its files expect it.
 use ingest::{message_id, names, shape};
@@ -18,3 +19,4 @@ use ingest::{message_id, names, shape};
 pub use flow_lines::{all_values, flow_lines, typed};
 pub use shaping::Shaping;
 pub use subscription::Subscription;
+pub use trail_file::trail_file;

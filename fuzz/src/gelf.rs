@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forebay_gelf::{
     Batch, ChunkError, Chunks, DatagramSize, Dechunker, Encoder, FieldName, FrameSplitter,
-    MessageId, inflate_payload, receive, shorten,
+    MessageId, inflate_payload, receive,
 };
 
 /// Names and values from anywhere: what comes out is one frame that a receiver keeps.
@@ -62,12 +62,6 @@ pub fn fields(data: &[u8]) {
     let mut batch = Batch::new();
     batch.push(&json);
     assert_eq!(batch.get(0), Some(bytes));
-    let mut short = Vec::new();
-    let limit = bytes.len() * 2 / 3;
-    if shorten(bytes, limit, &mut short).is_some() {
-        assert!(short.len() <= limit);
-        serde_json::from_slice::<serde_json::Value>(&short).expect("a shortened message is JSON");
-    }
 }
 
 /// Datagrams from anywhere: nothing panics, memory is bounded, and our own chunks join again.

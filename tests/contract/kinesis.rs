@@ -2,21 +2,18 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{
-    Consumer, ConsumerStatus, PutRecordsRequestEntry, ScalingType, Shard, ShardFilter,
-    ShardFilterType, ShardIteratorType, StartingPosition, StreamMode, StreamModeDetails,
-    StreamStatus, SubscribeToShardEventStream,
-};
-use tokio::time::timeout;
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, ShardIteratorType, StreamStatus};
 
 use crate::endpoint::{CaseResult, Check, Endpoint, case, ensure, refused};
 
-/// Streams, records, iterators, paging and resharding.
+mod fan_out;
+mod shards;
+
+/// Streams, records and iterators; then resharding, then fan-out.
 pub async fn kinesis_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
     let client = Client::new(endpoint.config());
-    vec![
+    let mut results = vec![
         case(
             "kinesis/a-new-stream-becomes-active",
             a_new_stream_becomes_active(&client),
@@ -43,41 +40,11 @@ pub async fn kinesis_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
         )
         .await,
         case(
-            "kinesis/list-shards-pages-by-token-alone",
-            list_shards_pages(&client),
-        )
-        .await,
-        case(
             "kinesis/iterators-start-where-they-say",
             iterators_start(&client),
         )
         .await,
         case("kinesis/limit-and-lag-are-reported", limit_and_lag(&client)).await,
-        case(
-            "kinesis/a-split-ends-the-parent-and-names-its-children",
-            split_ends_the_parent(&client),
-        )
-        .await,
-        case(
-            "kinesis/a-merge-has-two-parents",
-            merge_has_two_parents(&client),
-        )
-        .await,
-        case(
-            "kinesis/latest-filter-shows-open-shards-only",
-            latest_filter(&client),
-        )
-        .await,
-        case(
-            "kinesis/the-shards-of-a-young-stream-are-open-at-its-horizon",
-            horizon_filter(&client),
-        )
-        .await,
-        case(
-            "kinesis/update-shard-count-keeps-the-range-covered",
-            update_shard_count(&client),
-        )
-        .await,
         case(
             "kinesis/a-malformed-iterator-is-an-argument-error",
             malformed_iterator(&client),
@@ -93,29 +60,10 @@ pub async fn kinesis_suite(endpoint: &Endpoint) -> Vec<CaseResult> {
             put_records_limit(&client),
         )
         .await,
-        case(
-            "kinesis/an-on-demand-stream-begins-with-four-shards",
-            on_demand(&client),
-        )
-        .await,
-        case("kinesis/a-consumer-is-registered-once", consumers(&client)).await,
-        case(
-            "kinesis/a-subscription-goes-on-after-its-continuation-number",
-            subscription(&client),
-        )
-        .await,
-        case(
-            "kinesis/a-second-subscription-is-refused-for-five-seconds",
-            second_subscription(&client),
-        )
-        .await,
-        case("kinesis/a-later-subscription-takes-over", takeover(&client)).await,
-        case(
-            "kinesis/a-subscription-ends-with-the-children",
-            subscription_end(&client),
-        )
-        .await,
-    ]
+    ];
+    results.extend(shards::cases(&client).await);
+    results.extend(fan_out::cases(&client).await);
+    results
 }
 
 async fn a_new_stream_becomes_active(client: &Client) -> Check {
@@ -231,41 +179,6 @@ async fn keys_go_by_hash(client: &Client) -> Check {
     Ok(())
 }
 
-async fn list_shards_pages(client: &Client) -> Check {
-    stream(client, "contract-pages", 5).await?;
-    let mut page = client
-        .list_shards()
-        .stream_name("contract-pages")
-        .max_results(2)
-        .send()
-        .await?;
-    let mut ids: Vec<String> = Vec::new();
-    loop {
-        ensure(page.shards().len() <= 2, || {
-            format!("a page of {}", page.shards().len())
-        })?;
-        ids.extend(
-            page.shards()
-                .iter()
-                .map(|shard| shard.shard_id().to_owned()),
-        );
-        let Some(token) = page.next_token() else {
-            break;
-        };
-        ensure(ids.len() < 10, || "the pages do not end".to_owned())?;
-        page = client
-            .list_shards()
-            .next_token(token)
-            .max_results(2)
-            .send()
-            .await?;
-    }
-    let wanted: Vec<String> = (0..5)
-        .map(|number| format!("shardId-{number:012}"))
-        .collect();
-    ensure(ids == wanted, || format!("{ids:?}"))
-}
-
 async fn iterators_start(client: &Client) -> Check {
     stream(client, "contract-iterators", 1).await?;
     let mut numbers = Vec::new();
@@ -351,141 +264,6 @@ async fn limit_and_lag(client: &Client) -> Check {
     )
 }
 
-async fn split_ends_the_parent(client: &Client) -> Check {
-    stream(client, "contract-split", 1).await?;
-    put(client, "contract-split", "k", b"before").await?;
-    split(client, "contract-split", SHARD_0).await?;
-    let all = shards(client, "contract-split").await?;
-    let children: Vec<&Shard> = all
-        .iter()
-        .filter(|shard| shard.parent_shard_id() == Some(SHARD_0))
-        .collect();
-    ensure(all.len() == 3 && children.len() == 2, || format!("{all:?}"))?;
-    let parent = all
-        .iter()
-        .find(|shard| shard.shard_id() == SHARD_0)
-        .ok_or("the parent is not listed")?;
-    let ended = parent
-        .sequence_number_range()
-        .and_then(|range| range.ending_sequence_number());
-    ensure(ended.is_some(), || format!("{parent:?}"))?;
-    let mut iterator = Some(trim_horizon(client, "contract-split", SHARD_0).await?);
-    let (mut records, mut named) = (0, Vec::new());
-    for _ in 0..10 {
-        let Some(current) = iterator else { break };
-        let read = get(client, &current, 10).await?;
-        records += read.records().len();
-        named.extend(
-            read.child_shards()
-                .iter()
-                .map(|child| child.shard_id().to_owned()),
-        );
-        iterator = read.next_shard_iterator().map(str::to_owned);
-        pause(250).await;
-    }
-    ensure(iterator.is_none(), || {
-        "the closed shard does not end".to_owned()
-    })?;
-    named.sort();
-    ensure(records == 1 && named == [SHARD_1, SHARD_2], || {
-        format!("{records} records, children {named:?}")
-    })
-}
-
-async fn merge_has_two_parents(client: &Client) -> Check {
-    stream(client, "contract-merge", 2).await?;
-    client
-        .merge_shards()
-        .stream_name("contract-merge")
-        .shard_to_merge(SHARD_0)
-        .adjacent_shard_to_merge(SHARD_1)
-        .send()
-        .await?;
-    active(client, "contract-merge").await?;
-    let all = shards(client, "contract-merge").await?;
-    let child = all
-        .iter()
-        .find(|shard| shard.shard_id() == SHARD_2)
-        .ok_or("no child")?;
-    let parents = (child.parent_shard_id(), child.adjacent_parent_shard_id());
-    ensure(parents == (Some(SHARD_0), Some(SHARD_1)), || {
-        format!("{parents:?}")
-    })
-}
-
-async fn latest_filter(client: &Client) -> Check {
-    stream(client, "contract-filter", 1).await?;
-    split(client, "contract-filter", SHARD_0).await?;
-    let filter = ShardFilter::builder()
-        .r#type(ShardFilterType::AtLatest)
-        .build()?;
-    let open = client
-        .list_shards()
-        .stream_name("contract-filter")
-        .shard_filter(filter)
-        .send()
-        .await?;
-    let ids: Vec<&str> = open.shards().iter().map(Shard::shard_id).collect();
-    ensure(ids == [SHARD_1, SHARD_2], || format!("{ids:?}"))
-}
-
-async fn horizon_filter(client: &Client) -> Check {
-    stream(client, "contract-horizon", 2).await?;
-    let filter = ShardFilter::builder()
-        .r#type(ShardFilterType::AtTrimHorizon)
-        .build()?;
-    let open = client
-        .list_shards()
-        .stream_name("contract-horizon")
-        .shard_filter(filter)
-        .send()
-        .await?;
-    let ids: Vec<&str> = open.shards().iter().map(Shard::shard_id).collect();
-    ensure(ids == [SHARD_0, SHARD_1], || format!("{ids:?}"))
-}
-
-async fn update_shard_count(client: &Client) -> Check {
-    stream(client, "contract-resize", 2).await?;
-    client
-        .update_shard_count()
-        .stream_name("contract-resize")
-        .target_shard_count(3)
-        .scaling_type(ScalingType::UniformScaling)
-        .send()
-        .await?;
-    active(client, "contract-resize").await?;
-    let all = shards(client, "contract-resize").await?;
-    let mut open: Vec<(u128, u128)> = Vec::new();
-    for shard in &all {
-        let range = shard.hash_key_range().ok_or("no range")?;
-        if shard
-            .sequence_number_range()
-            .and_then(|range| range.ending_sequence_number())
-            .is_none()
-        {
-            open.push((
-                range.starting_hash_key().parse()?,
-                range.ending_hash_key().parse()?,
-            ));
-        }
-    }
-    open.sort_unstable();
-    let seamless = open
-        .windows(2)
-        .all(|pair| pair[0].1.checked_add(1) == Some(pair[1].0));
-    let whole = open.first().map(|range| range.0) == Some(0)
-        && open.last().map(|range| range.1) == Some(u128::MAX);
-    ensure(open.len() == 3 && seamless && whole, || format!("{open:?}"))?;
-    let orphans = all
-        .iter()
-        .skip(2)
-        .filter(|shard| shard.parent_shard_id().is_none())
-        .count();
-    ensure(orphans == 0, || {
-        format!("{orphans} new shards without a parent")
-    })
-}
-
 async fn malformed_iterator(client: &Client) -> Check {
     let answer = client
         .get_records()
@@ -536,228 +314,7 @@ async fn put_records_limit(client: &Client) -> Check {
     refused(&large, &["ValidationException", "InvalidArgumentException"])
 }
 
-async fn on_demand(client: &Client) -> Check {
-    let mode = StreamModeDetails::builder()
-        .stream_mode(StreamMode::OnDemand)
-        .build()?;
-    client
-        .create_stream()
-        .stream_name("contract-demand")
-        .stream_mode_details(mode)
-        .send()
-        .await?;
-    active(client, "contract-demand").await?;
-    let shards = shards(client, "contract-demand").await?;
-    ensure(shards.len() == 4, || format!("{shards:?}"))
-}
-
-async fn consumers(client: &Client) -> Check {
-    stream(client, "contract-consumers", 1).await?;
-    let (stream, consumer) = consumer(client, "contract-consumers").await?;
-    let again = client
-        .register_stream_consumer()
-        .stream_arn(&stream)
-        .consumer_name(CONSUMER)
-        .send()
-        .await;
-    refused(&again, &["ResourceInUseException"])?;
-    let listed = client
-        .list_stream_consumers()
-        .stream_arn(&stream)
-        .send()
-        .await?;
-    let arns: Vec<&str> = listed
-        .consumers()
-        .iter()
-        .map(Consumer::consumer_arn)
-        .collect();
-    ensure(arns == [consumer.as_str()], || format!("{arns:?}"))?;
-    client
-        .deregister_stream_consumer()
-        .consumer_arn(&consumer)
-        .send()
-        .await?;
-    // Deletion takes its time on AWS.
-    for _ in 0..50 {
-        let described = client
-            .describe_stream_consumer()
-            .consumer_arn(&consumer)
-            .send()
-            .await;
-        if described.is_err() {
-            return refused(&described, &["ResourceNotFoundException"]);
-        }
-        pause(200).await;
-    }
-    Err("the consumer does not go away in ten seconds".into())
-}
-
-async fn subscription(client: &Client) -> Check {
-    stream(client, "contract-fan-out", 1).await?;
-    let (_, consumer) = consumer(client, "contract-fan-out").await?;
-    for body in [b"0", b"1", b"2"] {
-        put(client, "contract-fan-out", "k", body).await?;
-    }
-    let horizon = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon);
-    let mut subscription = subscribe(client, &consumer, SHARD_0, horizon.build()?).await?;
-    let (text, continuation) = pushed(&mut subscription, 3).await?;
-    ensure(text == "012", || format!("`{text}`"))?;
-    drop(subscription);
-    pause(6_000).await;
-    put(client, "contract-fan-out", "k", b"3").await?;
-    let after = StartingPosition::builder()
-        .r#type(ShardIteratorType::AfterSequenceNumber)
-        .sequence_number(continuation);
-    let mut subscription = subscribe(client, &consumer, SHARD_0, after.build()?).await?;
-    put(client, "contract-fan-out", "k", b"4").await?;
-    let (text, _) = pushed(&mut subscription, 2).await?;
-    ensure(text == "34", || format!("`{text}` after the seam"))
-}
-
-async fn second_subscription(client: &Client) -> Check {
-    stream(client, "contract-second", 1).await?;
-    let (_, consumer) = consumer(client, "contract-second").await?;
-    let latest = StartingPosition::builder()
-        .r#type(ShardIteratorType::Latest)
-        .build()?;
-    let first = subscribe(client, &consumer, SHARD_0, latest.clone()).await?;
-    let second = client
-        .subscribe_to_shard()
-        .consumer_arn(&consumer)
-        .shard_id(SHARD_0)
-        .starting_position(latest)
-        .send()
-        .await;
-    drop(first);
-    refused(&second, &["ResourceInUseException"])
-}
-
-async fn takeover(client: &Client) -> Check {
-    stream(client, "contract-takeover", 1).await?;
-    let (_, consumer) = consumer(client, "contract-takeover").await?;
-    let latest = StartingPosition::builder()
-        .r#type(ShardIteratorType::Latest)
-        .build()?;
-    let mut first = subscribe(client, &consumer, SHARD_0, latest.clone()).await?;
-    pause(6_000).await;
-    let mut second = subscribe(client, &consumer, SHARD_0, latest).await?;
-    put(client, "contract-takeover", "k", b"x").await?;
-    let (text, _) = pushed(&mut second, 1).await?;
-    ensure(text == "x", || format!("`{text}`"))?;
-    for _ in 0..20 {
-        match timeout(SILENCE, first.event_stream.recv()).await? {
-            Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => {
-                ensure(event.records().is_empty(), || {
-                    "the first subscription still gets records".to_owned()
-                })?;
-            }
-            Ok(Some(_)) => {}
-            // It ends in silence or is told why.
-            Ok(None) => return Ok(()),
-            Err(error) => return refused::<(), _>(&Err(error), &["ResourceInUseException"]),
-        }
-    }
-    Err("the first subscription does not end".into())
-}
-
-async fn subscription_end(client: &Client) -> Check {
-    stream(client, "contract-fan-end", 1).await?;
-    let (_, consumer) = consumer(client, "contract-fan-end").await?;
-    put(client, "contract-fan-end", "k", b"before").await?;
-    split(client, "contract-fan-end", SHARD_0).await?;
-    let horizon = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon);
-    let mut subscription = subscribe(client, &consumer, SHARD_0, horizon.build()?).await?;
-    let (mut records, mut children) = (0, Vec::new());
-    for _ in 0..20 {
-        match timeout(SILENCE, subscription.event_stream.recv()).await?? {
-            Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
-                records += event.records().len();
-                let named = event.child_shards().iter();
-                children.extend(named.map(|child| child.shard_id().to_owned()));
-            }
-            Some(_) => {}
-            None => break,
-        }
-    }
-    children.sort();
-    ensure(records == 1 && children == [SHARD_1, SHARD_2], || {
-        format!("{records} records, children {children:?}")
-    })
-}
-
-/// Registers a consumer and waits until it is ACTIVE; the ARNs of the stream and of the consumer.
-async fn consumer(
-    client: &Client,
-    stream: &str,
-) -> Result<(String, String), Box<dyn std::error::Error>> {
-    let summary = client
-        .describe_stream_summary()
-        .stream_name(stream)
-        .send()
-        .await?;
-    let stream = summary
-        .stream_description_summary()
-        .ok_or("no summary")?
-        .stream_arn()
-        .to_owned();
-    client
-        .register_stream_consumer()
-        .stream_arn(&stream)
-        .consumer_name(CONSUMER)
-        .send()
-        .await?;
-    for _ in 0..100 {
-        let described = client
-            .describe_stream_consumer()
-            .stream_arn(&stream)
-            .consumer_name(CONSUMER)
-            .send()
-            .await?;
-        let described = described.consumer_description().ok_or("no description")?;
-        if described.consumer_status() == &ConsumerStatus::Active {
-            return Ok((stream, described.consumer_arn().to_owned()));
-        }
-        pause(100).await;
-    }
-    Err("the consumer does not become ACTIVE in ten seconds".into())
-}
-
-async fn subscribe(
-    client: &Client,
-    consumer: &str,
-    shard: &str,
-    from: StartingPosition,
-) -> Result<SubscribeToShardOutput, Box<dyn std::error::Error>> {
-    Ok(client
-        .subscribe_to_shard()
-        .consumer_arn(consumer)
-        .shard_id(shard)
-        .starting_position(from)
-        .send()
-        .await?)
-}
-
-/// The texts of this many records and the last continuation number.
-async fn pushed(
-    subscription: &mut SubscribeToShardOutput,
-    count: usize,
-) -> Result<(String, String), Box<dyn std::error::Error>> {
-    let (mut texts, mut continuation) = (Vec::new(), String::new());
-    while texts.len() < count {
-        let event = timeout(SILENCE, subscription.event_stream.recv()).await??;
-        let Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) = event else {
-            return Err(format!("ended after {} records", texts.len()).into());
-        };
-        let read = event.records().iter();
-        texts.extend(
-            read.map(|record| String::from_utf8_lossy(record.data().as_ref()).into_owned()),
-        );
-        continuation = event.continuation_sequence_number;
-    }
-    Ok((texts.concat(), continuation))
-}
-
-async fn stream(client: &Client, name: &str, shards: i32) -> Check {
+pub(super) async fn stream(client: &Client, name: &str, shards: i32) -> Check {
     client
         .create_stream()
         .stream_name(name)
@@ -767,7 +324,7 @@ async fn stream(client: &Client, name: &str, shards: i32) -> Check {
     active(client, name).await
 }
 
-async fn active(client: &Client, name: &str) -> Check {
+pub(super) async fn active(client: &Client, name: &str) -> Check {
     for _ in 0..100 {
         let summary = client
             .describe_stream_summary()
@@ -785,7 +342,7 @@ async fn active(client: &Client, name: &str) -> Check {
     Err("the stream does not become ACTIVE in ten seconds".into())
 }
 
-async fn split(client: &Client, name: &str, shard: &str) -> Check {
+pub(super) async fn split(client: &Client, name: &str, shard: &str) -> Check {
     client
         .split_shard()
         .stream_name(name)
@@ -796,7 +353,10 @@ async fn split(client: &Client, name: &str, shard: &str) -> Check {
     active(client, name).await
 }
 
-async fn shards(client: &Client, name: &str) -> Result<Vec<Shard>, Box<dyn std::error::Error>> {
+pub(super) async fn shards(
+    client: &Client,
+    name: &str,
+) -> Result<Vec<Shard>, Box<dyn std::error::Error>> {
     Ok(client
         .list_shards()
         .stream_name(name)
@@ -806,7 +366,7 @@ async fn shards(client: &Client, name: &str) -> Result<Vec<Shard>, Box<dyn std::
         .to_vec())
 }
 
-async fn put(
+pub(super) async fn put(
     client: &Client,
     name: &str,
     key: &str,
@@ -825,7 +385,7 @@ async fn put(
     ))
 }
 
-async fn trim_horizon(
+pub(super) async fn trim_horizon(
     client: &Client,
     name: &str,
     shard: &str,
@@ -840,7 +400,7 @@ async fn trim_horizon(
     Ok(answer.shard_iterator().ok_or("no iterator")?.to_owned())
 }
 
-async fn get(
+pub(super) async fn get(
     client: &Client,
     iterator: &str,
     limit: i32,
@@ -876,13 +436,10 @@ async fn read_all(
     Ok(records)
 }
 
-async fn pause(milliseconds: u64) {
+pub(super) async fn pause(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-const CONSUMER: &str = "contract";
-/// An event comes at least this often, records or not.
-const SILENCE: Duration = Duration::from_secs(20);
-const SHARD_0: &str = "shardId-000000000000";
-const SHARD_1: &str = "shardId-000000000001";
-const SHARD_2: &str = "shardId-000000000002";
+pub(super) const SHARD_0: &str = "shardId-000000000000";
+pub(super) const SHARD_1: &str = "shardId-000000000001";
+pub(super) const SHARD_2: &str = "shardId-000000000002";

@@ -64,7 +64,7 @@ async fn each_broken_input_is_one_dead_letter_with_its_reason() {
         .map(|(class, reason)| (class.as_str(), reason.as_str()))
         .collect();
     let expected = [
-        ("flow-log", "14"),
+        ("flow-log", "13 columns"),
         ("object", "demo-trail"),
         ("payload", "damaged"),
         ("payload", "JSON"),

@@ -1,6 +1,7 @@
 //! The worker over sockets and on the wall clock: against our model's HTTP front, and against emulators that others
 //! wrote, which `tests/emulators.sh` names in `FOREBAY_CONTRACT_KINESIS` and `FOREBAY_CONTRACT_DYNAMODB`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::bed::{Sink, config};
+use crate::reshard::assert_lineage;
 
 async fn sdk(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
@@ -96,12 +98,33 @@ impl Stream {
         assert_eq!(answer.expect("written").failed_record_count, Some(0));
     }
 
-    async fn split(&self) {
+    async fn split(&self, shard: &str, at: u128) {
         let request = self.client.split_shard().stream_name(self.name);
-        let request = request.shard_to_split("shardId-000000000000");
-        let request = request.new_starting_hash_key((u128::MAX / 4).to_string());
+        let request = request.shard_to_split(shard);
+        let request = request.new_starting_hash_key(at.to_string());
         request.send().await.expect("a split");
         self.active().await;
+    }
+
+    async fn merge(&self, shard: &str, adjacent: &str) {
+        let request = self.client.merge_shards().stream_name(self.name);
+        let request = request.shard_to_merge(shard);
+        let request = request.adjacent_shard_to_merge(adjacent);
+        request.send().await.expect("a merge");
+        self.active().await;
+    }
+
+    /// The parents of each shard.
+    async fn parents(&self) -> BTreeMap<String, Vec<String>> {
+        let request = self.client.list_shards().stream_name(self.name);
+        let shards = request.send().await.expect("a listing").shards;
+        let shards = shards.unwrap_or_default().into_iter();
+        shards
+            .map(|shard| {
+                let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
+                (shard.shard_id, parents.into_iter().flatten().collect())
+            })
+            .collect()
     }
 
     /// Reads until `count` different records came in all, stops, and tells how many came more than once.
@@ -131,7 +154,7 @@ impl Stream {
     }
 }
 
-/// Reads by polling, through a split and a restart.
+/// Reads by polling, through a split, a merge and another split, with restarts.
 async fn polls<T: LeaseTable + Clone>(endpoint: &str, table: T) {
     let stream = Stream::create(endpoint, "external-polled").await;
     let sink = Sink::default();
@@ -139,10 +162,34 @@ async fn polls<T: LeaseTable + Clone>(endpoint: &str, table: T) {
     let repeated = stream.read(table.clone(), config(), &sink, 50).await;
     assert_eq!(repeated, 0);
     stream.put(50..100).await;
-    stream.split().await;
+    stream.split(&id(0), u128::MAX / 4).await;
     stream.put(100..150).await;
-    let repeated = stream.read(table, config(), &sink, 150).await;
+    let repeated = stream.read(table.clone(), config(), &sink, 150).await;
     assert_eq!(repeated, 0, "a restart goes on at the checkpoint");
+    // The worker that reads these begins in the middle of the lineage, and sees the last of it happen.
+    stream.merge(&id(3), &id(1)).await;
+    stream.put(150..200).await;
+    let splitting = async {
+        sink.wait_until("the merged shard", |sink| sink.counts().len() >= 200)
+            .await;
+        stream.split(&id(4), u128::MAX / 4 * 3).await;
+        stream.put(200..250).await;
+    };
+    let (repeated, ()) = tokio::join!(stream.read(table, config(), &sink, 250), splitting);
+    assert_eq!(repeated, 0);
+    let parents = stream.parents().await;
+    assert_eq!(parents.len(), 7, "{parents:?}");
+    assert_lineage(&parents, &sink);
+    let read: BTreeSet<String> = sink
+        .delivered()
+        .iter()
+        .map(|delivered| delivered.shard.to_string())
+        .collect();
+    assert!(read.iter().eq(parents.keys()), "{read:?}");
+}
+
+fn id(number: u32) -> String {
+    format!("shardId-{number:012}")
 }
 
 /// Reads by fan-out, with a restart.

@@ -8,6 +8,7 @@ mod credentials;
 mod external;
 mod fan_out;
 mod faults;
+mod forgotten;
 mod java;
 mod memory;
 mod metrics;

@@ -52,8 +52,13 @@ pub(crate) fn assert_parents_before_children(bed: &Bed, sink: &Sink) {
         .into_iter()
         .map(|shard| (shard.id, shard.parents))
         .collect();
+    assert_lineage(&parents, sink);
+}
+
+/// The same, with the parents of each shard.
+pub(crate) fn assert_lineage(parents: &BTreeMap<String, Vec<String>>, sink: &Sink) {
     let delivered = sink.delivered();
-    for (child, parents) in &parents {
+    for (child, parents) in parents {
         let Some(first) = delivered.iter().position(|d| d.shard.as_str() == child) else {
             continue;
         };

@@ -2,6 +2,7 @@
 
 mod bed;
 mod large;
+mod notices;
 mod objects;
 mod polling;
 mod queue;

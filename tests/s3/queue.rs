@@ -62,6 +62,59 @@ async fn one_denied_object_does_not_hold_up_the_others() {
     reader.stop().await;
 }
 
+/// docs/decisions/0030-held-notices.md
+#[tokio::test(start_paused = true)]
+async fn a_stuck_sink_holds_what_was_received_and_leaves_the_rest_to_others() {
+    let bed = Bed::new().await;
+    let (queue, dead) = ("strict", "dead");
+    let mut attributes = QueueAttributes::default();
+    // A second receive of a notice would be one too many.
+    attributes.redrive = Some((dead.to_owned(), 1));
+    bed.aws.with(|cloud, now| {
+        cloud
+            .sqs()
+            .create_queue(dead, QueueAttributes::default(), now);
+        cloud.sqs().create_queue(queue, attributes, now);
+        for name in 0..30 {
+            let body = json!({"s3Bucket": BUCKET, "s3ObjectKey": [Bed::key(&name.to_string())]});
+            cloud
+                .sqs()
+                .send(queue, &body.to_string(), now)
+                .expect("the queue exists");
+        }
+    });
+    for name in 0..30 {
+        let name = name.to_string();
+        bed.object(&name, file(&[&name]));
+    }
+    let left = |queue| bed.aws.with(|cloud, _| cloud.sqs().bodies(queue).len());
+    let (stuck, counts) = (Take::holding(), Counts::default());
+    let reader = bed
+        .observed(queue, config(), stuck.clone(), counts.clone())
+        .await;
+    seconds(60).await;
+    let (healthy, others) = (Take::default(), Counts::default());
+    let other = bed
+        .observed(queue, config(), healthy.clone(), others.clone())
+        .await;
+    seconds(2 * 3_600).await;
+    let held = config().concurrency.get();
+    assert_eq!(
+        (stuck.names().len(), healthy.names().len(), left(queue)),
+        (held, 30 - held, held)
+    );
+    stuck.accept_held();
+    seconds(5).await;
+    assert_eq!((left(queue), left(dead)), (0, 0));
+    assert_eq!(
+        (counts.get("received"), others.get("received")),
+        (held as u64, 30 - held as u64),
+        "each once"
+    );
+    reader.stop().await;
+    other.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejection_that_cannot_be_kept_stops_receiving_and_is_not_lost() {
     let bed = Bed::new().await;

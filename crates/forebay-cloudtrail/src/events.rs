@@ -37,6 +37,16 @@ struct Kept {
 }
 
 impl Events {
+    /// An empty store with room for somewhat more than this one holds, for the records that follow in the same file.
+    #[must_use]
+    pub fn following(&self) -> Self {
+        Self {
+            text: String::with_capacity(and_an_eighth(self.text.len())),
+            spans: Vec::with_capacity(and_an_eighth(self.spans.len())),
+            kept: Vec::with_capacity(and_an_eighth(self.kept.len())),
+        }
+    }
+
     /// Keeps a copy of a record.
     pub fn push(&mut self, event: &Event<'_>) {
         self.text.push_str(event.raw());
@@ -86,13 +96,26 @@ impl Events {
         self.text.len()
     }
 
-    /// Bytes of memory that are held: text, and what was found in it, with the room that these have grown to.
+    /// Bytes of memory in use: text, and what was found in it.
+    #[must_use]
+    pub fn used_bytes(&self) -> usize {
+        bytes(self.text.len(), self.spans.len(), self.kept.len())
+    }
+
+    /// Bytes of memory that are held, room to grow included.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.text.capacity()
-            + self.spans.capacity() * size_of::<MemberSpan>()
-            + self.kept.capacity() * size_of::<Kept>()
+        let (spans, kept) = (self.spans.capacity(), self.kept.capacity());
+        bytes(self.text.capacity(), spans, kept)
     }
+}
+
+fn bytes(text: usize, spans: usize, kept: usize) -> usize {
+    text + spans * size_of::<MemberSpan>() + kept * size_of::<Kept>()
+}
+
+fn and_an_eighth(length: usize) -> usize {
+    length + length.div_ceil(8)
 }
 
 #[cfg(test)]
@@ -122,6 +145,13 @@ mod tests {
         let kept: Vec<_> = events.iter().map(|event| flat(&event)).collect();
         assert_eq!((kept.len(), &kept), (3, &seen));
         assert!(events.get(3).is_none());
-        assert!(events.memory_bytes() > events.text_bytes());
+        assert!(events.text_bytes() < events.used_bytes());
+        assert!(events.used_bytes() <= events.memory_bytes());
+        let mut following = events.following();
+        let room = following.memory_bytes();
+        for event in events.iter() {
+            following.push(&event);
+        }
+        assert_eq!(following.memory_bytes(), room, "it did not grow");
     }
 }

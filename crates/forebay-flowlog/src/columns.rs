@@ -3,7 +3,6 @@
 pub(crate) struct Columns {
     spans: [Span; MAX_COLUMNS],
     found: u16,
-    plain: bool,
 }
 
 impl Columns {
@@ -11,7 +10,6 @@ impl Columns {
         Self {
             spans: [Span { start: 0, end: 0 }; MAX_COLUMNS],
             found: 0,
-            plain: true,
         }
     }
 
@@ -25,7 +23,6 @@ impl Columns {
             spans: &mut self.spans,
             found: 0,
             start: 0,
-            plain: true,
         };
         let mut blocks = line.chunks_exact(BLOCK);
         let mut base = 0;
@@ -49,17 +46,12 @@ impl Columns {
             }
         }
         cursor.cut(line.len());
-        (self.found, self.plain) = (cursor.found as u16, cursor.plain);
+        self.found = cursor.found as u16;
     }
 
     /// How many columns the line has, also beyond those kept.
     pub(crate) const fn found(&self) -> usize {
         self.found as usize
-    }
-
-    /// Whether no byte of the line needs an escape in JSON: no control, quote, backslash, nothing outside ASCII.
-    pub(crate) const fn is_plain(&self) -> bool {
-        self.plain
     }
 
     /// Start and end of a column. Beyond the last column they are the same.
@@ -82,22 +74,13 @@ struct Cursor<'s> {
     spans: &'s mut [Span; MAX_COLUMNS],
     found: usize,
     start: usize,
-    plain: bool,
 }
 
 impl Cursor<'_> {
     /// Takes the blanks of one block that begins at `base`, leaving out its first `skip` bytes.
     #[inline(always)]
     fn take(&mut self, block: &[u8; BLOCK], skip: usize, base: usize) {
-        let plain = is_plain(block);
-        self.plain &= plain;
-        // In plain text the only byte up to 0x20 is the space.
-        let mut hits = if plain {
-            low_bytes(block)
-        } else {
-            blanks(block)
-        };
-        hits >>= skip;
+        let mut hits = blanks(block) >> skip;
         while hits != 0 {
             self.cut(base + hits.trailing_zeros() as usize);
             hits &= hits - 1;
@@ -120,23 +103,15 @@ impl Cursor<'_> {
     }
 }
 
+/// One bit per space or tab.
 #[inline(always)]
-fn is_plain(block: &[u8; BLOCK]) -> bool {
-    // No early exit: so written, the compiler compares 16 bytes at a time.
-    let mut special = false;
-    for &byte in block {
-        special |= (byte.wrapping_sub(0x20) >= 0x60) | (byte == b'"') | (byte == b'\\');
-    }
-    !special
-}
-
-/// One bit per byte up to 0x20.
-#[inline(always)]
-fn low_bytes(block: &[u8; BLOCK]) -> u64 {
-    // Each byte becomes the bit of its place among eight, or nothing: again 16 bytes at a time.
+fn blanks(block: &[u8; BLOCK]) -> u64 {
+    // Each byte becomes the bit of its place among eight, or nothing. No early exit: so written, the compiler compares 16
+    // bytes at a time.
     let mut bits = [0; BLOCK];
     for (index, (bit, byte)) in bits.iter_mut().zip(block).enumerate() {
-        *bit = if *byte <= b' ' { 1 << (index % 8) } else { 0 };
+        let is_blank = (*byte == b' ') | (*byte == b'\t');
+        *bit = if is_blank { 1 << (index % 8) } else { 0 };
     }
     let mut mask = 0;
     for (index, word) in bits.chunks_exact(8).enumerate() {
@@ -147,14 +122,6 @@ fn low_bytes(block: &[u8; BLOCK]) -> u64 {
         mask |= (word.wrapping_mul(ONES) >> 56) << (8 * index);
     }
     mask
-}
-
-/// One bit per space or tab.
-#[cold]
-fn blanks(block: &[u8; BLOCK]) -> u64 {
-    block.iter().rev().fold(0, |mask, &byte| {
-        (mask << 1) | u64::from(byte == b' ' || byte == b'\t')
-    })
 }
 
 /// All published fields and room for some that are not yet.
@@ -183,8 +150,6 @@ mod tests {
             let (start, end) = columns.bounds(index);
             assert_eq!(&line[start..end], *expected, "column {index}");
         }
-        let special = |byte: &u8| *byte < 0x20 || *byte > 0x7F || matches!(byte, b'"' | b'\\');
-        assert_eq!(columns.is_plain(), !line.iter().any(special));
     }
 
     #[test]
@@ -204,11 +169,6 @@ mod tests {
             prop_oneof![4 => Just(b' '), 1 => Just(b'\t'), 12 => 0x21_u8..0x7f, 1 => any::<u8>()], 0..300))
         {
             check(&line);
-        }
-
-        #[test]
-        fn any_plain_line_splits_as_a_plain_split_does(line in "[ -!#-\\[\\]-~]{0,300}") {
-            check(line.as_bytes());
         }
     }
 }

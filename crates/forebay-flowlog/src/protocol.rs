@@ -38,11 +38,6 @@ impl Protocol {
             Some(keyword)
         }
     }
-
-    /// Whether flows of this protocol have ports: TCP, UDP, DCCP, SCTP and UDP-Lite.
-    pub const fn has_ports(self) -> bool {
-        matches!(self.0, 6 | 17 | 33 | 132 | 136)
-    }
 }
 
 impl fmt::Display for Protocol {
@@ -121,6 +116,5 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(Protocol::new(number).to_string(), expected);
         }
-        assert!(Protocol::UDP.has_ports() && !Protocol::ICMP.has_ports());
     }
 }

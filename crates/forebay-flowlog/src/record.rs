@@ -128,13 +128,6 @@ impl<'a> Record<'a> {
         (0..self.format.len()).map(|position| self.column(position).unwrap_or_default())
     }
 
-    /// Whether the line holds nothing that JSON would have to escape: only ASCII from 0x20 to 0x7F without `"` and
-    /// `\`. Known from the search for columns, hence free.
-    #[inline]
-    pub const fn is_plain_ascii(&self) -> bool {
-        self.columns.is_plain()
-    }
-
     /// What the record says: traffic, none, or a loss.
     ///
     /// Decided by `log-status`. Where the format lacks it, or where AWS wrote a status this crate does not know, a
@@ -158,11 +151,6 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Whether the record describes traffic: [`Record::kind`] is [`RecordKind::Traffic`].
-    pub fn has_traffic(&self) -> bool {
-        self.kind() == RecordKind::Traffic
-    }
-
     /// The value of any published field, decoded by the field's type.
     ///
     /// # Errors
@@ -184,12 +172,7 @@ impl<'a> Record<'a> {
     pub fn values(
         &self,
     ) -> impl Iterator<Item = (Field, Result<Option<Value<'a>>, FieldError>)> + '_ {
-        let line = if self.is_plain_ascii() {
-            self.line
-        } else {
-            &[]
-        };
-        let line = std::str::from_utf8(line).unwrap_or_default();
+        let line = std::str::from_utf8(self.line).unwrap_or_default();
         let columns = self.format.columns().iter().enumerate();
         columns.filter_map(move |(position, column)| {
             let field = column.field()?;
@@ -244,24 +227,11 @@ impl<'a> Record<'a> {
     /// As [`Record::number`].
     #[inline(always)]
     pub fn number_text(&self, field: Field) -> Result<Option<&'a [u8]>, FieldError> {
-        Ok(self
-            .number_span(field)?
-            .and_then(|span| self.line.get(span)))
-    }
-
-    /// Where the digits of a numeric field stand in [`Record::line`], checked as [`Record::number`] does. Leading zeros
-    /// do not count.
-    ///
-    /// # Errors
-    ///
-    /// As [`Record::number`].
-    #[inline(always)]
-    pub fn number_span(&self, field: Field) -> Result<Option<Range<usize>>, FieldError> {
         let Some((start, end)) = self.bounds(field) else {
             return Ok(None);
         };
         match number::canonical_start(self.line, start, end, field.limit()) {
-            Some(start) => Ok(Some(start..end)),
+            Some(start) => Ok(self.line.get(start..end)),
             None => self.no_number(field),
         }
     }

@@ -68,11 +68,6 @@ impl RecordBuf {
         self.position
     }
 
-    /// The line, handed back.
-    pub fn into_line(self) -> Vec<u8> {
-        self.line
-    }
-
     /// The line's memory, to read the next line into. Until [`RecordBuf::fill`] the columns are those of the old line.
     pub(crate) const fn line_mut(&mut self) -> &mut Vec<u8> {
         &mut self.line

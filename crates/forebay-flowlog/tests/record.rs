@@ -46,7 +46,6 @@ fn all_default_fields_decode() {
     assert_eq!(record.action(), Ok(Some(Action::Accept)));
     assert_eq!(record.log_status(), Ok(Some(LogStatus::Ok)));
     assert_eq!(record.kind(), RecordKind::Traffic);
-    assert!(record.is_plain_ascii());
     assert_eq!(record.vpc_id(), Ok(None), "not in the format");
     assert_eq!(record.raw(Field::VpcId), None);
     assert_eq!(record.column(13), Some(&b"OK"[..]));
@@ -228,7 +227,6 @@ fn a_bad_value_is_an_error_of_its_field_alone() {
     let record = format.parse(b"\xff 70000").unwrap();
     insta::assert_snapshot!(record.region().unwrap_err(), @"field `region` at byte 0: expected UTF-8");
     insta::assert_snapshot!(record.src_port().unwrap_err(), @"field `srcport` at byte 2: expected a number up to 65535");
-    assert!(!record.is_plain_ascii());
 }
 
 #[test]
@@ -256,10 +254,7 @@ fn milliseconds_are_noticed() {
         (window.start().unix_seconds(), window.duration().as_millis()),
         (1_431_280_876, 58_500)
     );
-    assert_eq!(
-        (record.kind(), record.has_traffic()),
-        (RecordKind::SkipData, false)
-    );
+    assert_eq!(record.kind(), RecordKind::SkipData);
 }
 
 #[test]
@@ -364,7 +359,6 @@ fn owned_and_borrowed_are_equal_and_print_the_line() {
         RecordBuf::parse(&format, [LINE, b"\r\n"].concat()).unwrap(),
         owned
     );
-    assert_eq!(owned.into_line(), LINE);
     let unread = RecordBuf::new();
     assert_eq!(
         (unread.as_record().bytes(), unread.as_record().kind()),
@@ -381,7 +375,7 @@ fn a_record_reads_one_line_after_the_other() {
     record.read(b"192.0.2.1 0840\r\n").unwrap();
     assert_eq!(record.line(), b"192.0.2.1 0840");
     assert_eq!((record.span(0), record.span(1)), (0..9, 10..14));
-    assert_eq!(record.number_span(Field::Bytes), Ok(Some(11..14)));
+    assert_eq!(record.number_text(Field::Bytes), Ok(Some(&b"840"[..])));
     record.read(b"- 1").unwrap();
     assert_eq!((record.src_addr(), record.bytes()), (Ok(None), Ok(Some(1))));
     let error = record.read(b"192.0.2.1 7 8").unwrap_err();

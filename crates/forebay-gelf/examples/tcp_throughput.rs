@@ -81,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn write_plain(address: SocketAddr, batch: &Batch) -> Result<Duration, Box<dyn Error>> {
     // The frames as the sink writes them: with a terminator each.
     let mut frames = Vec::new();
-    for message in batch {
+    for message in batch.iter() {
         frames.extend_from_slice(message);
         frames.push(0);
     }

@@ -114,12 +114,8 @@ impl Batch {
     }
 
     /// All messages in order, without terminators.
-    #[must_use]
-    pub fn iter(&self) -> BatchIter<'_> {
-        BatchIter {
-            batch: self,
-            next: 0,
-        }
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).filter_map(|index| self.get(index))
     }
 
     /// All frames as they go into a stream that ends messages with `terminator`.
@@ -167,39 +163,6 @@ impl fmt::Debug for Batch {
             .finish()
     }
 }
-
-impl<'b> IntoIterator for &'b Batch {
-    type Item = &'b [u8];
-    type IntoIter = BatchIter<'b>;
-
-    fn into_iter(self) -> BatchIter<'b> {
-        self.iter()
-    }
-}
-
-/// The messages of a [`Batch`] in order.
-#[derive(Clone, Debug)]
-pub struct BatchIter<'b> {
-    batch: &'b Batch,
-    next: usize,
-}
-
-impl<'b> Iterator for BatchIter<'b> {
-    type Item = &'b [u8];
-
-    fn next(&mut self) -> Option<&'b [u8]> {
-        let message = self.batch.get(self.next)?;
-        self.next += 1;
-        Some(message)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let rest = self.batch.len() - self.next;
-        (rest, Some(rest))
-    }
-}
-
-impl ExactSizeIterator for BatchIter<'_> {}
 
 /// Why bytes cannot travel as one frame.
 #[non_exhaustive]

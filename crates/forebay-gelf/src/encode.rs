@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::decimal::{NumberText, decimals, is_plain_integer};
-use crate::escape::{Written, copy_clean, escape, escape_json_text, is_blank};
+use crate::escape::{Written, copy_clean, escape, is_blank};
 use crate::field_block::FieldBlock;
 use crate::field_name::FieldName;
 use crate::repairs::Repairs;
@@ -229,7 +229,7 @@ impl Encoder {
             return at + text.len();
         }
         self.scratch.seek(at);
-        let written = put_text(&mut self.scratch, text, escaped, usize::MAX);
+        let written = escape(&mut self.scratch, text, escaped, usize::MAX);
         self.note(written);
         self.scratch.at()
     }
@@ -247,7 +247,7 @@ impl Encoder {
         self.scratch.seek(at);
         self.scratch.put(&wire[..=key]);
         let start = self.scratch.at();
-        let written = put_text(&mut self.scratch, value, escaped, self.limits.value_bytes);
+        let written = escape(&mut self.scratch, value, escaped, self.limits.value_bytes);
         let end = self.scratch.at();
         if is_blank(self.scratch.slice(start, end)) {
             return at;
@@ -274,7 +274,7 @@ impl Encoder {
         self.surplus.put(name.name());
         self.surplus.put(b"=");
         let room = self.limits.value_bytes.saturating_sub(self.surplus.at());
-        let written = put_text(&mut self.surplus, value, escaped, room);
+        let written = escape(&mut self.surplus, value, escaped, room);
         self.note(written);
     }
 
@@ -307,6 +307,9 @@ impl Encoder {
     }
 
     fn note(&mut self, written: Written) {
+        if written == Written::default() {
+            return;
+        }
         self.noted().replaced += written.replaced;
         if written.cut > 0 {
             self.noted().truncated_values += 1;
@@ -344,7 +347,12 @@ impl Encoder {
         self.scratch.put(b"{\"version\":\"1.1\",\"host\":\"");
         let start = self.scratch.at();
         // Not counted as a repair of each message: the host is configuration, not log data.
-        escape(&mut self.scratch, host, self.limits.value_bytes);
+        escape(
+            &mut self.scratch,
+            host,
+            Escaped::No,
+            self.limits.value_bytes,
+        );
         self.host_is_blank = is_blank(self.scratch.slice(start, self.scratch.at()));
         self.scratch.put(b"\"");
         self.prefix = self.scratch.at();
@@ -416,7 +424,7 @@ pub enum EncodeError {
     MissingShortMessage,
     /// `short_message` is empty or blank: the receiver would drop the message.
     BlankShortMessage,
-    /// The message is longer than [`EncodeLimits::message_bytes`]; [`shorten`](crate::shorten) can make it fit.
+    /// The message is longer than [`EncodeLimits::message_bytes`]; cut its texts and encode it again.
     TooLong {
         /// Length of the message.
         bytes: usize,
@@ -456,13 +464,6 @@ pub(crate) struct Place {
 pub(crate) enum Escaped {
     No,
     Already,
-}
-
-fn put_text(scratch: &mut Scratch, value: &[u8], escaped: Escaped, limit: usize) -> Written {
-    match escaped {
-        Escaped::No => escape(scratch, value, limit),
-        Escaped::Already => escape_json_text(scratch, value, limit),
-    }
 }
 
 /// Copies the rendered name as one block where it fits; what lies behind it is overwritten by the value.

@@ -97,20 +97,31 @@ pub(crate) struct Written {
 
 /// Writes `source` as JSON string content, at most `limit` bytes of it as the receiver will count them.
 ///
-/// Invalid UTF-8 becomes U+FFFD and is counted; `"`, `\` and control characters are escaped, which is no repair.
-pub(crate) fn escape(target: &mut Scratch, source: &[u8], limit: usize) -> Written {
-    if source.len() <= limit && put_ascii(target, source, Escaped::No) {
+/// Invalid UTF-8 becomes U+FFFD and is counted. `"`, `\` and control characters are escaped, which is no repair; in text that
+/// should be content already it is one, where they belong to no escape.
+pub(crate) fn escape(
+    target: &mut Scratch,
+    source: &[u8],
+    escaped: Escaped,
+    limit: usize,
+) -> Written {
+    if source.len() <= limit && put_ascii(target, source, escaped) {
         return Written::default();
     }
-    let mut room = limit;
-    let mut written = Written::default();
-    let mut consumed = 0;
+    let (mut room, mut replaced, mut rest) = (limit, 0, source.len());
     for chunk in source.utf8_chunks() {
-        let valid = cut_at(chunk.valid(), room);
-        escape_valid(target, valid.as_bytes());
-        consumed += valid.len();
-        room -= valid.len();
-        if valid.len() < chunk.valid().len() {
+        let valid = chunk.valid();
+        let used = match escaped {
+            Escaped::No => {
+                let valid = cut_at(valid, room);
+                escape_valid(target, valid.as_bytes());
+                room -= valid.len();
+                valid.len()
+            }
+            Escaped::Already => copy_content(target, valid, &mut room, &mut replaced),
+        };
+        rest -= used;
+        if used < valid.len() {
             break;
         }
         if !chunk.invalid().is_empty() {
@@ -119,75 +130,58 @@ pub(crate) fn escape(target: &mut Scratch, source: &[u8], limit: usize) -> Writt
             }
             target.put(REPLACEMENT);
             room -= REPLACEMENT.len();
-            consumed += chunk.invalid().len();
-            written.replaced += 1;
+            rest -= chunk.invalid().len();
+            replaced += 1;
         }
     }
-    written.cut = source.len() - consumed;
-    written
+    Written {
+        cut: rest,
+        replaced,
+    }
 }
 
-/// Writes `source`, which should be the content of a JSON string already, and repairs what is not.
-pub(crate) fn escape_json_text(target: &mut Scratch, source: &[u8], limit: usize) -> Written {
-    if source.len() <= limit && put_ascii(target, source, Escaped::Already) {
-        return Written::default();
-    }
-    let mut room = limit;
-    let mut written = Written::default();
-    let mut consumed = 0;
-    'source: for chunk in source.utf8_chunks() {
-        let mut rest = chunk.valid();
-        while !rest.is_empty() {
-            let run = cut_at(&rest[..find_special(rest.as_bytes())], room);
-            target.put(run.as_bytes());
-            consumed += run.len();
-            room -= run.len();
-            rest = &rest[run.len()..];
-            let Some(&special) = rest.as_bytes().first() else {
-                break;
-            };
-            if room == 0 || is_plain(special) {
-                break 'source;
+/// Copies what should be JSON string content and repairs what is not, as far as there is room. Returns how much of it was
+/// used.
+fn copy_content(target: &mut Scratch, source: &str, room: &mut usize, replaced: &mut u32) -> usize {
+    let mut rest = source;
+    while !rest.is_empty() {
+        let run = cut_at(&rest[..find_special(rest.as_bytes())], *room);
+        target.put(run.as_bytes());
+        *room -= run.len();
+        rest = &rest[run.len()..];
+        let Some(&special) = rest.as_bytes().first() else {
+            break;
+        };
+        if *room == 0 || is_plain(special) {
+            break;
+        }
+        let (length, decoded) = match read_escape(rest.as_bytes()) {
+            Some((length, decoded)) if decoded <= *room => {
+                target.put(&rest.as_bytes()[..length]);
+                (length, decoded)
             }
-            let (length, decoded) = match read_escape(rest.as_bytes()) {
-                Some((length, decoded)) if decoded <= room => {
-                    target.put(&rest.as_bytes()[..length]);
-                    (length, decoded)
-                }
-                Some(_) => break 'source,
-                None => {
-                    let Some((length, text)) = repair_escape(rest.as_bytes(), room) else {
-                        break 'source;
-                    };
-                    written.replaced += 1;
-                    match text {
-                        Some(text) => {
-                            target.put(text);
-                            (length, text.len())
-                        }
-                        None => {
-                            escape_valid(target, &[special]);
-                            (length, 1)
-                        }
+            Some(_) => break,
+            None => {
+                let Some((length, text)) = repair_escape(rest.as_bytes(), *room) else {
+                    break;
+                };
+                *replaced += 1;
+                match text {
+                    Some(text) => {
+                        target.put(text);
+                        (length, text.len())
+                    }
+                    None => {
+                        escape_valid(target, &[special]);
+                        (length, 1)
                     }
                 }
-            };
-            consumed += length;
-            room -= decoded;
-            rest = &rest[length..];
-        }
-        if !chunk.invalid().is_empty() {
-            if room < REPLACEMENT.len() {
-                break;
             }
-            target.put(REPLACEMENT);
-            room -= REPLACEMENT.len();
-            consumed += chunk.invalid().len();
-            written.replaced += 1;
-        }
+        };
+        *room -= decoded;
+        rest = &rest[length..];
     }
-    written.cut = source.len() - consumed;
-    written
+    source.len() - rest.len()
 }
 
 /// Writes `source` in one pass if it is ASCII and needs escapes of two bytes only, as nearly all text does. Nothing is

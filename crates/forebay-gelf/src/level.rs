@@ -28,20 +28,4 @@ impl Level {
     pub const fn code(self) -> u8 {
         self as u8
     }
-
-    /// The level of a number.
-    #[must_use]
-    pub const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            0 => Self::Emergency,
-            1 => Self::Alert,
-            2 => Self::Critical,
-            3 => Self::Error,
-            4 => Self::Warning,
-            5 => Self::Notice,
-            6 => Self::Informational,
-            7 => Self::Debug,
-            _ => return None,
-        })
-    }
 }

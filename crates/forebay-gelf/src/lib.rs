@@ -23,14 +23,13 @@ mod part_field;
 mod receiver;
 mod repairs;
 mod scratch;
-mod shorten;
 #[cfg(feature = "tokio")]
 mod sink;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod writer;
 
-pub use batch::{Batch, BatchIter, FrameError};
+pub use batch::{Batch, FrameError};
 pub use chunk::{
     CHUNK_HEADER_BYTES, ChunkError, Chunks, DatagramSize, DatagramSizeError, MAX_CHUNKS, MessageId,
 };
@@ -48,7 +47,6 @@ pub use part_field::PartField;
 #[cfg(feature = "receiver")]
 pub use receiver::{Received, Rejection, Stored, receive};
 pub use repairs::Repairs;
-pub use shorten::shorten;
 pub use writer::{MessageWriter, TextWriter};
 
 #[cfg(feature = "http")]

@@ -131,7 +131,7 @@ impl Message {
     /// Encodes the message; a blank `host` becomes `unknown` and a blank `short_message` becomes `-`.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] only; [`shorten`](crate::shorten) helps then.
+    /// [`EncodeError::TooLong`] only.
     pub fn encode_repaired<'e>(
         &self,
         encoder: &'e mut Encoder,

@@ -111,18 +111,6 @@ impl Sink {
         }
     }
 
-    /// Takes a batch if the budget has room for it now.
-    ///
-    /// # Errors
-    /// [`SendError`] hands the batch back; its reason is [`SinkError::Full`] if waiting would help.
-    pub fn try_send(&self, batch: Batch) -> Result<Ticket, SendError> {
-        let cost = batch.memory();
-        match self.try_reserve(cost) {
-            Ok(permit) => Ok(permit.send(batch)),
-            Err(reason) => Err(SendError::new(batch, reason)),
-        }
-    }
-
     /// Waits until the budget has room for `bytes` and holds that room.
     ///
     /// # Errors
@@ -137,19 +125,6 @@ impl Sink {
             .await
             .map_err(|_| SinkError::Closed)?;
         Ok(Permit { sink: self, held })
-    }
-
-    /// Holds room for `bytes` if there is some now.
-    ///
-    /// # Errors
-    /// [`SinkError::Full`], [`SinkError::Closed`] or [`SinkError::TooLarge`].
-    pub fn try_reserve(&self, bytes: usize) -> Result<Permit<'_>, SinkError> {
-        let cost = self.cost(bytes)?;
-        match Arc::clone(&self.shared.budget).try_acquire_many_owned(cost) {
-            Ok(held) => Ok(Permit { sink: self, held }),
-            Err(tokio::sync::TryAcquireError::Closed) => Err(SinkError::Closed),
-            Err(tokio::sync::TryAcquireError::NoPermits) => Err(SinkError::Full),
-        }
     }
 
     /// Asks for proof of everything sent so far and waits for it, at most for `patience`.

@@ -3,7 +3,7 @@
 
 use forebay_gelf::{
     Batch, EncodeError, EncodeLimits, Encoder, FieldBlock, FieldName, Level, Line, Literal,
-    Message, PartField, Piece, Repairs, Stored, Value, receive, shorten,
+    Message, PartField, Piece, Repairs, Stored, Value, receive,
 };
 use proptest::prelude::*;
 
@@ -114,7 +114,7 @@ fn what_a_receiver_would_drop_is_an_error() {
 }
 
 #[test]
-fn a_message_beyond_the_limit_is_an_error_and_can_be_shortened() {
+fn a_message_beyond_the_limit_is_an_error() {
     let limits = EncodeLimits::default();
     let mut encoder = Encoder::new(limits);
     let mut message = encoder.begin("h");
@@ -124,49 +124,6 @@ fn a_message_beyond_the_limit_is_an_error_and_can_be_shortened() {
     assert!(
         matches!(message.finish(), Err(EncodeError::TooLong { bytes, .. }) if bytes > limits.message_bytes)
     );
-
-    let mut message = encoder.begin("h");
-    message
-        .short_message("m".repeat(5000))
-        .full_message("\u{1f600}\\\n".repeat(30_000))
-        .number_text(&NUMBER, "17");
-    let long = message.finish().unwrap();
-    for limit in [61_440, 20_000, 1000, 300] {
-        let mut short = b"before".to_vec();
-        let removed = shorten(long.as_bytes(), limit, &mut short).unwrap();
-        let short = &short[6..];
-        assert!(
-            short.len() <= limit && short.len() + 40 > limit.min(60_000),
-            "{} for {limit}",
-            short.len()
-        );
-        let json = parse(short);
-        assert_eq!(json["_truncated_bytes"], removed);
-        assert_eq!(json["_number"], 17);
-        assert!(receive(short).is_ok());
-    }
-    assert_eq!(shorten(long.as_bytes(), 100, &mut Vec::new()), None);
-}
-
-#[test]
-fn bytes_that_are_missing_are_told_once() {
-    let mut encoder = Encoder::default();
-    let mut message = encoder.begin("h");
-    message
-        .short_message("m")
-        .full_message("x".repeat(10_000))
-        .text(&TEXT, "y".repeat(40_000));
-    let long = message.finish().unwrap();
-    let cut = 40_000 - 32_766;
-    assert_eq!(parse(long.as_bytes())["_truncated_bytes"], cut);
-    let mut short = Vec::new();
-    let removed = shorten(long.as_bytes(), 20_000, &mut short).unwrap();
-    let text = String::from_utf8(short).unwrap();
-    assert_eq!(text.matches("_truncated_bytes").count(), 1);
-    let json = parse(text.as_bytes());
-    let kept = |name: &str| json[name].as_str().unwrap().len() as u64;
-    assert_eq!(removed, 50_000 - kept("_text") - kept("full_message"));
-    assert_eq!(json["_truncated_bytes"], removed);
 }
 
 #[test]
@@ -527,22 +484,6 @@ proptest! {
         prop_assert_eq!(json.repairs().replaced, 0);
         if !text.chars().all(|c| c <= ' ' || c.is_whitespace()) {
             prop_assert!(parse(json.as_bytes())["_text"] == text.as_str());
-        }
-    }
-
-    #[test]
-    fn a_shortened_message_fits_and_is_kept(text in any::<String>(), repeat in 1..200_usize, limit in 150..2000_usize) {
-        let mut encoder = Encoder::default();
-        let mut message = encoder.begin("h");
-        message.short_message("some message").text(&TEXT, text.repeat(repeat)).full_message(text.repeat(repeat));
-        let json = message.finish().unwrap();
-        let mut short = Vec::new();
-        if let Some(removed) = shorten(json.as_bytes(), limit, &mut short) {
-            prop_assert!(short.len() <= limit);
-            prop_assert_eq!(removed > 0, json.as_bytes().len() > limit);
-            prop_assert!(receive(&short).is_ok());
-        } else {
-            prop_assert!(short.is_empty());
         }
     }
 

@@ -184,10 +184,8 @@ pub(crate) fn classify(call: Call, failure: Failure<'_>) -> ErrorKind {
                 // Some protocols prefix the code with a namespace, or append a link to it.
                 let code = code.rsplit('#').next().unwrap_or(code);
                 let code = code.split(':').next().unwrap_or(code);
-                CODES
-                    .iter()
-                    .find(|(known, _)| *known == code)
-                    .map(|(_, meaning)| *meaning)
+                let means = |(_, codes): &&(Meaning, &[&str])| codes.contains(&code);
+                CODES.iter().find(means).map(|(meaning, _)| *meaning)
             });
             match known {
                 Some(Meaning::Is(kind)) => kind,
@@ -234,71 +232,79 @@ enum Meaning {
 
 /// Codes of Kinesis, DynamoDB, CloudWatch, KMS and STS, as their API references list them under "Common Errors" and
 /// under each operation.
-const CODES: &[(&str, Meaning)] = &[
+const CODES: &[(Meaning, &[&str])] = &[
     (
-        "ProvisionedThroughputExceededException",
         Meaning::Is(ErrorKind::Throttled),
+        &[
+            "ProvisionedThroughputExceededException",
+            "ThrottlingException",
+            "Throttling",
+            "ThrottledException",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "TooManyRequestsException",
+            "SlowDown",
+            "KMSThrottlingException",
+        ],
     ),
-    ("ThrottlingException", Meaning::Is(ErrorKind::Throttled)),
-    ("Throttling", Meaning::Is(ErrorKind::Throttled)),
-    ("ThrottledException", Meaning::Is(ErrorKind::Throttled)),
-    ("RequestLimitExceeded", Meaning::Is(ErrorKind::Throttled)),
-    ("RequestThrottled", Meaning::Is(ErrorKind::Throttled)),
+    (Meaning::Limit, &["LimitExceededException"]),
     (
-        "RequestThrottledException",
-        Meaning::Is(ErrorKind::Throttled),
+        Meaning::Is(ErrorKind::Busy),
+        &["ResourceInUseException", "TransactionConflictException"],
     ),
     (
-        "TooManyRequestsException",
-        Meaning::Is(ErrorKind::Throttled),
+        Meaning::Fault,
+        &[
+            "InternalFailure",
+            "InternalFailureException",
+            "InternalServerError",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        ],
     ),
-    ("SlowDown", Meaning::Is(ErrorKind::Throttled)),
-    ("KMSThrottlingException", Meaning::Is(ErrorKind::Throttled)),
-    ("LimitExceededException", Meaning::Limit),
-    ("ResourceInUseException", Meaning::Is(ErrorKind::Busy)),
-    ("TransactionConflictException", Meaning::Is(ErrorKind::Busy)),
-    ("InternalFailure", Meaning::Fault),
-    ("InternalFailureException", Meaning::Fault),
-    ("InternalServerError", Meaning::Fault),
-    ("ServiceUnavailable", Meaning::Fault),
-    ("ServiceUnavailableException", Meaning::Fault),
-    ("ExpiredIteratorException", Meaning::Is(ErrorKind::Expired)),
-    ("ExpiredNextTokenException", Meaning::Is(ErrorKind::Expired)),
-    ("InvalidArgumentException", Meaning::Argument),
-    ("ValidationException", Meaning::Argument),
-    ("ResourceNotFoundException", Meaning::Is(ErrorKind::Gone)),
     (
-        "ConditionalCheckFailedException",
+        Meaning::Is(ErrorKind::Expired),
+        &["ExpiredIteratorException", "ExpiredNextTokenException"],
+    ),
+    (
+        Meaning::Argument,
+        &["InvalidArgumentException", "ValidationException"],
+    ),
+    (Meaning::Is(ErrorKind::Gone), &["ResourceNotFoundException"]),
+    (
         Meaning::Is(ErrorKind::Fenced),
+        &["ConditionalCheckFailedException"],
     ),
-    ("AccessDenied", Meaning::Is(ErrorKind::Denied)),
-    ("AccessDeniedException", Meaning::Is(ErrorKind::Denied)),
-    ("NotAuthorized", Meaning::Is(ErrorKind::Denied)),
-    ("OptInRequired", Meaning::Is(ErrorKind::Denied)),
-    ("KMSAccessDeniedException", Meaning::Is(ErrorKind::Denied)),
-    ("KMSDisabledException", Meaning::Is(ErrorKind::Denied)),
-    ("KMSInvalidStateException", Meaning::Is(ErrorKind::Denied)),
-    ("KMSNotFoundException", Meaning::Is(ErrorKind::Denied)),
-    ("KMSOptInRequired", Meaning::Is(ErrorKind::Denied)),
-    ("ExpiredToken", Meaning::Is(ErrorKind::Credentials)),
-    ("ExpiredTokenException", Meaning::Is(ErrorKind::Credentials)),
-    ("RequestExpired", Meaning::Is(ErrorKind::Credentials)),
-    ("InvalidClientTokenId", Meaning::Is(ErrorKind::Credentials)),
     (
-        "UnrecognizedClientException",
-        Meaning::Is(ErrorKind::Credentials),
+        Meaning::Is(ErrorKind::Denied),
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "NotAuthorized",
+            "OptInRequired",
+            "KMSAccessDeniedException",
+            "KMSDisabledException",
+            "KMSInvalidStateException",
+            "KMSNotFoundException",
+            "KMSOptInRequired",
+        ],
     ),
-    ("SignatureDoesNotMatch", Meaning::Is(ErrorKind::Credentials)),
     (
-        "InvalidSignatureException",
         Meaning::Is(ErrorKind::Credentials),
+        &[
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "SignatureDoesNotMatch",
+            "InvalidSignatureException",
+            "IncompleteSignature",
+            "MissingAuthenticationTokenException",
+        ],
     ),
-    ("IncompleteSignature", Meaning::Is(ErrorKind::Credentials)),
-    (
-        "MissingAuthenticationTokenException",
-        Meaning::Is(ErrorKind::Credentials),
-    ),
-    ("RequestTimeTooSkewed", Meaning::Is(ErrorKind::Clock)),
+    (Meaning::Is(ErrorKind::Clock), &["RequestTimeTooSkewed"]),
 ];
 
 #[cfg(test)]
@@ -429,7 +435,7 @@ mod tests {
         for (call, code, status, expected) in cases {
             check(call, code, status, expected);
         }
-        for (code, _) in CODES {
+        for code in CODES.iter().flat_map(|(_, codes)| *codes) {
             let tested = cases.iter().any(|(_, tested, _, _)| tested == code);
             assert!(tested, "{code} has no case");
         }
@@ -437,11 +443,13 @@ mod tests {
 
     #[test]
     fn every_code_is_listed_once() {
-        for (at, (code, _)) in CODES.iter().enumerate() {
-            assert!(
-                !CODES[..at].iter().any(|(other, _)| other == code),
-                "{code} twice"
-            );
+        let codes: Vec<&str> = CODES
+            .iter()
+            .flat_map(|(_, codes)| *codes)
+            .copied()
+            .collect();
+        for (at, code) in codes.iter().enumerate() {
+            assert!(!codes[..at].contains(code), "{code} twice");
         }
     }
 

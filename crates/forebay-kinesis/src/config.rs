@@ -13,8 +13,9 @@ pub struct Config {
     /// How long a lease may go without renewal before peers take it. All workers of a table must agree.
     /// Default 10 s; 2 s to 5 min.
     pub failover_time: Duration,
-    /// How often the lease table is scanned for leases to take, at most every 2 × `failover_time`. A crash is noticed
-    /// within `failover_time` and this; each scan reads the whole table. Default 1.5 s; the KCL scans every 20 s.
+    /// How often the lease table is scanned for leases of dead peers, at most every 2 × `failover_time`. Each scan reads
+    /// the whole table. A crash is noticed within `failover_time` and this, or within twice this from `failover_time`
+    /// on. Default 1.5 s; 20 s is the KCL's pace, which a worker keeps anyway while it holds every lease.
     pub watch_interval: Duration,
     /// The most leases this worker holds. Default: no limit.
     pub max_leases: Option<NonZeroUsize>,

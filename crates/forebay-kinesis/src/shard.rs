@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use forebay_lease::{Checkpoint, ChildShard, SequenceNumber, ShardId};
+use forebay_lease::{Checkpoint, SequenceNumber, ShardId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ mod number;
 mod records;
 mod source;
 
-pub(crate) use fetch::Settings;
+pub(crate) use fetch::{End, Settings};
 use fetch::{Fetched, Fetcher};
 pub(crate) use source::Answer;
 
@@ -80,23 +80,18 @@ pub(crate) enum ShardEvent {
         token: LeaseToken,
         checkpoint: Checkpoint,
     },
-    /// The last record of the shard was read; these shards continue it.
-    EndSeen {
-        token: LeaseToken,
-        children: Vec<ChildShard>,
-    },
-    /// Nothing more comes. `complete` if the shard was read to its end and everything of it is accepted.
+    /// Nothing more comes. With an end if the shard was read to it and everything of it is accepted.
     Done {
         token: LeaseToken,
-        complete: bool,
+        end: Option<End>,
         unaccepted: usize,
     },
 }
 
 /// How one reading of the shard ended.
 enum Ending {
-    /// Nothing more is read; `complete` as in [`ShardEvent::Done`].
-    Finished { complete: bool },
+    /// Nothing more is read; the end as in [`ShardEvent::Done`].
+    Finished(Option<End>),
     /// A batch was dropped unaccepted: read again from the last accepted position.
     Abandoned,
 }
@@ -105,7 +100,7 @@ enum Ending {
 enum Exit {
     Dropped,
     OutOfTime,
-    Read { complete: bool },
+    Read(Option<End>),
 }
 
 impl<P: Processor> Shard<P> {
@@ -118,14 +113,18 @@ impl<P: Processor> Shard<P> {
             biased;
             _ = dropped.wait_for(|control| *control == Control::Drop) => Exit::Dropped,
             () = over(&mut deadline) => Exit::OutOfTime,
-            complete = self.read(&mut unaccepted) => Exit::Read { complete },
+            end = self.read(&mut unaccepted) => Exit::Read(end),
         };
+        let is_read = matches!(exit, Exit::Read(_));
         let _ = self.events.send(ShardEvent::Done {
             token: self.token,
-            complete: matches!(exit, Exit::Read { complete: true }),
+            end: match exit {
+                Exit::Read(end) => end,
+                Exit::Dropped | Exit::OutOfTime => None,
+            },
             unaccepted,
         });
-        if !matches!(exit, Exit::Read { .. }) {
+        if !is_read {
             self.parts
                 .processor
                 .shard_stopping(&self.id, Stopping::Lost)
@@ -133,7 +132,7 @@ impl<P: Processor> Shard<P> {
         }
     }
 
-    async fn read(&mut self, unaccepted: &mut usize) -> bool {
+    async fn read(&mut self, unaccepted: &mut usize) -> Option<End> {
         self.parts.processor.shard_started(&self.id).await;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -152,7 +151,7 @@ impl<P: Processor> Shard<P> {
                 unaccepted,
             };
             match self.session(&ledger).await {
-                Ending::Finished { complete } => return complete,
+                Ending::Finished(end) => return end,
                 Ending::Abandoned => {
                     let records = ledger.abandoned_records();
                     tracing::warn!(
@@ -167,7 +166,7 @@ impl<P: Processor> Shard<P> {
             }
             drop(reading);
             tokio::select! {
-                () = stopping(&mut self.control) => return false,
+                () = stopping(&mut self.control) => return None,
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -196,8 +195,8 @@ impl<P: Processor> Shard<P> {
         let handing = shard.hand_over(receiver, ledger);
         let (finished, is_finished) = watch::channel(None);
         let working = async {
-            let ((), ended) = tokio::join!(fetching, handing);
-            let reason = if ended {
+            let ((), end) = tokio::join!(fetching, handing);
+            let reason = if end.is_some() {
                 Stopping::Ended
             } else {
                 Stopping::Released
@@ -207,7 +206,7 @@ impl<P: Processor> Shard<P> {
                 .processor
                 .shard_stopping(&shard.id, reason)
                 .await;
-            finished.send_replace(Some(ended));
+            finished.send_replace(Some(end));
             std::future::pending().await
         };
         let mut accepted = None;
@@ -241,19 +240,19 @@ impl<P: Processor> Shard<P> {
         }
     }
 
-    /// Hands batches over one after another. Returns whether the shard was handed over to its end.
-    async fn hand_over(&self, mut queue: mpsc::Receiver<Fetched>, ledger: &Arc<Ledger>) -> bool {
+    /// Hands batches over one after another. Returns the end of the shard if it came to that.
+    async fn hand_over(
+        &self,
+        mut queue: mpsc::Receiver<Fetched>,
+        ledger: &Arc<Ledger>,
+    ) -> Option<End> {
         let control = self.control.clone();
         while let Some(fetched) = queue.recv().await {
             if *control.borrow() != Control::Run {
-                return false;
+                return None;
             }
             match fetched {
-                Fetched::Ended(children) => {
-                    let token = self.token;
-                    let _ = self.events.send(ShardEvent::EndSeen { token, children });
-                    return true;
-                }
+                Fetched::Ended(end) => return Some(end),
                 Fetched::Records {
                     records,
                     passed,
@@ -278,7 +277,7 @@ impl<P: Processor> Shard<P> {
                             .await
                             .is_break()
                         {
-                            return false;
+                            return None;
                         }
                     }
                     if let Some(number) = passed {
@@ -290,7 +289,7 @@ impl<P: Processor> Shard<P> {
                 }
             }
         }
-        false
+        None
     }
 
     async fn process(&self, batch: Batch) -> ControlFlow<()> {
@@ -315,7 +314,7 @@ impl<P: Processor> Shard<P> {
     async fn forward(
         &self,
         ledger: &Ledger,
-        mut finished: watch::Receiver<Option<bool>>,
+        mut finished: watch::Receiver<Option<Option<End>>>,
         last: &mut Option<(SequenceNumber, u64)>,
     ) -> Ending {
         let mut changes = ledger.changes();
@@ -333,17 +332,15 @@ impl<P: Processor> Shard<P> {
                     .events
                     .send(ShardEvent::Acknowledged { token, checkpoint });
             }
-            let finished_reading = *finished.borrow_and_update();
+            let finished_reading = finished.borrow_and_update().clone();
             let (open, abandoned) = (ledger.open(), ledger.abandoned_records());
             if abandoned > 0 && *self.control.borrow() == Control::Run {
                 return Ending::Abandoned;
             }
-            if let Some(ended) = finished_reading
+            if let Some(end) = finished_reading
                 && open <= abandoned
             {
-                return Ending::Finished {
-                    complete: ended && open == 0,
-                };
+                return Ending::Finished(end.filter(|_| open == 0));
             }
             tokio::select! {
                 _ = changes.changed() => {}

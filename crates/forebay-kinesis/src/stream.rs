@@ -170,12 +170,8 @@ impl KinesisStream {
                         .set_shard_filter(self.filter(filter)?)
                 }
             };
-            let page = self
-                .watched(
-                    Call::ListShards,
-                    request.customize().config_override(self.once()).send(),
-                )
-                .await?;
+            let send = request.customize().config_override(self.once()).send();
+            let page = self.watched(Call::ListShards, send).await?;
             for shard in page.shards.unwrap_or_default() {
                 shards.push(shard_of(&shard).ok_or_else(|| {
                     self.refuse(
@@ -227,12 +223,8 @@ impl KinesisStream {
             .describe_stream_summary()
             .set_stream_arn(arn)
             .set_stream_name(name);
-        let answer = self
-            .watched(
-                Call::DescribeStreamSummary,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await?;
+        let send = request.customize().config_override(self.once()).send();
+        let answer = self.watched(Call::DescribeStreamSummary, send).await?;
         let Some(summary) = answer.stream_description_summary else {
             return Ok((None, None));
         };
@@ -265,12 +257,8 @@ impl KinesisStream {
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(number.as_str()),
         };
-        let answer = self
-            .watched(
-                Call::GetShardIterator,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await?;
+        let send = request.customize().config_override(self.once()).send();
+        let answer = self.watched(Call::GetShardIterator, send).await?;
         answer
             .shard_iterator
             .ok_or_else(|| self.refuse(Call::GetShardIterator, "an answer without an iterator"))
@@ -287,11 +275,8 @@ impl KinesisStream {
             .set_stream_arn(self.name.address().0)
             .shard_iterator(iterator)
             .limit(i32::from(limit));
-        self.watched(
-            Call::GetRecords,
-            request.customize().config_override(self.once()).send(),
-        )
-        .await
+        let send = request.customize().config_override(self.once()).send();
+        self.watched(Call::GetRecords, send).await
     }
 
     /// No retries inside the SDK: the loop that made the call owns the pace.

@@ -1,6 +1,6 @@
 use forebay_lease::{ClientVersion, Lease, LeaseCounter, LeaseKey, Update};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 mod dynamo;
 mod expression;
@@ -9,7 +9,6 @@ mod lease_row;
 mod memory;
 mod row;
 mod row_bytes;
-mod store;
 #[cfg(feature = "testing")]
 mod suite;
 
@@ -18,8 +17,6 @@ pub use file::FileLeaseTable;
 pub use memory::MemoryLeaseTable;
 #[cfg(feature = "testing")]
 pub use suite::lease_table_suite;
-
-use store::{RowStore, Write};
 
 /// Where leases and checkpoints are kept, shared by all workers of a stream.
 ///
@@ -88,60 +85,13 @@ pub enum Written {
     Refused,
 }
 
-impl<S: RowStore> LeaseTable for S {
-    async fn open(&self) -> Result<Vec<Error>, Error> {
-        self.make_usable().await
-    }
-
-    async fn scan(&self) -> Result<Scan, Error> {
-        let mut scan = Scan::default();
-        for row in self.rows().await? {
-            match lease_row::lease(&row, self.name()) {
-                Ok(Some(lease)) => scan.leases.push(lease),
-                Ok(None) => {}
-                Err(error) => scan.skipped.push(error),
-            }
-        }
-        Ok(scan)
-    }
-
-    async fn read(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        match self.row(key.as_str()).await? {
-            Some(row) => lease_row::lease(&row, self.name()),
-            None => Ok(None),
-        }
-    }
-
-    async fn create(&self, lease: &Lease) -> Result<Written, Error> {
-        self.insert(&lease_row::row(lease)).await.map(Written::from)
-    }
-
-    async fn update(&self, update: &Update) -> Result<Written, Error> {
-        self.change(update.key.as_str(), &lease_row::change(update))
-            .await
-            .map(Written::from)
-    }
-
-    async fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> Result<Written, Error> {
-        self.remove(key.as_str(), &lease_row::at_counter(counter))
-            .await
-            .map(Written::from)
-    }
-
-    async fn client_version(&self) -> Result<ClientVersion, Error> {
-        let item = self.client_version_item().await?;
-        Ok(match item.as_ref().and_then(lease_row::client_version) {
-            Some(text) => ClientVersion::parse(text),
-            None => ClientVersion::Absent,
-        })
-    }
-}
-
-impl From<Write> for Written {
-    fn from(write: Write) -> Self {
-        match write {
-            Write::Done => Self::Applied,
-            Write::Refused => Self::Refused,
+impl Written {
+    /// Takes the refusal out of the errors: it is an answer, not a failure.
+    fn of<T>(written: Result<T, Error>) -> Result<Self, Error> {
+        match written {
+            Ok(_) => Ok(Self::Applied),
+            Err(error) if error.kind() == ErrorKind::Fenced => Ok(Self::Refused),
+            Err(error) => Err(error),
         }
     }
 }

@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::action::{Request, Token};
 use crate::coordinator::Coordinator;
-use crate::decision::{CallKind, Decision};
 use crate::event::{Failure, Outcome};
 use crate::lease::{LeaseKey, ShardId};
-use crate::update::OwnerChange;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -86,35 +84,12 @@ pub(crate) enum Purpose {
     },
 }
 
-impl Call {
-    const fn kind(&self) -> CallKind {
-        match &self.request {
-            Request::Scan => CallKind::Scan,
-            Request::Read { .. } => CallKind::Read,
-            Request::Create(_) => CallKind::Create,
-            Request::Delete { .. } => CallKind::Delete,
-            Request::ListShards { .. } => CallKind::ListShards,
-            Request::ReadClientVersion => CallKind::ClientVersion,
-            Request::Update(update) => match update.changes.owner {
-                Some(OwnerChange::Set(_)) => CallKind::Take,
-                Some(OwnerChange::Remove) => CallKind::Release,
-                None if update.changes.counter.is_none() => CallKind::Metadata,
-                None => CallKind::Renew,
-            },
-        }
-    }
-}
-
 impl Coordinator {
     pub(crate) fn answered(&mut self, call: Call, outcome: Outcome, now: Instant) {
-        if let Outcome::Failed(failure) = &outcome {
-            self.report(Decision::CallFailed {
-                call: call.kind(),
-                failure: *failure,
-            });
-            if self.try_again(&call, *failure, now) {
-                return;
-            }
+        if let Outcome::Failed(failure) = &outcome
+            && self.try_again(&call, *failure, now)
+        {
+            return;
         }
         match call.purpose.clone() {
             Purpose::Scan => self.scanned(outcome, now),

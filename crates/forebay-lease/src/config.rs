@@ -12,10 +12,9 @@ use crate::error::ConfigError;
 pub struct Config {
     /// After how long without a renewal others may take a lease. The same in the whole fleet. 10 s; at least 1 s.
     pub failover: Duration,
-    /// Safety margin of the schedule. 25 ms; below a tenth of `failover`.
-    pub epsilon: Duration,
-    /// How often the table is looked at. 1.5 s (KCL: 20 s, which makes a crash cost 20 to 40 s). An eventually
-    /// consistent scan each time: raise it for large tables. From 100 ms to 2 × (`failover` + `epsilon`).
+    /// How often the table is looked at while there are peers; 1.5 s makes a crash cost `failover` and this, 20 s (KCL)
+    /// up to 40 s. An eventually consistent scan each time: raise it for large tables. Who holds every lease, or may
+    /// take none, scans as often as the KCL. From 100 ms to 2 × (`failover` + 25 ms).
     pub watch_interval: Duration,
     /// Shortest time between two steals. 5 s (KCL: 20 s). At least `watch_interval`.
     pub steal_interval: Duration,
@@ -23,37 +22,25 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// Most leases this worker takes. Unlimited.
     pub max_leases: NonZeroUsize,
-    /// How often the parents of a waiting lease are read. 2 s (KCL: 10 s). At least 100 ms.
-    pub parent_poll_interval: Duration,
     /// Whether leases of ended shards are deleted once their children have begun. Yes.
     pub cleanup_ended: bool,
     /// How long after its end a lease may be deleted. 5 min.
     pub cleanup_after: Duration,
     /// How often the leader looks for holes. 2 min, first after half of it. At least 1 s.
     pub audit_interval: Duration,
-    /// How often a hole is seen in a row before leases are created for it. 3; at least 1. A worker that is
-    /// not the leader waits twice as long.
-    pub audit_confidence: u32,
-    /// Whether the mode of a KCL 3.x fleet is read before anything is taken, and each minute. Yes. Without it, never
-    /// run beside KCL 3.x.
-    pub follow_client_version: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             failover: Duration::from_secs(10),
-            epsilon: Duration::from_millis(25),
             watch_interval: Duration::from_millis(1500),
             steal_interval: Duration::from_secs(5),
             checkpoint_interval: Duration::ZERO,
             max_leases: NonZeroUsize::MAX,
-            parent_poll_interval: Duration::from_secs(2),
             cleanup_ended: true,
             cleanup_after: Duration::from_secs(300),
             audit_interval: Duration::from_secs(120),
-            audit_confidence: 3,
-            follow_client_version: true,
         }
     }
 }
@@ -80,18 +67,12 @@ impl Config {
         let tick = Duration::from_millis(100);
         let failover = self.failover >= Duration::from_secs(1) && self.failover <= hour;
         check(failover, "failover", self.failover, "1 s to 1 h")?;
-        check(
-            self.epsilon < self.failover / 10,
-            "epsilon",
-            self.epsilon,
-            "below a tenth of failover",
-        )?;
         let watch = self.watch_interval >= tick && self.watch_interval <= self.take_interval();
         check(
             watch,
             "watch_interval",
             self.watch_interval,
-            "100 ms to 2 x (failover + epsilon)",
+            "100 ms to 2 x (failover + 25 ms)",
         )?;
         let steal = self.steal_interval >= self.watch_interval;
         check(
@@ -101,35 +82,21 @@ impl Config {
             "at least watch_interval",
         )?;
         check(
-            self.parent_poll_interval >= tick,
-            "parent_poll_interval",
-            self.parent_poll_interval,
-            "at least 100 ms",
-        )?;
-        check(
             self.audit_interval >= tick * 10,
             "audit_interval",
             self.audit_interval,
             "at least 1 s",
-        )?;
-        if self.audit_confidence == 0 {
-            return Err(ConfigError::OutOfRange {
-                setting: "audit_confidence",
-                found: "0".to_owned(),
-                expected: "at least 1",
-            });
-        }
-        Ok(())
+        )
     }
 
-    /// Time between two renewals: `failover` / 3 − `epsilon`.
+    /// Time between two renewals: `failover` / 3 − 25 ms.
     pub fn renew_interval(&self) -> Duration {
-        (self.failover / 3).saturating_sub(self.epsilon)
+        (self.failover / 3).saturating_sub(EPSILON)
     }
 
-    /// Time between two taking passes of the KCL: 2 × (`failover` + `epsilon`).
+    /// Time between two taking passes of the KCL: 2 × (`failover` + 25 ms).
     pub fn take_interval(&self) -> Duration {
-        (self.failover + self.epsilon) * 2
+        (self.failover + EPSILON) * 2
     }
 
     /// How long we believe in a renewal, counted from when it was sent: 90 % of `failover`, so that we let go before
@@ -138,6 +105,9 @@ impl Config {
         self.failover * 9 / 10
     }
 }
+
+/// The margin of the KCL's schedule.
+const EPSILON: Duration = Duration::from_millis(25);
 
 #[cfg(test)]
 mod tests {
@@ -163,7 +133,7 @@ mod tests {
                 .is_err_and(|error| error.to_string().starts_with("failover is 0ns"))
         );
         let config = Config {
-            audit_confidence: 0,
+            audit_interval: Duration::ZERO,
             ..Config::default()
         };
         assert!(config.validate().is_err());

@@ -60,7 +60,10 @@ pub struct Coordinator {
     mode: Option<ClientVersion>,
     stage: Stage,
     idle: Option<IdleReason>,
+    /// When a worker that has peers to watch scans next.
     scan_at: Instant,
+    /// When any worker scans next.
+    look_at: Instant,
     is_scanning: bool,
     has_scanned: bool,
     version_at: Instant,
@@ -75,7 +78,6 @@ impl Coordinator {
     /// [`ConfigError`] if a setting cannot work.
     pub fn new(config: Config, identity: Identity, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mode = (!config.follow_client_version).then_some(ClientVersion::Absent);
         let mut coordinator = Self {
             me: identity.worker,
             start: identity.start,
@@ -92,10 +94,11 @@ impl Coordinator {
             steal_at: now,
             pass_at: now,
             wall: None,
-            mode,
+            mode: None,
             stage: Stage::Running,
             idle: None,
             scan_at: now,
+            look_at: now,
             is_scanning: false,
             has_scanned: false,
             version_at: now,
@@ -127,23 +130,8 @@ impl Coordinator {
                     self.report(Decision::Gap {
                         key: key.clone(),
                         from,
-                        resumed: None,
                     });
                     self.shard_ended(&key, token, Vec::new());
-                }
-            }
-            Event::Trimmed {
-                key,
-                token,
-                resumed,
-            } => {
-                if let Some(held) = self.held_as(&key, token) {
-                    let from = held.acknowledged;
-                    self.report(Decision::Gap {
-                        key,
-                        from,
-                        resumed: Some(resumed),
-                    });
                 }
             }
             Event::Stopped { key, token } => self.reader_stopped(&key, token, now),
@@ -153,8 +141,10 @@ impl Coordinator {
                     self.lose(&key, LossReason::Suspended);
                 }
                 // The clock stood still: what looks fresh may be old, and what looks old was perhaps renewed meanwhile.
-                self.seen.values_mut().for_each(|seen| seen.since = now);
-                self.scan_at = now;
+                for seen in self.seen.values_mut() {
+                    (seen.since, seen.stands) = (now, false);
+                }
+                self.scan_soon(now);
             }
         }
         self.handle_timeout(now);
@@ -164,11 +154,11 @@ impl Coordinator {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.retry_due(now);
         self.drive_held(now);
-        if now >= self.version_at && self.config.follow_client_version {
+        if now >= self.version_at {
             self.version_at = now + VERSION_INTERVAL;
             self.call(Purpose::ClientVersion, Request::ReadClientVersion);
         }
-        if now >= self.scan_at && !self.is_scanning {
+        if !self.is_scanning && now >= self.next_scan() {
             self.is_scanning = true;
             self.call(Purpose::Scan, Request::Scan);
         }
@@ -212,12 +202,9 @@ impl Coordinator {
 
     /// When [`Coordinator::handle_timeout`] is wanted next. Always a time; may be in the past if work is due.
     pub fn poll_timeout(&self) -> Instant {
-        let mut at = self.sync.audit_at.min(self.cleanup.at);
-        if self.config.follow_client_version {
-            at = at.min(self.version_at);
-        }
+        let mut at = self.sync.audit_at.min(self.cleanup.at).min(self.version_at);
         if !self.is_scanning {
-            at = at.min(self.scan_at);
+            at = at.min(self.next_scan());
         }
         for held in self.held.values() {
             at = at.min(held.wake_at());
@@ -258,7 +245,7 @@ impl Coordinator {
         if self.stage == Stage::Parked {
             self.stage = Stage::Running;
             self.report(Decision::Parked(false));
-            self.scan_at = now;
+            self.scan_soon(now);
             self.handle_timeout(now);
         }
     }
@@ -336,6 +323,19 @@ impl Coordinator {
 
     pub(crate) fn scan_soon(&mut self, now: Instant) {
         self.scan_at = self.scan_at.min(now);
+        self.look_at = self.scan_at;
+    }
+
+    /// When the table is scanned next: soon if there is somebody to watch or something to take, else when the KCL would.
+    /// Whoever holds every lease learns of a newcomer from the first renewal that is refused.
+    fn next_scan(&self) -> Instant {
+        // What is held was seen.
+        let holds_all = self.held.len() == self.seen.len() && !self.seen.is_empty();
+        if self.may_take() && !holds_all {
+            self.scan_at
+        } else {
+            self.scan_at.max(self.look_at)
+        }
     }
 
     /// Renewals go first when the table throttles.
@@ -346,14 +346,13 @@ impl Coordinator {
     pub(crate) fn scanned(&mut self, outcome: Outcome, now: Instant) {
         self.is_scanning = false;
         // A tenth of jitter keeps workers that started together from scanning together.
-        let jitter = self
-            .config
-            .watch_interval
-            .mul_f64(self.random.below(100) as f64 / 1000.0);
-        self.scan_at = now + self.config.watch_interval - jitter;
+        let jitter = self.random.below(100) as f64 / 1000.0;
+        let watch = self.config.watch_interval;
+        self.scan_at = now + watch - watch.mul_f64(jitter);
         let Outcome::Scanned { leases, asked_at } = outcome else {
             return;
         };
+        self.look_at = now + self.config.take_interval().mul_f64(1.0 + jitter);
         self.has_scanned = true;
         self.wall = Some(asked_at);
         let keys: BTreeSet<LeaseKey> = leases.iter().map(|lease| lease.key.clone()).collect();
@@ -385,7 +384,9 @@ impl Coordinator {
         match outcome {
             Outcome::ClientVersion(mode) => {
                 if self.mode.as_ref() != Some(&mode) {
-                    self.mode = Some(mode.clone());
+                    if self.mode.replace(mode.clone()).is_some() {
+                        self.scan_soon(now);
+                    }
                     self.report(Decision::Mode(mode));
                 }
                 if self.seen.is_empty() && self.has_scanned {

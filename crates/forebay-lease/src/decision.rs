@@ -1,6 +1,6 @@
 use crate::action::Token;
 use crate::checkpoint::Checkpoint;
-use crate::event::{ClientVersion, Failure};
+use crate::event::ClientVersion;
 use crate::lease::{LeaseKey, ShardId, WorkerId};
 
 /// What the coordinator decided or learned, for logs and metrics. Nothing has to be done about it.
@@ -86,14 +86,12 @@ pub enum Decision {
         /// Its children.
         children: Vec<ShardId>,
     },
-    /// Records are lost for good: the service trimmed them before they were read.
+    /// Records may be lost for good: the service has forgotten the shard before its end was read.
     Gap {
         /// The lease.
         key: LeaseKey,
         /// The last position done.
         from: Checkpoint,
-        /// Where reading goes on; `None` if the whole rest of the shard is gone.
-        resumed: Option<Checkpoint>,
     },
     /// A lease of an ended or trimmed shard was deleted.
     Deleted {
@@ -121,13 +119,6 @@ pub enum Decision {
     },
     /// The mode of the fleet changed. In a mode in which workers do not take, held leases go on.
     Mode(ClientVersion),
-    /// A call failed and is tried again.
-    CallFailed {
-        /// What was called.
-        call: CallKind,
-        /// How it failed.
-        failure: Failure,
-    },
     /// The worker is parked or unparked.
     Parked(bool),
 }
@@ -180,30 +171,4 @@ pub enum LossReason {
     Deleted,
     /// The machine slept.
     Suspended,
-}
-
-/// The kind of a call, for reports.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum CallKind {
-    /// A scan.
-    Scan,
-    /// A consistent read.
-    Read,
-    /// A creation.
-    Create,
-    /// A renewal, with or without checkpoint.
-    Renew,
-    /// A take.
-    Take,
-    /// A release.
-    Release,
-    /// A metadata update.
-    Metadata,
-    /// A deletion.
-    Delete,
-    /// A listing of shards.
-    ListShards,
-    /// A read of the fleet's mode.
-    ClientVersion,
 }

@@ -39,15 +39,6 @@ pub enum Event {
         /// The tenure.
         token: Token,
     },
-    /// The first record read lies beyond the position asked for: the service trimmed what lay between. Only reported on.
-    Trimmed {
-        /// The lease.
-        key: LeaseKey,
-        /// The tenure.
-        token: Token,
-        /// The first position that was read.
-        resumed: Checkpoint,
-    },
     /// The reader is gone and has acknowledged what it could.
     Stopped {
         /// The lease.

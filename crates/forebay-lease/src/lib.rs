@@ -29,7 +29,7 @@ pub use action::{Action, CallId, Grant, Request, StopReason, Token};
 pub use checkpoint::{Checkpoint, SequenceNumber};
 pub use config::Config;
 pub use coordinator::{Coordinator, Identity};
-pub use decision::{CallKind, Decision, IdleReason, LossReason, TakeReason};
+pub use decision::{Decision, IdleReason, LossReason, TakeReason};
 pub use error::{ConfigError, ParseError};
 pub use event::{ClientVersion, Event, Failure, Outcome};
 pub use lease::{HashRange, Lease, LeaseCounter, LeaseKey, ShardId, Timestamp, WorkerId};

@@ -1,6 +1,6 @@
 //! Parents before children, and the steps at the end of a shard.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::action::{Action, Grant, LIST_ALL, Request, StopReason, Token};
 use crate::call::Purpose;
@@ -202,7 +202,7 @@ impl Coordinator {
             return;
         };
         if let Some(parent) = waiting.unfinished.take() {
-            waiting.poll_at = now + self.config.parent_poll_interval;
+            waiting.poll_at = now + PARENT_POLL;
             if !std::mem::replace(&mut waiting.is_reported, true) {
                 self.report(Decision::WaitingForParent {
                     key: key.clone(),
@@ -233,7 +233,7 @@ impl Coordinator {
         };
         if shards.is_empty() {
             // A stream always has shards: an empty answer proves nothing.
-            let at = now + self.config.parent_poll_interval;
+            let at = now + PARENT_POLL;
             self.call_later(at, readable(key, token), LIST_ALL);
             return;
         }
@@ -272,7 +272,7 @@ impl Coordinator {
         match &mut held.phase {
             Phase::Waiting(waiting) if !leases.is_empty() => {
                 waiting.outstanding = leases.len();
-                waiting.poll_at = now + self.config.parent_poll_interval;
+                waiting.poll_at = now + PARENT_POLL;
             }
             Phase::Ending(ending) if !leases.is_empty() => ending.outstanding = leases.len(),
             Phase::Waiting(_) => self.start_reading(key),
@@ -442,3 +442,6 @@ fn readable(key: &LeaseKey, token: Token) -> Purpose {
         token,
     }
 }
+
+/// How often the parents of a waiting lease are read; the KCL does it each 10 s.
+const PARENT_POLL: Duration = Duration::from_secs(2);

@@ -14,13 +14,15 @@ pub(crate) struct Seen {
     pub(crate) row: Lease,
     /// When this counter was first seen.
     pub(crate) since: Instant,
+    /// Whether it was looked at again since then. What was seen once is not known to stand still.
+    pub(crate) stands: bool,
     /// Time of day when the lease was first seen, whatever its counter. Never later than that.
     pub(crate) known: Option<Timestamp>,
 }
 
 impl Seen {
     pub(crate) fn is_expired(&self, config: &Config, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) > config.failover
+        self.stands && now.saturating_duration_since(self.since) > config.failover
     }
 
     fn is_very_old(&self, config: &Config, now: Instant) -> bool {
@@ -182,6 +184,7 @@ mod tests {
                 Seen {
                     row,
                     since: now - Duration::from_secs(*age),
+                    stands: true,
                     known: None,
                 },
             );

@@ -190,10 +190,7 @@ impl Coordinator {
         self.sync.hole = Some((at, count));
         self.report(Decision::Hole { at, seen: count });
         // The others wait twice as long: the leader may be a worker that does not do its duty.
-        let enough = self
-            .config
-            .audit_confidence
-            .saturating_mul(if leads { 1 } else { 2 });
+        let enough = if leads { CONFIDENCE } else { CONFIDENCE * 2 };
         if count >= enough {
             self.sync.hole = None;
             self.sync.is_listing = true;
@@ -246,6 +243,8 @@ impl Coordinator {
     }
 }
 
+/// How often the leader sees a hole in a row before it creates leases for it.
+const CONFIDENCE: u32 = 3;
 /// Creations under way at the same time.
 const SIDE_BY_SIDE: usize = 8;
 const LIST_AGAIN: Duration = Duration::from_secs(1);

@@ -35,34 +35,36 @@ impl Coordinator {
 
     /// Notes a row of a consistent read: the truth at that time.
     pub(crate) fn note(&mut self, row: Lease, now: Instant) {
-        let (since, known) = match self.seen.get(&row.key) {
-            Some(seen) if seen.row.counter == row.counter => (seen.since, seen.known),
-            Some(seen) => (now, seen.known),
-            None => (now, self.wall),
+        let last = self.seen.get(&row.key);
+        let known = last.map_or(self.wall, |seen| seen.known);
+        let last = last.filter(|seen| seen.row.counter == row.counter);
+        let seen = Seen {
+            since: last.map_or(now, |seen| seen.since),
+            stands: last.is_some(),
+            known,
+            row,
         };
-        self.seen
-            .insert(row.key.clone(), Seen { row, since, known });
+        self.seen.insert(seen.row.key.clone(), seen);
     }
 
     /// The first time at which a lease of a peer runs out, if taking makes sense at all.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        if self.forbidden().is_some() {
+        if !self.may_take() {
             return None;
         }
         let open = self.seen.iter().filter(|(key, seen)| {
-            seen.row
-                .owner
-                .as_ref()
-                .is_some_and(|owner| *owner != self.me)
-                && !self.is_busy(key)
+            let owner = seen.row.owner.as_ref();
+            seen.stands && owner.is_some_and(|owner| *owner != self.me) && !self.is_busy(key)
         });
-        // Nothing can be taken beyond the share until the lease is very old; the watch scans find that.
-        if self.held.len() + self.taking.len() >= self.config.max_leases.get() {
-            return None;
-        }
         open.map(|(_, seen)| seen.since + self.config.failover + Duration::from_millis(1))
             .filter(|at| *at > self.pass_at)
             .min()
+    }
+
+    /// Whether there is room for one more lease and nothing forbids to take it.
+    pub(crate) fn may_take(&self) -> bool {
+        let room = self.held.len() + self.taking.len() < self.config.max_leases.get();
+        room && self.forbidden().is_none()
     }
 
     fn is_busy(&self, key: &LeaseKey) -> bool {

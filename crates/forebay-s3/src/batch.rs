@@ -297,7 +297,22 @@ impl Records {
         self.events.text_bytes() + self.lines.len()
     }
 
-    /// Bytes that the records hold in memory.
+    /// The collection behind this one, with room for as much.
+    pub(crate) fn following(&self) -> Self {
+        Self {
+            events: self.events.following(),
+            lines: Vec::with_capacity(self.lines.len()),
+            ends: Vec::with_capacity(self.ends.len()),
+            first: self.next(),
+        }
+    }
+
+    /// Bytes of memory that the records use.
+    pub(crate) fn used(&self) -> usize {
+        self.events.used_bytes() + self.lines.len() + self.ends.len() * size_of::<usize>()
+    }
+
+    /// Bytes of memory that they hold.
     pub(crate) fn cost(&self) -> usize {
         self.events.memory_bytes()
             + self.lines.capacity()

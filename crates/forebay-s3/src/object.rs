@@ -239,7 +239,7 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
                     self.records = Records::starting_at(index + 1);
                 }
             }
-            if self.records.cost() >= FULL {
+            if self.records.used() >= FULL {
                 self.flush().await?;
                 self.since_yield = FULL;
             }
@@ -257,7 +257,7 @@ impl<S: ObjectSource, P: Processor, O: Observer> Reading<'_, S, P, O> {
         if self.records.len() == 0 {
             return Ok(());
         }
-        let next = Records::starting_at(self.records.next());
+        let next = self.records.following();
         let records = mem::replace(&mut self.records, next);
         let parts = self.parts;
         let cost = records.cost().min(parts.config.bytes_in_flight.get());

@@ -30,6 +30,23 @@ pub(crate) struct Bad<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+impl<'a> Bad<'a> {
+    /// The whole record.
+    pub(crate) fn new(class: Class, reason: &'a dyn fmt::Display, payload: &'a [u8]) -> Self {
+        Self {
+            class,
+            position: &"",
+            reason,
+            payload,
+        }
+    }
+
+    /// A part of it.
+    pub(crate) fn at(self, position: &'a dyn fmt::Display) -> Self {
+        Self { position, ..self }
+    }
+}
+
 /// Collects what one batch of records gives: messages for the sink, letters for the dead-letter file.
 #[derive(Debug)]
 pub(crate) struct Collector {

@@ -9,6 +9,7 @@ mod init;
 mod leases;
 mod manual;
 mod replay;
+mod status;
 mod tail;
 
 use std::{
@@ -28,7 +29,7 @@ use crate::{
     exit::Exit,
     live_rows::LiveRows,
     log_lines::LogLines,
-    run, status,
+    run,
 };
 
 /// The arguments of `forebay`.
@@ -66,7 +67,7 @@ enum Command {
     /// Turn captured files into GELF lines on standard output, without network.
     Decode(DecodeArguments),
     /// Ask the admin port of a running process how it is.
-    Status(StatusArguments),
+    Status(status::StatusArguments),
     /// Print a configuration file to start from, or one made from the plugin's inputs.
     Init(init::InitArguments),
     /// Print the configuration that results from all sources, or its JSON Schema.
@@ -124,24 +125,6 @@ struct DemoArguments {
     /// Show log lines of the pipeline on standard error.
     #[arg(long, short)]
     verbose: bool,
-}
-
-#[derive(Debug, Args)]
-struct StatusArguments {
-    /// The admin port, as `listen` of [admin] says.
-    #[arg(
-        long,
-        env = "FOREBAY_ADMIN",
-        default_value = "http://127.0.0.1:9090",
-        value_name = "URL"
-    )]
-    url: String,
-    /// Everything as JSON.
-    #[arg(long)]
-    json: bool,
-    /// Only what is wrong: for health checks, which look at the exit code.
-    #[arg(long)]
-    ready: bool,
 }
 
 #[derive(Debug, Args)]
@@ -220,11 +203,7 @@ impl Arguments {
             Command::Entities(arguments) => quiet(entities::entities(&arguments)),
             Command::Replay(arguments) => quiet(replay::replay(&arguments)),
             Command::Tail(arguments) => quiet(tail::tail(&arguments)),
-            Command::Status(arguments) => quiet(async move {
-                let mut options = status::Options::new(arguments.url);
-                (options.json, options.ready) = (arguments.json, arguments.ready);
-                status::status(&options, &mut std::io::stdout()).await
-            }),
+            Command::Status(arguments) => quiet(status::status(&arguments)),
             Command::Init(arguments) => init::init(&arguments),
             Command::Config(arguments) => config::config(&arguments),
             Command::Completions(arguments) => manual::completions(&arguments),

@@ -31,7 +31,7 @@ pub use dead_letter::DeadLetter;
 pub use document::Sources;
 pub use entities::{Entities, OnConflict};
 pub use kinesis::{Decode, Kinesis, Lease, Route, Start};
-pub use output::{Balance, Delivery, Output, Protocol};
+pub use output::{Balance, Delivery, Output, Protocol, Proxy};
 pub use problem::{ConfigError, Problem};
 pub use s3::{Decode as ObjectDecode, Objects, OnObjectError, Poll, S3};
 pub use secret::Secret;
@@ -130,6 +130,23 @@ impl Config {
             None if name == "default" => Some(Aws::default()),
             None => None,
         }
+    }
+
+    /// The names of the credentials sets that inputs, names and dead letters need.
+    pub(crate) fn used_accounts(&self) -> Vec<String> {
+        let streams = self.kinesis.values().map(|input| input.aws.clone());
+        let objects = self.objects().into_iter().map(|(_, input)| input.aws);
+        let entities = self
+            .entities
+            .accounts
+            .iter()
+            .filter(|_| self.entities.enabled);
+        let letters = self.dead_letter.queue.iter().map(|_| &self.dead_letter.aws);
+        let others = entities.chain(letters).cloned();
+        let mut names: Vec<_> = streams.chain(objects).chain(others).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// The names of the outputs that an input with this list feeds; an empty list is all of them.

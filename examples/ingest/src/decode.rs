@@ -21,9 +21,8 @@ use forebay_gelf::{FieldBlock, Line};
 
 use crate::{
     clock,
-    collect::{Bad, Collect},
+    collect::Collect,
     config::{Config, Decode, ObjectDecode, Objects},
-    dead_letter::Class,
     exit::Exit,
     log_reader::{LogReader, RecordOrigin},
     names::Names,
@@ -61,15 +60,7 @@ pub fn files(
         let mut printer = Printer::new(path, out, errors);
         let form = match read(path) {
             Ok(bytes) => decoding.bytes(&bytes, 0, &mut printer),
-            Err(error) => {
-                printer.bad(Bad {
-                    class: Class::Object,
-                    position: &"",
-                    reason: &error,
-                    payload: &[],
-                });
-                "not readable"
-            }
+            Err(error) => printer.fault(&error, "not readable"),
         };
         match printer.finish(options.summary.then_some(form)) {
             Ok(faults) => failed |= faults > 0,
@@ -118,72 +109,75 @@ pub(crate) struct Decoding {
     full_message: bool,
 }
 
-impl Decoding {
-    fn new(options: &Options) -> anyhow::Result<Self> {
-        let format = || flow_formats(&options.flow_format).context("`--flow-format`");
-        let routes = Routes::only(Route::new(
-            Decode::Auto,
-            format()?,
-            false,
-            &Names::default(),
-        ));
-        let shaper = || Shaper::new(&BTreeMap::new(), None);
-        Ok(Self {
-            logs: LogReader::new(shaper(), Arc::new(routes), "".into()),
-            shaper: shaper(),
-            route: Route::new(Decode::Auto, format()?, false, &Names::default()),
-            names: Index::empty(),
-            full_message: false,
-        })
-    }
+/// What of an input says how its records are read.
+#[derive(Default)]
+struct Manner<'a> {
+    host: Option<&'a str>,
+    flow_format: Option<&'a str>,
+    field_prefix: bool,
+    stream: &'a str,
+    store_full_message: bool,
+    full_message: bool,
+}
 
-    /// Decodes as the input `name` of `config` does, except that addresses get no names; as [`files`] does if there is no
-    /// such input.
-    pub(crate) fn of_input(config: &Config, name: &str) -> anyhow::Result<Self> {
-        let names = Names::default();
-        let (mut host, mut format, mut prefix, mut stream, mut full_message) =
-            (None, "default", false, "", false);
-        let mut store_full_message = false;
-        let mut routes = None;
-        if let Some(input) = config.kinesis.get(name) {
-            (host, format, prefix) = (
-                input.source.as_deref(),
-                input.flow_format.as_str(),
-                input.field_prefix,
-            );
-            stream = input.stream_name();
-            store_full_message = input.store_full_message;
-            routes = Some(Routes::new(input, &names)?);
-        } else if let Some(input) = config.cloudtrail.get(name) {
-            (host, full_message) = (input.source.as_deref(), input.full_message);
-        } else if let Some(input) = config.s3.get(name) {
-            (host, full_message) = (input.source.as_deref(), input.full_message);
-            prefix = input.field_prefix;
-            let flow_logs = |objects: &&Objects| objects.decode == ObjectDecode::Flowlog;
-            if let Some(objects) = input.objects.iter().find(flow_logs) {
-                format = &objects.flow_format;
-            }
-        }
+impl Manner<'_> {
+    fn decoding(self, routes: Option<Routes>) -> anyhow::Result<Decoding> {
         let route = || {
-            anyhow::Ok(Route::new(
-                Decode::Auto,
-                flow_formats(format)?,
-                prefix,
-                &names,
-            ))
+            let formats = flow_formats(self.flow_format.unwrap_or("default"))?;
+            let names = Names::default();
+            anyhow::Ok(Route::new(Decode::Auto, formats, self.field_prefix, &names))
         };
         let routes = match routes {
             Some(routes) => routes,
             None => Routes::only(route()?),
         };
-        let shaper = || Shaper::new(&BTreeMap::new(), host).with_full_message(store_full_message);
-        Ok(Self {
-            logs: LogReader::new(shaper(), Arc::new(routes), stream.into()),
+        let shaper =
+            || Shaper::new(&BTreeMap::new(), self.host).with_full_message(self.store_full_message);
+        Ok(Decoding {
+            logs: LogReader::new(shaper(), Arc::new(routes), self.stream.into()),
             shaper: shaper(),
             route: route()?,
             names: Index::empty(),
-            full_message,
+            full_message: self.full_message,
         })
+    }
+}
+
+impl Decoding {
+    fn new(options: &Options) -> anyhow::Result<Self> {
+        let manner = Manner {
+            flow_format: Some(&options.flow_format),
+            ..Manner::default()
+        };
+        manner.decoding(None).context("`--flow-format`")
+    }
+
+    /// Decodes as the input `name` of `config` does, except that addresses get no names; as [`files`] does if there is no
+    /// such input.
+    pub(crate) fn of_input(config: &Config, name: &str) -> anyhow::Result<Self> {
+        let (mut manner, mut routes) = (Manner::default(), None);
+        if let Some(input) = config.kinesis.get(name) {
+            manner = Manner {
+                host: input.source.as_deref(),
+                flow_format: Some(&input.flow_format),
+                field_prefix: input.field_prefix,
+                stream: input.stream_name(),
+                store_full_message: input.store_full_message,
+                full_message: false,
+            };
+            routes = Some(Routes::new(input, &Names::default())?);
+        } else if let Some(input) = config.cloudtrail.get(name) {
+            manner.host = input.source.as_deref();
+            manner.full_message = input.full_message;
+        } else if let Some(input) = config.s3.get(name) {
+            manner.host = input.source.as_deref();
+            manner.full_message = input.full_message;
+            manner.field_prefix = input.field_prefix;
+            let flow_logs = |objects: &&Objects| objects.decode == ObjectDecode::Flowlog;
+            let objects = input.objects.iter().find(flow_logs);
+            manner.flow_format = objects.map(|objects| objects.flow_format.as_str());
+        }
+        manner.decoding(routes)
     }
 
     /// Decodes the payload of a dead letter to `out`, one message per line. Returns the number of faults, each told on
@@ -247,19 +241,15 @@ impl Decoding {
     /// Decodes bytes of any known form; `depth` counts the wrappings taken off so far. Returns what they were.
     fn bytes(&mut self, bytes: &[u8], depth: usize, printer: &mut Printer<'_>) -> &'static str {
         if depth > DEPTH {
-            return printer.fault(
-                &"too many wrappings around each other",
-                bytes,
-                "wrapped too deep",
-            );
+            return printer.fault(&"too many wrappings around each other", "wrapped too deep");
         }
         let form = match form::recognise(bytes) {
             Ok(form) => form,
-            Err(error) => return printer.fault(&error, bytes, "not readable"),
+            Err(error) => return printer.fault(&error, "not readable"),
         };
         match form {
-            Form::Empty => printer.fault(&"there is nothing in it", bytes, "empty"),
-            Form::Unknown(what) => printer.fault(&what, bytes, "unknown"),
+            Form::Empty => printer.fault(&"there is nothing in it", "empty"),
+            Form::Unknown(what) => printer.fault(&what, "unknown"),
             Form::Subscription => {
                 self.logs.read(bytes, None, &self.names, printer);
                 "subscription payload"
@@ -273,7 +263,7 @@ impl Decoding {
                             self.bytes(&piece, depth + 1, printer);
                         }
                         Err(error) => {
-                            printer.fault(&error, &[], "");
+                            printer.fault(&error, "");
                         }
                     }
                     printer.leave();
@@ -301,7 +291,7 @@ impl Decoding {
                 Ok(used) => rest = rest.get(used..).unwrap_or_default(),
                 Err(error) => {
                     self.records(&mut decoder, printer);
-                    return printer.fault(&error, &[], "CloudTrail file, damaged");
+                    return printer.fault(&error, "CloudTrail file, damaged");
                 }
             }
             self.records(&mut decoder, printer);
@@ -312,11 +302,11 @@ impl Decoding {
             Ok(summary) => match summary.kind {
                 FileKind::Digest => "CloudTrail digest, holds no records",
                 FileKind::Other => {
-                    printer.fault(&"JSON, but no form that is known", &[], "unknown JSON")
+                    printer.fault(&"JSON, but no form that is known", "unknown JSON")
                 }
                 _ => "CloudTrail file",
             },
-            Err(error) => printer.fault(&error, &[], "CloudTrail file, damaged"),
+            Err(error) => printer.fault(&error, "CloudTrail file, damaged"),
         }
     }
 
@@ -333,21 +323,11 @@ impl Decoding {
                     Err(error) => {
                         let position =
                             format!("record {}, byte {}", record.index(), record.offset());
-                        printer.bad(Bad {
-                            class: Class::Record,
-                            position: &position,
-                            reason: &error,
-                            payload: record.text().as_bytes(),
-                        });
+                        printer.fault_at(&position, &error);
                     }
                 },
                 Err(bad) => {
-                    printer.bad(Bad {
-                        class: Class::Record,
-                        position: &"",
-                        reason: &bad.error(),
-                        payload: bad.bytes(),
-                    });
+                    printer.fault_at("", &bad.error());
                 }
             }
         }
@@ -357,14 +337,14 @@ impl Decoding {
     fn notices(&mut self, bytes: &[u8], printer: &mut Printer<'_>) -> &'static str {
         let notices = match Notice::from_lambda_event(bytes) {
             Ok(notices) => notices,
-            Err(error) => return printer.fault(&error, bytes, "notice, refused"),
+            Err(error) => return printer.fault(&error, "notice, refused"),
         };
         for (number, notice) in notices.into_iter().enumerate() {
             printer.enter(format!("notice {number}"));
             match notice {
                 Ok(notice) => self.notice(&notice, printer),
                 Err(error) => {
-                    printer.fault(&error, bytes, "");
+                    printer.fault(&error, "");
                 }
             }
             printer.leave();
@@ -379,12 +359,7 @@ impl Decoding {
                 for object in &notice.objects {
                     match self.shaper.announced(notice.form, object) {
                         Ok(message) => printer.message(&message),
-                        Err(error) => printer.bad(Bad {
-                            class: Class::Notice,
-                            position: &"",
-                            reason: &error,
-                            payload: &[],
-                        }),
+                        Err(error) => printer.fault_at("", &error),
                     }
                 }
             }
@@ -394,7 +369,7 @@ impl Decoding {
             }
             Disposition::Nothing(why) => printer.note(&why),
             _ => {
-                printer.fault(&"no form of notice that is known", &[], "");
+                printer.fault(&"no form of notice that is known", "");
             }
         }
     }
@@ -409,12 +384,7 @@ impl Decoding {
                 Ok(false) => return,
                 Err(error) => {
                     let fatal = error.is_fatal();
-                    printer.bad(Bad {
-                        class: Class::FlowLog,
-                        position: &"",
-                        reason: &error,
-                        payload: error.line(),
-                    });
+                    printer.fault_at("", &error);
                     if fatal {
                         return;
                     }
@@ -444,12 +414,7 @@ impl Decoding {
             &self.names,
         ) {
             Ok(message) => printer.message(&message),
-            Err(error) => printer.bad(Bad {
-                class: Class::FlowLog,
-                position: &"",
-                reason: &error,
-                payload: record.line(),
-            }),
+            Err(error) => printer.fault_at("", &error),
         }
     }
 
@@ -462,12 +427,7 @@ impl Decoding {
             }
             _ => match self.shaper.line(&context(0), line) {
                 Ok(message) => printer.message(&message),
-                Err(error) => printer.bad(Bad {
-                    class: Class::Event,
-                    position: &"",
-                    reason: &error,
-                    payload: line,
-                }),
+                Err(error) => printer.fault_at("", &error),
             },
         }
     }

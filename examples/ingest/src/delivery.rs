@@ -69,16 +69,16 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     /// The batch as this output gets it.
-    pub(crate) fn own(&self, batch: &Batch) -> Batch {
+    pub(crate) fn own(&self, batch: Batch) -> Batch {
         if self.extra.is_empty() {
-            return batch.clone();
+            return batch;
         }
         let mut own = Batch::with_capacity(
             batch.len(),
             batch.byte_len() + batch.len() * self.extra.len(),
         );
         let mut message = Vec::new();
-        for common in batch {
+        for common in batch.iter() {
             message.clear();
             message.extend_from_slice(common.strip_suffix(b"}").unwrap_or(common));
             message.extend_from_slice(&self.extra);
@@ -186,20 +186,10 @@ impl Delivery {
             open(settlement, &origins);
         }
         for outlet in others {
-            self.send_to(
-                outlet,
-                outlet.own(&batch),
-                origins.clone(),
-                settlement,
-                origin,
-            )
-            .await?;
+            let (batch, origins) = (batch.clone(), origins.clone());
+            self.send_to(outlet, batch, origins, settlement, origin)
+                .await?;
         }
-        let batch = if last.extra.is_empty() {
-            batch
-        } else {
-            last.own(&batch)
-        };
         self.send_to(last, batch, origins, settlement, origin).await
     }
 
@@ -211,11 +201,8 @@ impl Delivery {
         settlement: &Arc<Settlement>,
         origin: &Origin,
     ) -> Result<(), SinkError> {
-        let ticket = outlet
-            .sink
-            .send(batch)
-            .await
-            .map_err(|error| error.reason().clone())?;
+        let ticket = outlet.sink.send(outlet.own(batch)).await;
+        let ticket = ticket.map_err(|error| error.reason().clone())?;
         let waiting = Waiting {
             ticket,
             origins,
@@ -325,7 +312,7 @@ impl Settler {
     }
 }
 
-fn refusal_reason(reason: &RefusalReason) -> String {
+pub(crate) fn refusal_reason(reason: &RefusalReason) -> String {
     match reason {
         RefusalReason::TooLong {
             bytes,

@@ -1,10 +1,9 @@
 //! A Kinesis stream of subscription payloads, from lease to sink.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     num::{NonZeroU16, NonZeroUsize},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,40 +18,24 @@ use tracing::Instrument;
 
 use crate::{
     aws::Account,
-    clock,
     collect::{Bad, Collect, Collector},
     config::{Kinesis, Start},
-    dead_letter::{Class, DeadLetters},
-    delivery::{Delivery, Origin},
+    dead_letter::Class,
+    intake::{Intake, RETRY, Spare},
     log_reader::{LogReader, RecordOrigin},
-    names::Names,
     pipeline::SharedName,
     route::Routes,
     settlement::{Acknowledge, Settlement},
-    shape::Shaper,
-    stats::InputStats,
-    throttle::Pace,
 };
 
-/// What an input is made of.
+/// How the worker of a stream holds its leases.
 #[derive(Debug)]
-pub(crate) struct Parts<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) input: &'a Kinesis,
-    pub(crate) account: &'a Account,
+pub(crate) struct Leasing<'a> {
     pub(crate) worker_id: &'a WorkerId,
-    pub(crate) grace: Duration,
-    /// Byte budget of this input.
-    pub(crate) bytes: usize,
-    pub(crate) fields: &'a BTreeMap<String, String>,
-    pub(crate) delivery: Delivery,
-    pub(crate) dead_letters: DeadLetters,
-    pub(crate) names: Names,
-    pub(crate) stats: Arc<InputStats>,
     /// Leases are given back when the processor is stalled for this long; zero keeps them.
     pub(crate) patience: Duration,
     /// Whether leases and checkpoints are kept in the table; else they are forgotten at the end.
-    pub(crate) leases: bool,
+    pub(crate) kept: bool,
 }
 
 /// Reads the stream until `shutdown`, then drains, checkpoints and releases the leases.
@@ -61,15 +44,13 @@ pub(crate) struct Parts<'a> {
 ///
 /// The settings cannot work; the future fails when the stream cannot be read at all.
 pub(crate) fn run(
-    parts: Parts<'_>,
+    intake: Intake,
+    input: &Kinesis,
+    account: &Account,
+    leasing: &Leasing<'_>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<(WorkerHandle, BoxFuture<'static, anyhow::Result<()>>)> {
-    let Parts {
-        name,
-        input,
-        account,
-        ..
-    } = parts;
+    let name = &intake.name;
     let stream = &input.stream;
     let stream_name = if stream.starts_with("arn:") {
         StreamName::from_arn(stream)
@@ -78,12 +59,12 @@ pub(crate) fn run(
     };
     let stream_name = stream_name.with_context(|| format!("`stream` of [kinesis.{name}]"))?;
     let routes = Arc::new(
-        Routes::new(input, &parts.names)
+        Routes::new(input, &intake.names)
             .with_context(|| format!("`flow_format` of [kinesis.{name}]"))?,
     );
     let table_name = input.table();
-    let worker_id = parts.worker_id.clone();
-    tracing::info!(input = name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
+    let worker_id = leasing.worker_id.clone();
+    tracing::info!(input = %name, stream = stream_name.as_str(), table = table_name, worker = %worker_id, "input starts");
 
     let mut config = Config::default();
     config.initial_position = match input.start {
@@ -104,39 +85,32 @@ pub(crate) fn run(
         .and_then(NonZeroU16::new)
         .unwrap_or(config.max_records);
     config.idle = input.read_interval;
-    config.bytes_in_flight = parts.bytes;
+    config.bytes_in_flight = intake.bytes;
     // `throttle::relieve` looks at gate and sink and is first; the worker's own watch is for stalls of other kinds.
-    config.release_after = (!parts.patience.is_zero()).then_some(parts.patience * 2);
-    config.stop_grace = parts.grace.mul_f32(0.8);
+    config.release_after = (!leasing.patience.is_zero()).then_some(leasing.patience * 2);
+    config.stop_grace = intake.grace.mul_f32(0.8);
 
+    let (name, stats) = (Arc::clone(name), Arc::clone(&intake.stats));
     let processor = Logs {
-        input: name.into(),
+        intake,
         stream: stream_name.as_str().into(),
         routes,
-        fields: parts.fields.clone(),
-        host: input.source.clone(),
         full_message: input.store_full_message,
-        delivery: parts.delivery,
-        dead_letters: parts.dead_letters,
-        names: parts.names,
-        stats: Arc::clone(&parts.stats),
-        pace: Pace::new(input.max_messages_per_second),
-        readers: Mutex::default(),
+        readers: Spare::default(),
     };
     let stream = KinesisStream::new(account.kinesis(), stream_name);
-    let name: SharedName = name.into();
-    Ok(if parts.leases {
+    Ok(if leasing.kept {
         let table = DynamoLeaseTable::new(account.dynamodb(), table_name);
         let worker = Worker::new(worker_id, stream, table, processor);
         work(
-            worker.with_config(config).with_observer(parts.stats),
+            worker.with_config(config).with_observer(stats),
             name,
             shutdown,
         )
     } else {
         let worker = Worker::new(worker_id, stream, MemoryLeaseTable::new(), processor);
         work(
-            worker.with_config(config).with_observer(parts.stats),
+            worker.with_config(config).with_observer(stats),
             name,
             shutdown,
         )
@@ -165,54 +139,42 @@ fn work(
 /// Turns batches of records into messages.
 #[derive(Debug)]
 struct Logs {
-    input: SharedName,
+    intake: Intake,
     stream: SharedName,
     routes: Arc<Routes>,
-    fields: BTreeMap<String, String>,
-    host: Option<String>,
     full_message: bool,
-    delivery: Delivery,
-    dead_letters: DeadLetters,
-    names: Names,
-    stats: Arc<InputStats>,
-    pace: Pace,
-    /// Readers with their buffers, as many as shards were ever read at once.
-    readers: Mutex<Vec<LogReader>>,
+    readers: Spare<LogReader>,
 }
 
 impl Processor for Logs {
     async fn process(&self, batch: Batch) -> Outcome {
-        let mut reader = self.reader();
+        let mut reader = self.readers.take().unwrap_or_else(|| {
+            let shaper = self.intake.shaper().with_full_message(self.full_message);
+            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
+        });
         let outcome = self.read(&batch, &mut reader).await;
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(reader);
+        self.readers.give(reader);
         outcome
     }
 
     async fn shard_stopping(&self, shard: &forebay_kinesis::ShardId, reason: Stopping) {
-        tracing::debug!(input = %self.input, shard_id = %shard, ?reason, "shard stops");
+        tracing::debug!(input = %self.intake.name, shard_id = %shard, ?reason, "shard stops");
         if reason != Stopping::Lost {
             // Its end, or its hand-over, waits for the last acceptance; children wait for the end.
-            self.delivery.flush().await;
+            self.intake.delivery.flush().await;
         }
     }
 }
 
 impl Logs {
     async fn read(&self, batch: &Batch, reader: &mut LogReader) -> Outcome {
-        let origin = Origin {
-            input: Arc::clone(&self.input),
-            stats: Arc::clone(&self.stats),
-            pace: self.pace.clone(),
-            place: batch.shard().to_string().into(),
-        };
+        let intake = &self.intake;
+        let origin = intake.origin(batch.shard());
         let settlement = Settlement::new(
             batch.records().len(),
             Acknowledge::Kinesis(batch.acknowledger()),
         );
-        let mut collector = Collector::new(self.delivery.outgoing());
+        let mut collector = Collector::new(intake.delivery.outgoing());
         let mut unsent = 0;
         for (index, record) in batch.records().iter().enumerate() {
             collector.begin(
@@ -229,23 +191,18 @@ impl Logs {
                 None => reader.read(
                     &record.data,
                     Some(&from),
-                    &self.names.load(),
+                    &intake.names.load(),
                     &mut collector,
                 ),
                 // Part of an aggregate that could not be read: its bytes are kept, its neighbours are delivered.
-                Some(damage) => collector.bad(Bad {
-                    class: Class::Payload,
-                    position: &"",
-                    reason: damage,
-                    payload: &record.data,
-                }),
+                Some(damage) => collector.bad(Bad::new(Class::Payload, damage, &record.data)),
             }
             let last = index + 1 == batch.records().len();
             if !last && !collector.outgoing.is_full() && !collector.has_letters() {
                 continue;
             }
-            if !self.keep(&mut collector, &origin).await
-                || self
+            if !intake.keep(&mut collector, &origin).await
+                || intake
                     .delivery
                     .send(&mut collector.outgoing, &settlement, &origin)
                     .await
@@ -262,40 +219,4 @@ impl Logs {
         }
         Outcome::Pending
     }
-
-    /// Keeps the dead letters collected so far; whether they are safe.
-    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
-        if !collector.has_letters() {
-            return true;
-        }
-        let letters = collector.letters(origin);
-        match self.dead_letters.keep_all(&letters, clock::wall()).await {
-            Ok(()) => {
-                self.stats.bad(&letters);
-                collector.clear_letters();
-                true
-            }
-            Err(error) => {
-                tracing::error!(input = %self.input, %error, "dead letters not kept: reading waits");
-                false
-            }
-        }
-    }
-
-    fn reader(&self) -> LogReader {
-        let spare = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref())
-                .with_names(&self.names)
-                .with_full_message(self.full_message);
-            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
-        })
-    }
 }
-
-/// Pause before a batch is tried again that could not be kept or sent.
-const RETRY: Duration = Duration::from_secs(5);

@@ -3,21 +3,27 @@
 use std::{
     convert::Infallible,
     io::{self, IsTerminal, Write},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
 use tokio::time::MissedTickBehavior;
 
-use crate::{rows::rows, stats::Stats};
+use crate::{
+    rows::rows,
+    stats::{Stats, lock},
+};
 
 /// Rows at the foot of standard error, if that is a terminal; elsewhere nothing but standard error. Clones are the same
 /// rows.
+///
+/// Between two writes the cursor stands at the beginning of the first row. So everything below it can be erased whatever
+/// the terminal made of it: after a change of its size, or a `^C` that it showed.
 #[derive(Clone, Debug)]
 pub struct LiveRows {
-    block: ProgressBar,
+    /// The rows that stand there now.
+    drawn: Option<Arc<Mutex<Vec<String>>>>,
 }
 
 impl LiveRows {
@@ -25,29 +31,22 @@ impl LiveRows {
     #[must_use]
     pub fn on_standard_error() -> Self {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if is_dumb || !io::stderr().is_terminal() {
-            return Self::hidden();
+        let shown = !is_dumb && io::stderr().is_terminal();
+        Self {
+            drawn: shown.then(Arc::default),
         }
-        Self::on(ProgressDrawTarget::stderr())
     }
 
     /// No rows.
     #[must_use]
-    pub fn hidden() -> Self {
-        Self::on(ProgressDrawTarget::hidden())
-    }
-
-    fn on(target: ProgressDrawTarget) -> Self {
-        let style = ProgressStyle::with_template("{msg}").expect("the template is valid");
-        Self {
-            block: ProgressBar::with_draw_target(None, target).with_style(style),
-        }
+    pub const fn hidden() -> Self {
+        Self { drawn: None }
     }
 
     /// Whether there is a terminal to show them.
     #[must_use]
-    pub fn are_shown(&self) -> bool {
-        !self.block.is_hidden()
+    pub const fn are_shown(&self) -> bool {
+        self.drawn.is_some()
     }
 
     /// Draws the state of a pipeline, for ever.
@@ -60,18 +59,36 @@ impl LiveRows {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.block.set_message(fitted(&rows(&stats.snapshot())));
+            self.replace(rows(&stats.snapshot()));
         }
     }
 
-    /// Takes the rows away while something else is written to the same terminal.
-    pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.block.suspend(write)
+    /// Takes the rows away.
+    pub fn clear(&self) {
+        self.replace(Vec::new());
     }
 
-    /// Takes the rows away for good.
-    pub fn clear(&self) {
-        self.block.finish_and_clear();
+    /// Takes the rows away while whole lines are written to the same terminal.
+    pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        let Some(drawn) = &self.drawn else {
+            return write();
+        };
+        let drawn = lock(drawn);
+        if !drawn.is_empty() {
+            put(ERASE);
+        }
+        let written = write();
+        put(&block(&drawn));
+        written
+    }
+
+    fn replace(&self, rows: Vec<String>) {
+        if let Some(drawn) = &self.drawn {
+            let mut drawn = lock(drawn);
+            let erase = if drawn.is_empty() { "" } else { ERASE };
+            put(&format!("{erase}{}", block(&rows)));
+            *drawn = rows;
+        }
     }
 }
 
@@ -90,15 +107,27 @@ impl Write for LiveRows {
     }
 }
 
-/// The rows as one text, none wider than the terminal: a row that wraps would push the others off the screen.
-fn fitted(rows: &[String]) -> String {
-    let width = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
-    let width = if width == 0 { WIDTH } else { width };
-    let fit = |row: &String| row.chars().take(width).collect::<String>();
-    rows.iter().map(fit).collect::<Vec<_>>().join("\n")
+/// What draws rows below the cursor and brings it back. No row is wider than the terminal, nor are there more than it has
+/// lines.
+fn block(rows: &[String]) -> String {
+    let size = tcgetwinsize(io::stderr()).ok();
+    let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    let (width, height) = size.map_or((80, 24), |size| (size.ws_col, size.ws_row));
+    let fit = |row: &String| row.chars().take(usize::from(width) - 1).collect();
+    let rows: Vec<String> = rows.iter().take(usize::from(height)).map(fit).collect();
+    match rows.len() {
+        0 => String::new(),
+        1 => format!("{}\r", rows.concat()),
+        count => format!("{}\r\u{1b}[{}A", rows.join("\n"), count - 1),
+    }
 }
 
-/// Of a terminal that does not tell.
-const WIDTH: usize = 80;
+fn put(text: &str) {
+    // A terminal that is gone shows nothing.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Back to the beginning of the line, and everything from there away.
+const ERASE: &str = "\r\u{1b}[J";
 
 const REDRAW: Duration = Duration::from_millis(500);

@@ -75,12 +75,7 @@ impl LogReader {
         let payloads = match self.decoder.decode(data) {
             Ok(payloads) => payloads,
             Err(error) => {
-                collect.bad(Bad {
-                    class: Class::Payload,
-                    position: &"",
-                    reason: &error,
-                    payload: data,
-                });
+                collect.bad(Bad::new(Class::Payload, &error, data));
                 return;
             }
         };
@@ -97,12 +92,7 @@ impl LogReader {
             match payload {
                 Ok(payload) => reading.payload(&payload, &mut self.fields, collect),
                 Err(error) => {
-                    collect.bad(Bad {
-                        class: Class::Payload,
-                        position: &"",
-                        reason: &error,
-                        payload: data,
-                    });
+                    collect.bad(Bad::new(Class::Payload, &error, data));
                 }
             }
         }
@@ -132,12 +122,7 @@ impl LogReader {
         match self.shaper.line(&event, data) {
             Ok(message) => return collect.message(&message),
             Err(error) if is_blank(&error) => return,
-            Err(error) => collect.bad(Bad {
-                class: Class::Payload,
-                position: &"",
-                reason: &error,
-                payload: data,
-            }),
+            Err(error) => collect.bad(Bad::new(Class::Payload, &error, data)),
         }
         // The beginning of what is too long for one message; the whole is a dead letter.
         let beginning = data.get(..OVERSIZED_BYTES).unwrap_or(data);
@@ -174,12 +159,7 @@ impl Reading<'_> {
             MessageType::Control => return,
             other => {
                 let reason = format!("message type {other:?} is not known");
-                collect.bad(Bad {
-                    class: Class::Payload,
-                    position: &"",
-                    reason: &reason,
-                    payload: payload.raw(),
-                });
+                collect.bad(Bad::new(Class::Payload, &reason, payload.raw()));
                 return;
             }
         }
@@ -197,12 +177,7 @@ impl Reading<'_> {
                 }
                 Err(error) => {
                     let raw = payload.raw_event(&error);
-                    collect.bad(Bad {
-                        class: Class::Event,
-                        position: &position,
-                        reason: &error,
-                        payload: raw,
-                    });
+                    collect.bad(Bad::new(Class::Event, &error, raw).at(&position));
                     // Too large to be kept whole: its beginning is delivered, the original is the letter above.
                     if let Some(event) = payload.oversized(&error) {
                         let context = self.context(payload, &event, id, &mut origin);
@@ -284,23 +259,13 @@ impl Reading<'_> {
                         Ok(message) => collect.message(&message),
                         Err(FlowError::Encode(error)) if is_blank(&error) => {}
                         Err(error) => {
-                            collect.bad(Bad {
-                                class: Class::FlowLog,
-                                position: &position,
-                                reason: &error,
-                                payload: line,
-                            });
+                            collect.bad(Bad::new(Class::FlowLog, &error, line).at(&position));
                         }
                     }
                     return;
                 }
                 Err(error) if route.decode == Decode::Flowlog => {
-                    collect.bad(Bad {
-                        class: Class::FlowLog,
-                        position: &position,
-                        reason: &error,
-                        payload: line,
-                    });
+                    collect.bad(Bad::new(Class::FlowLog, &error, line).at(&position));
                     return;
                 }
                 _ => {}
@@ -310,12 +275,7 @@ impl Reading<'_> {
             Ok(message) => collect.message(&message),
             Err(error) if is_blank(&error) => {}
             Err(error) => {
-                collect.bad(Bad {
-                    class: Class::Event,
-                    position: &position,
-                    reason: &error,
-                    payload: event.raw(),
-                });
+                collect.bad(Bad::new(Class::Event, &error, event.raw()).at(&position));
                 self.beginning(context, text.raw(), collect);
             }
         }

@@ -9,7 +9,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::stats::{InputSnapshot, Snapshot, Stats, StreamStats};
+use crate::stats::{
+    CallStats, InputSnapshot, OutputSnapshot, QueueStats, Shard, Snapshot, Stats, StreamStats,
+};
 
 /// The content type of [`text`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,17 +34,17 @@ struct Exporter(Arc<Stats>);
 
 impl Collector for Exporter {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for family in families(&self.0.snapshot()) {
-            let counter = family.counter;
-            let kind = if counter {
-                MetricType::Counter
-            } else {
-                MetricType::Gauge
+        for Family { name, samples } in families(&self.0.snapshot()) {
+            let counter = name.strip_suffix("_total");
+            let kind = match counter {
+                Some(_) => MetricType::Counter,
+                None => MetricType::Gauge,
             };
-            let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
-            for (labels, value) in &family.samples {
+            let bare = counter.unwrap_or(name);
+            let mut metric = encoder.encode_descriptor(bare, help(name), None, kind)?;
+            for (labels, value) in &samples {
                 let mut sample = metric.encode_family(labels)?;
-                if counter {
+                if counter.is_some() {
                     sample.encode_counter::<NoLabelSet, _, f64>(value, None)?;
                 } else {
                     sample.encode_gauge(value)?;
@@ -55,40 +57,25 @@ impl Collector for Exporter {
 
 type Labels = Vec<(&'static str, String)>;
 
-/// One metric with all its samples.
+/// One metric with all its samples. Names that end with `_total` are counters, all others gauges.
 struct Family {
     name: &'static str,
-    help: &'static str,
-    counter: bool,
     samples: Vec<(Labels, f64)>,
 }
 
-impl Family {
-    fn counter(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            counter: true,
-            samples: Vec::new(),
-        }
-    }
+/// One sample for each item.
+fn each<T>(
+    name: &'static str,
+    items: impl IntoIterator<Item = T>,
+    sample: impl Fn(T) -> (Labels, f64),
+) -> Family {
+    let samples = items.into_iter().map(sample).collect();
+    Family { name, samples }
+}
 
-    fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self {
-            counter: false,
-            ..Self::counter(name, help)
-        }
-    }
-
-    /// One sample for each item.
-    fn each<T>(
-        mut self,
-        items: impl IntoIterator<Item = T>,
-        sample: impl Fn(T) -> (Labels, f64),
-    ) -> Self {
-        self.samples.extend(items.into_iter().map(sample));
-        self
-    }
+/// One sample without labels, if there is a value.
+fn one(name: &'static str, value: impl Into<Option<f64>>) -> Family {
+    each(name, value.into(), |value| (vec![], value))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
@@ -96,80 +83,12 @@ fn count(value: impl TryInto<u64>) -> f64 {
     value.try_into().unwrap_or(u64::MAX) as f64
 }
 
-fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let mut families = process(snapshot);
-    families.extend(inputs(&snapshot.inputs));
-    families.extend(streams(&snapshot.inputs));
-    families.extend(queues(&snapshot.inputs));
-    families.extend(outputs(snapshot));
-    families
+fn is(what: bool) -> f64 {
+    f64::from(u8::from(what))
 }
 
-fn process(snapshot: &Snapshot) -> Vec<Family> {
-    let throttle = &snapshot.throttle;
-    vec![
-        Family::gauge("build_info", "Always 1, labelled with the version.").each([()], |()| {
-            (vec![("version", snapshot.version.clone())], 1.0)
-        }),
-        Family::gauge("uptime_seconds", "Time since the pipeline began.")
-            .each([()], |()| (vec![], snapshot.uptime_seconds)),
-        Family::gauge("ready", "1 if data can flow, as /readyz tells.")
-            .each([()], |()| (vec![], count(u64::from(snapshot.ready)))),
-        Family::counter("dead_letters", "Inputs kept as dead letters, by class.")
-            .each(&snapshot.dead_letters, |(class, letters)| {
-                (vec![("class", class.clone())], count(*letters))
-            }),
-        Family::gauge("throttled", "1 while reading is held back.").each([()], |()| {
-            (vec![], count(u64::from(throttle.reason.is_some())))
-        }),
-        Family::counter(
-            "throttled_seconds",
-            "Time that reading was held back, by reason.",
-        )
-        .each(&throttle.seconds, |(reason, seconds)| {
-            (vec![("reason", reason.clone())], *seconds)
-        }),
-        Family::gauge(
-            "graylog_journal_entries",
-            "Unread entries in the node's journal.",
-        )
-        .each(throttle.journal_entries, |entries| (vec![], count(entries))),
-        Family::gauge(
-            "graylog_journal_fill_ratio",
-            "Fill of the node's journal, 0 to 1.",
-        )
-        .each(throttle.journal_fill, |fill| (vec![], fill)),
-        Family::gauge("entity_addresses", "Addresses that have a name.")
-            .each(&snapshot.entities, |entities| {
-                (vec![], count(entities.addresses))
-            }),
-        Family::gauge("entity_conflicts", "Addresses that several entities have.")
-            .each(&snapshot.entities, |entities| {
-                (vec![], count(entities.conflicts))
-            }),
-        Family::counter("entity_lookups", "Lookups of addresses, by result.").each(
-            snapshot
-                .entities
-                .iter()
-                .flat_map(|entities| &entities.lookups),
-            |(result, n)| (vec![("result", result.clone())], count(*n)),
-        ),
-        Family::gauge(
-            "entity_table_age_seconds",
-            "Time since the entity table was built.",
-        )
-        .each(
-            snapshot
-                .entities
-                .as_ref()
-                .and_then(|entities| entities.age_seconds),
-            |age| (vec![], age),
-        ),
-    ]
-}
-
-fn input(name: &str) -> Labels {
-    vec![("input", name.to_owned())]
+fn label(name: &'static str, value: &str) -> Labels {
+    vec![(name, value.to_owned())]
 }
 
 fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
@@ -177,197 +96,198 @@ fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
     labels
 }
 
-fn inputs(inputs: &[InputSnapshot]) -> Vec<Family> {
-    let each = |family: Family, value: fn(&InputSnapshot) -> u64| {
-        family.each(inputs, |one| (input(&one.name), count(value(one))))
-    };
+fn families(snapshot: &Snapshot) -> Vec<Family> {
+    let mut families = process(snapshot);
+    families.extend(inputs(&snapshot.inputs));
+    families.extend(streams(&snapshot.inputs));
+    families.extend(queues(&snapshot.inputs));
+    families.extend(outputs(&snapshot.outputs));
+    families
+}
+
+fn process(snapshot: &Snapshot) -> Vec<Family> {
+    let Snapshot {
+        throttle,
+        entities,
+        dead_letters,
+        ..
+    } = snapshot;
+    let entities = entities.as_ref();
+    let lookups = entities.iter().flat_map(|entities| &entities.lookups);
+    let age = entities.and_then(|entities| entities.age_seconds);
     vec![
-        each(
-            Family::counter("records", "Records read; repeats count again."),
-            |one| one.records,
+        each("build_info", [&snapshot.version], |version| {
+            (label("version", version), 1.0)
+        }),
+        one("uptime_seconds", snapshot.uptime_seconds),
+        one("ready", is(snapshot.ready)),
+        each("dead_letters_total", dead_letters, |(class, n)| {
+            (label("class", class), count(*n))
+        }),
+        one("throttled", is(throttle.reason.is_some())),
+        each("throttled_seconds_total", &throttle.seconds, |(why, n)| {
+            (label("reason", why), *n)
+        }),
+        one(
+            "graylog_journal_entries",
+            throttle.journal_entries.map(count),
         ),
-        each(
-            Family::counter("input_bytes", "Bytes of records read."),
-            |one| one.bytes,
+        one("graylog_journal_fill_ratio", throttle.journal_fill),
+        one(
+            "entity_addresses",
+            entities.map(|entities| count(entities.addresses)),
         ),
-        each(
-            Family::counter("messages", "Messages made of records."),
-            |one| one.messages,
+        one(
+            "entity_conflicts",
+            entities.map(|entities| count(entities.conflicts)),
         ),
-        each(
-            Family::counter("bad", "Pieces of input that became dead letters."),
-            |one| one.bad,
-        ),
-        each(
-            Family::gauge(
-                "parked",
-                "1 while leases are given back because an output takes nothing.",
-            ),
-            |one| u64::from(one.parked),
-        ),
-        Family::counter("errors", "Errors of calls to AWS, by kind.").each(
-            inputs.iter().flat_map(|one| {
-                one.errors
-                    .iter()
-                    .map(move |(kind, n)| (one, kind.as_str(), *n))
-            }),
-            |(one, kind, errors)| (with(input(&one.name), "kind", kind), count(errors)),
-        ),
+        each("entity_lookups_total", lookups, |(result, n)| {
+            (label("result", result), count(*n))
+        }),
+        one("entity_table_age_seconds", age),
+    ]
+}
+
+fn inputs(inputs: &[InputSnapshot]) -> Vec<Family> {
+    let of = |name, value: fn(&InputSnapshot) -> u64| {
+        each(name, inputs, |one| {
+            (label("input", &one.name), count(value(one)))
+        })
+    };
+    let errors = inputs.iter().flat_map(|one| {
+        let errors = one.errors.iter();
+        errors.map(|(kind, n)| (with(label("input", &one.name), "kind", kind), count(*n)))
+    });
+    vec![
+        of("records_total", |one| one.records),
+        of("input_bytes_total", |one| one.bytes),
+        of("messages_total", |one| one.messages),
+        of("bad_total", |one| one.bad),
+        of("parked", |one| u64::from(one.parked)),
+        each("errors_total", errors, |sample| sample),
     ]
 }
 
 fn streams(inputs: &[InputSnapshot]) -> Vec<Family> {
-    let streams: Vec<(&str, &StreamStats)> = inputs
-        .iter()
-        .filter_map(|one| Some((one.name.as_str(), one.stream.as_ref()?)))
-        .collect();
-    let each = |family: Family, value: fn(&StreamStats) -> u64| {
-        family.each(&streams, |(name, stream)| {
-            (input(name), count(value(stream)))
+    let streams = inputs.iter();
+    let streams = streams.filter_map(|one| Some((label("input", &one.name), one.stream.as_ref()?)));
+    let streams: Vec<(Labels, &StreamStats)> = streams.collect();
+    let of = |name, value: fn(&StreamStats) -> Option<f64>| {
+        let values = streams.iter();
+        let values = values.filter_map(|(labels, stream)| Some((labels.clone(), value(stream)?)));
+        each(name, values, |sample| sample)
+    };
+    let held = |name, value: fn(&Shard) -> Option<f64>| {
+        let shards = streams.iter().flat_map(|(labels, stream)| {
+            let held = stream.shards.iter().filter(|shard| shard.held);
+            let shard =
+                |shard: &Shard| Some((with(labels.clone(), "shard", &shard.id), value(shard)?));
+            held.take(SHARD_SERIES).filter_map(shard)
+        });
+        each(name, shards, |sample| sample)
+    };
+    let calls = |name, value: fn(&CallStats) -> f64| {
+        let calls = streams.iter().flat_map(|(labels, stream)| {
+            let calls = stream.calls.iter();
+            calls.map(|call| (with(labels.clone(), "operation", &call.operation), call))
+        });
+        each(name, calls, |(labels, call)| {
+            (with(labels, "result", &call.result), value(call))
         })
     };
-    let held = |value: fn(&crate::stats::Shard) -> Option<f64>| {
-        let shards = streams.iter().flat_map(|(name, stream)| {
-            let held = stream
+    let changes = streams.iter().flat_map(|(labels, stream)| {
+        let changes = stream.lease_changes.iter();
+        changes.map(|(result, n)| (with(labels.clone(), "result", result), count(*n)))
+    });
+    vec![
+        held("kinesis_lag_seconds", |shard| shard.lag_seconds),
+        of("kinesis_lag_seconds_max", |stream| stream.lag_seconds),
+        held("kinesis_read_age_seconds", |shard| shard.read_age_seconds),
+        of("checkpoint_age_seconds", |stream| {
+            let ages = stream
                 .shards
                 .iter()
-                .filter(|shard| shard.held)
-                .take(SHARD_SERIES);
-            held.filter_map(move |shard| Some((*name, shard.id.as_str(), value(shard)?)))
-        });
-        shards.collect::<Vec<_>>()
-    };
-    let per_shard =
-        |(name, shard, value): (&str, &str, f64)| (with(input(name), "shard", shard), value);
-    vec![
-        Family::gauge("kinesis_lag_seconds", "How far behind its newest record a shard is read, as the service tells it; at most 50 shards of an input.")
-            .each(held(|shard| shard.lag_seconds), per_shard),
-        Family::gauge("kinesis_lag_seconds_max", "The largest lag of the shards read here.")
-            .each(streams.iter().filter_map(|(name, stream)| Some((*name, stream.lag_seconds?))), |(name, lag)| (input(name), lag)),
-        Family::gauge("kinesis_read_age_seconds", "Time since the last answer of GetRecords; at most 50 shards of an input.")
-            .each(held(|shard| shard.read_age_seconds), per_shard),
-        Family::gauge("checkpoint_age_seconds", "The oldest time since a held shard's position was stored.")
-            .each(&streams, |(name, stream)| {
-                let ages = stream.shards.iter().filter_map(|shard| shard.checkpoint_age_seconds);
-                (input(name), ages.fold(0.0, f64::max))
-            }),
-        each(Family::gauge("leases_held", "Leases held by this process."), |stream| stream.leases_held as u64),
-        each(Family::gauge("leases", "Leases in the table that are not ended."), |stream| {
-            stream.shards.iter().filter(|shard| !shard.ended).count() as u64
+                .filter_map(|shard| shard.checkpoint_age_seconds);
+            Some(ages.fold(0.0, f64::max))
         }),
-        each(Family::counter("kinesis_trimmed_gaps", "Times that records were gone before they were read."), |stream| stream.gaps),
-        each(Family::counter("kinesis_throttled", "Calls that the service throttled."), |stream| stream.throttled),
-        Family::counter("lease_changes", "Leases taken, stolen, lost, released and ended.").each(
-            streams.iter().flat_map(|(name, stream)| stream.lease_changes.iter().map(move |(result, n)| (*name, result.as_str(), *n))),
-            |(name, result, changes)| (with(input(name), "result", result), count(changes)),
-        ),
-        Family::counter("aws_requests", "Attempts of calls, by operation and result.").each(
-            streams.iter().flat_map(|(name, stream)| stream.calls.iter().map(move |call| (*name, call))),
-            |(name, call)| (with(with(input(name), "operation", &call.operation), "result", &call.result), count(call.count)),
-        ),
-        Family::counter("aws_request_seconds", "Time spent waiting for calls, by operation and result.").each(
-            streams.iter().flat_map(|(name, stream)| stream.calls.iter().map(move |call| (*name, call))),
-            |(name, call)| (with(with(input(name), "operation", &call.operation), "result", &call.result), call.seconds),
-        ),
+        of("leases_held", |stream| Some(count(stream.leases_held))),
+        of("leases", |stream| {
+            Some(count(
+                stream.shards.iter().filter(|shard| !shard.ended).count(),
+            ))
+        }),
+        of("kinesis_trimmed_gaps_total", |stream| {
+            Some(count(stream.gaps))
+        }),
+        of("kinesis_throttled_total", |stream| {
+            Some(count(stream.throttled))
+        }),
+        each("lease_changes_total", changes, |sample| sample),
+        calls("aws_requests_total", |call| count(call.count)),
+        calls("aws_request_seconds_total", |call| call.seconds),
     ]
 }
 
 fn queues(inputs: &[InputSnapshot]) -> Vec<Family> {
-    let queues = || {
-        inputs
-            .iter()
-            .filter_map(|one| Some((one.name.as_str(), one.queue.as_ref()?)))
+    let queues = inputs.iter();
+    let queues = queues.filter_map(|one| Some((label("input", &one.name), one.queue.as_ref()?)));
+    let queues: Vec<(Labels, &QueueStats)> = queues.collect();
+    let of = |name, value: fn(&QueueStats) -> f64| {
+        each(name, &queues, |(labels, queue)| {
+            (labels.clone(), value(queue))
+        })
     };
+    let messages = queues.iter().flat_map(|(labels, queue)| {
+        let results = [
+            ("received", queue.received),
+            ("deleted", queue.deleted),
+            ("returned", queue.returned),
+            ("skipped", queue.skipped),
+        ];
+        results.map(|(result, n)| (with(labels.clone(), "result", result), count(n)))
+    });
     vec![
-        Family::counter(
-            "sqs_messages",
-            "Messages received, deleted, returned, and without work.",
-        )
-        .each(
-            queues().flat_map(|(name, queue)| {
-                let results = [
-                    ("received", queue.received),
-                    ("deleted", queue.deleted),
-                    ("returned", queue.returned),
-                    ("skipped", queue.skipped),
-                ];
-                results.map(|(result, messages)| (name, result, messages))
-            }),
-            |(name, result, messages)| (with(input(name), "result", result), count(messages)),
-        ),
-        Family::gauge("sqs_in_flight", "Messages in work.").each(queues(), |(name, queue)| {
-            (input(name), count(queue.in_flight))
+        each("sqs_messages_total", messages, |sample| sample),
+        of("sqs_in_flight", |queue| count(queue.in_flight)),
+        of("sqs_visibility_extensions_total", |queue| {
+            count(queue.visibility_extensions)
         }),
-        Family::counter("sqs_visibility_extensions", "Visibility timeouts extended.")
-            .each(queues(), |(name, queue)| {
-                (input(name), count(queue.visibility_extensions))
-            }),
-        Family::counter("s3_objects", "Objects read and accepted to their end.")
-            .each(queues(), |(name, queue)| {
-                (input(name), count(queue.objects))
-            }),
-        Family::counter(
-            "s3_object_seconds",
-            "Time from the start of an object to its acceptance.",
-        )
-        .each(queues(), |(name, queue)| {
-            (input(name), queue.object_seconds)
-        }),
-        Family::counter(
-            "s3_rejected",
-            "Objects, records and messages kept as dead letters.",
-        )
-        .each(queues(), |(name, queue)| {
-            (input(name), count(queue.rejected))
-        }),
+        of("s3_objects_total", |queue| count(queue.objects)),
+        of("s3_object_seconds_total", |queue| queue.object_seconds),
+        of("s3_rejected_total", |queue| count(queue.rejected)),
     ]
 }
 
-fn outputs(snapshot: &Snapshot) -> Vec<Family> {
-    let outputs = &snapshot.outputs;
-    let label = |name: &str| vec![("output", name.to_owned())];
+fn outputs(outputs: &[OutputSnapshot]) -> Vec<Family> {
+    let of = |name, value: fn(&OutputSnapshot) -> f64| {
+        each(name, outputs, |one| {
+            (label("output", &one.name), value(one))
+        })
+    };
+    let messages = outputs.iter().flat_map(|one| {
+        let results = [("accepted", one.accepted), ("refused", one.refused)];
+        results.map(|(result, n)| (with(label("output", &one.name), "result", result), count(n)))
+    });
     vec![
-        Family::counter("gelf_messages", "Messages settled, by result.").each(
-            outputs.iter().flat_map(|one| {
-                [
-                    (one, "accepted", one.accepted),
-                    (one, "refused", one.refused),
-                ]
-            }),
-            |(one, result, messages)| (with(label(&one.name), "result", result), count(messages)),
-        ),
-        Family::gauge("gelf_connected", "1 while data can flow.").each(outputs, |one| {
-            (label(&one.name), count(u64::from(one.state == "up")))
-        }),
-        Family::gauge(
-            "gelf_queue_bytes",
-            "Bytes sent or waiting and not accepted.",
-        )
-        .each(outputs, |one| (label(&one.name), count(one.queue_bytes))),
-        Family::gauge(
-            "gelf_stalled_seconds",
-            "Time without acceptance although something waits.",
-        )
-        .each(outputs, |one| (label(&one.name), one.stalled_seconds)),
-        Family::counter(
-            "gelf_bytes",
-            "Bytes handed to the kernel, repeats included.",
-        )
-        .each(outputs, |one| (label(&one.name), count(one.written_bytes))),
-        Family::counter("gelf_connects", "Connections made.")
-            .each(outputs, |one| (label(&one.name), count(one.connects))),
-        Family::counter(
-            "gelf_failures",
-            "Connections that failed with messages under way.",
-        )
-        .each(outputs, |one| (label(&one.name), count(one.failures))),
-        Family::counter(
-            "gelf_latency_seconds",
-            "Sum over all messages of the time from sending to acceptance.",
-        )
-        .each(outputs, |one| (label(&one.name), one.latency_seconds)),
+        each("gelf_messages_total", messages, |sample| sample),
+        of("gelf_connected", |one| is(one.state == "up")),
+        of("gelf_queue_bytes", |one| count(one.queue_bytes)),
+        of("gelf_stalled_seconds", |one| one.stalled_seconds),
+        of("gelf_bytes_total", |one| count(one.written_bytes)),
+        of("gelf_connects_total", |one| count(one.connects)),
+        of("gelf_failures_total", |one| count(one.failures)),
+        of("gelf_latency_seconds_total", |one| one.latency_seconds),
     ]
 }
+
+/// What a metric means.
+fn help(name: &str) -> &'static str {
+    let line = |line: &'static str| line.strip_prefix(name)?.strip_prefix(": ");
+    HELP.lines().find_map(line).unwrap_or_default()
+}
+
+/// A line for each metric.
+const HELP: &str = include_str!("metrics/help.txt");
 
 /// Shards of one input that get series of their own; beyond, the maximum over all tells.
 const SHARD_SERIES: usize = 50;
@@ -396,10 +316,19 @@ mod tests {
             Gate::new(0),
         );
         let families = families(&stats.snapshot());
-        let name = |family: &Family| {
-            let suffix = if family.counter { "_total" } else { "" };
-            format!("forebay_{}{suffix}", family.name)
-        };
+        for family in &families {
+            assert!(
+                help(family.name).ends_with('.'),
+                "{} has no help",
+                family.name
+            );
+        }
+        assert_eq!(
+            HELP.lines().count(),
+            families.len(),
+            "no help for what is none"
+        );
+        let name = |family: &Family| format!("forebay_{}", family.name);
         let all: BTreeSet<_> = families.iter().map(name).collect();
         assert_eq!(all.len(), families.len(), "each name once");
         all

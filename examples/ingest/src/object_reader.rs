@@ -165,11 +165,11 @@ impl ObjectReader {
         let route = match &self.header {
             None => configured,
             Some((_, Ok(route))) => route,
-            Some((_, Err(error))) => return collector.bad(bad(Class::FlowLog, error, line)),
+            Some((_, Err(error))) => return collector.bad(Bad::new(Class::FlowLog, error, line)),
         };
         let record = match route.formats.parse(line) {
             Ok(record) => record,
-            Err(error) => return collector.bad(bad(Class::FlowLog, &error, line)),
+            Err(error) => return collector.bad(Bad::new(Class::FlowLog, &error, line)),
         };
         // CloudWatch Logs gives a record the time of its `start`.
         let time = |field| record.timestamp(field).ok().flatten();
@@ -186,7 +186,7 @@ impl ObjectReader {
         {
             Ok(message) => collector.message(&message),
             Err(FlowError::Encode(error)) if is_blank(&error) => {}
-            Err(error) => collector.bad(bad(Class::FlowLog, &error, line)),
+            Err(error) => collector.bad(Bad::new(Class::FlowLog, &error, line)),
         }
     }
 }
@@ -231,15 +231,6 @@ fn collect(
     match message {
         Ok(message) => collector.message(&message),
         Err(error) if is_blank(&error) => {}
-        Err(error) => collector.bad(bad(class, &error, record)),
-    }
-}
-
-fn bad<'a>(class: Class, reason: &'a dyn std::fmt::Display, payload: &'a [u8]) -> Bad<'a> {
-    Bad {
-        class,
-        position: &"",
-        reason,
-        payload,
+        Err(error) => collector.bad(Bad::new(class, &error, record)),
     }
 }

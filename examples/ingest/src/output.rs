@@ -57,6 +57,13 @@ pub(crate) fn open(
             http.gzip = output.gzip;
             http.bulk = output.bulk;
             http.tls = tls(output)?;
+            for (name, value) in &output.headers {
+                let value = value
+                    .read()
+                    .with_context(|| format!("`{name}` of `headers`"))?;
+                http.headers.push((name.as_str().into(), value.into()));
+            }
+            http.proxy = output.proxy.as_ref().map(proxy).transpose()?;
             http.into()
         }
         Protocol::Udp => UdpConfig::new(first).into(),
@@ -68,6 +75,43 @@ pub(crate) fn open(
     let (sink, driver) = Sink::open(transport, config, Arc::clone(stats) as _)?;
     stats.watch(&sink);
     Ok((sink, driver))
+}
+
+/// The connections that an output makes, each to one address and called so; through a proxy, the one to the proxy.
+///
+/// # Errors
+///
+/// As [`open`]; an address is no URL.
+pub(crate) fn connections(output: &Output) -> anyhow::Result<Vec<(String, TcpConfig)>> {
+    let one = |address: &str, tls: bool| {
+        let mut one = TcpConfig::new(address);
+        if tls {
+            one.tls = Some(self::tls(output)?);
+        }
+        anyhow::Ok(one)
+    };
+    let http = |address: &str| {
+        let url = reqwest::Url::parse(&url(address)).with_context(|| address.to_owned())?;
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        let mut one = one(&format!("{host}:{port}"), url.scheme() == "https")?;
+        if let Some(tls) = &mut one.tls {
+            tls.server_name = None;
+        }
+        anyhow::Ok(one)
+    };
+    let addresses = match &output.proxy {
+        Some(proxy) => std::slice::from_ref(&proxy.url),
+        None => output.address.as_slice(),
+    };
+    let connections = addresses.iter().map(|address| {
+        let connection = match output.protocol {
+            Protocol::Http => http(address),
+            protocol => one(address, protocol == Protocol::Tls),
+        };
+        Ok((address.clone(), connection?))
+    });
+    connections.collect()
 }
 
 /// The JSON members that `fields` add to every message, with a comma in front.
@@ -85,6 +129,20 @@ pub(crate) fn members(fields: &BTreeMap<String, String>) -> anyhow::Result<Vec<u
     let (bare, full) = (render(&FieldBlock::new())?, render(&block)?);
     let members = full.get(bare.len() - 1..full.len() - 1);
     Ok(members.unwrap_or_default().to_vec())
+}
+
+/// The URL of a proxy, with user and password in it.
+fn proxy(proxy: &config::Proxy) -> anyhow::Result<Box<str>> {
+    let mut url = reqwest::Url::parse(&proxy.url).context("`url` of `proxy`")?;
+    if let (Some(user), Some(password)) = (&proxy.username, &proxy.password) {
+        let password = password.read().context("`password` of `proxy`")?;
+        let written = url
+            .set_username(user)
+            .and_then(|()| url.set_password(Some(&password)));
+        // Only a URL without host cannot have them.
+        written.map_err(|()| anyhow::anyhow!("`url` of `proxy` has no host"))?;
+    }
+    Ok(url.as_str().into())
 }
 
 fn balance(output: &Output) -> Balance {
@@ -118,6 +176,7 @@ fn tls(output: &Output) -> anyhow::Result<TlsConfig> {
             .with_context(|| format!("`client_cert` {} cannot be read", path.display()))?;
         tls.client = Some(ClientIdentity::from_pem(pem, key.read()?));
     }
+    tls.danger_accept_invalid_certs = output.danger_accept_invalid_certs;
     tls.server_name = output.server_name.as_deref().map(Box::from);
     Ok(tls)
 }

@@ -17,10 +17,13 @@ use crate::{
     config::Config,
     dead_letter::{DeadLetters, LetterQueue},
     delivery::{Delivery, Outlet},
-    entities, kinesis_input, output,
+    entities,
+    intake::Intake,
+    kinesis_input::{self, Leasing},
+    output,
     reading::{Reading, caught_up},
     stats::{InputStats, OutputStats, Stats},
-    throttle::{self, Gate},
+    throttle::{self, Gate, Pace},
     trail_input,
 };
 
@@ -217,32 +220,36 @@ impl Pipeline {
             .map(|outlet| outlet.sink.clone())
             .collect();
         let patience = config.throttle.release_leases_after;
-        let stats_of = |name: &String| {
-            let stats = input_stats
-                .get(name)
-                .context("every input has its counters")?;
-            anyhow::Ok(Arc::clone(stats))
+        let intake = |name: &str, outputs: &[String], host: &Option<String>, cap: u32| {
+            anyhow::Ok(Intake {
+                name: name.into(),
+                stats: input_stats
+                    .get(name)
+                    .map(Arc::clone)
+                    .context("every input has its counters")?,
+                pace: Pace::new(cap),
+                delivery: delivery_to(outputs),
+                dead_letters: dead_letters.clone(),
+                names: names.clone(),
+                fields: only.clone(),
+                host: host.clone(),
+                bytes: share,
+                grace: config.service.shutdown_grace,
+            })
+        };
+        let leasing = Leasing {
+            worker_id: &config.service.worker_id,
+            patience,
+            kept: instead.is_none(),
         };
         let mut workers = Vec::new();
         let mut running: JoinSet<anyhow::Result<()>> = JoinSet::new();
         for (name, input) in &config.kinesis {
             let account = account(&accounts, &input.aws)?;
-            let parts = kinesis_input::Parts {
-                name,
-                input,
-                account,
-                worker_id: &config.service.worker_id,
-                grace: config.service.shutdown_grace,
-                bytes: share,
-                fields: only,
-                delivery: delivery_to(&input.outputs),
-                dead_letters: dead_letters.clone(),
-                names: names.clone(),
-                stats: stats_of(name)?,
-                patience,
-                leases: instead.is_none(),
-            };
-            let (worker, run) = kinesis_input::run(parts, stopped(stopping.clone()))?;
+            let cap = input.max_messages_per_second;
+            let intake = intake(name, &input.outputs, &input.source, cap)?;
+            let stop = stopped(stopping.clone());
+            let (worker, run) = kinesis_input::run(intake, input, account, &leasing, stop)?;
             workers.push(worker);
             running.spawn(run);
         }
@@ -251,19 +258,10 @@ impl Pipeline {
         }
         for (name, input) in objects.iter().filter(|_| instead.is_none()) {
             let account = account(&accounts, &input.aws)?;
-            let parts = trail_input::Parts {
-                name,
-                input,
-                grace: config.service.shutdown_grace,
-                account,
-                bytes: share,
-                fields: only,
-                delivery: delivery_to(&input.outputs),
-                dead_letters: dead_letters.clone(),
-                names: names.clone(),
-                stats: stats_of(name)?,
-            };
-            running.spawn(trail_input::run(parts, stopped(stopping.clone()))?);
+            let cap = input.max_messages_per_second;
+            let intake = intake(name, &input.outputs, &input.source, cap)?;
+            let stop = stopped(stopping.clone());
+            running.spawn(trail_input::run(intake, input, account, stop)?);
         }
 
         let outcome = supervise(
@@ -354,29 +352,11 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 /// A secret cannot be read, or an account has no region.
 pub(crate) async fn accounts(config: &Config) -> anyhow::Result<BTreeMap<String, Account>> {
     let mut accounts = BTreeMap::new();
-    for name in used_accounts(config) {
+    for name in config.used_accounts() {
         let settings = config.aws(&name).unwrap_or_default();
         accounts.insert(name.clone(), Account::load(&name, settings).await?);
     }
     Ok(accounts)
-}
-
-fn used_accounts(config: &Config) -> Vec<String> {
-    let mut names: Vec<String> = config
-        .kinesis
-        .values()
-        .map(|input| input.aws.clone())
-        .collect();
-    names.extend(config.objects().into_iter().map(|(_, input)| input.aws));
-    if config.entities.enabled {
-        names.extend(config.entities.accounts.iter().cloned());
-    }
-    if config.dead_letter.queue.is_some() {
-        names.push(config.dead_letter.aws.clone());
-    }
-    names.sort();
-    names.dedup();
-    names
 }
 
 fn account<'a>(accounts: &'a BTreeMap<String, Account>, name: &str) -> anyhow::Result<&'a Account> {

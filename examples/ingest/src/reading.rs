@@ -41,7 +41,8 @@ pub(crate) async fn caught_up(stats: Arc<Stats>, failover: Duration) {
                 !stream.shards.is_empty()
                     && stream.shards.iter().all(|shard| {
                         let others = settled && !shard.held && shard.owner.is_some();
-                        shard.ended || others || shard.held && shard.lag_seconds == Some(0.0)
+                        // The read that tells of no lag brings records itself, which nobody has seen yet.
+                        shard.ended || others || shard.held && shard.at_end
                     })
             }
             (None, Some(queue)) => {

@@ -89,7 +89,7 @@ fn input_row(input: &InputSnapshot, throttled: bool, width: usize) -> String {
 }
 
 fn output_row(output: &OutputSnapshot, width: usize) -> String {
-    format!(
+    let mut row = format!(
         "{:<width$}  {:<11} {:>15} {:>9}/s {:>8} {:>7}  {} {}",
         output.name.chars().take(width).collect::<String>(),
         output.state,
@@ -99,7 +99,11 @@ fn output_row(output: &OutputSnapshot, width: usize) -> String {
         grouped(output.refused),
         output.protocol,
         output.addresses.join(" "),
-    )
+    );
+    if output.unverified {
+        row.push_str(" · certificates UNVERIFIED");
+    }
+    row
 }
 
 fn state(input: &InputSnapshot, throttled: bool) -> &'static str {

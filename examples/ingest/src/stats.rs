@@ -2,26 +2,24 @@
 //! status page, the log's summary and the terminal rows all show.
 
 mod input;
+mod output;
 mod rate;
 mod snapshot;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use forebay_entity::Table;
-use forebay_gelf::{Grade, RefusalReason, Sink, State};
 use forebay_kinesis::WorkerId;
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetters, names::LookupCounts, repeats::Repeats, throttle::Gate};
+use crate::{dead_letter::DeadLetters, names::LookupCounts, throttle::Gate};
 
 pub(crate) use input::InputStats;
+pub(crate) use output::OutputStats;
 use rate::Rate;
 pub use snapshot::{
     CallStats, EntityStats, InputSnapshot, OutputSnapshot, QueueStats, Shard, Snapshot,
@@ -148,148 +146,6 @@ impl Stats {
         };
         snapshot.judge();
         snapshot
-    }
-}
-
-/// What one output did.
-#[derive(Debug)]
-pub(crate) struct OutputStats {
-    name: Arc<str>,
-    protocol: &'static str,
-    addresses: Vec<String>,
-    sink: Mutex<Option<Sink>>,
-    accepted: AtomicU64,
-    refused: AtomicU64,
-    written: AtomicU64,
-    written_bytes: AtomicU64,
-    connects: AtomicU64,
-    failures: AtomicU64,
-    /// Address and reason of the last connection that ended or could not be made.
-    ended: Mutex<(String, String)>,
-    /// Sum of the time from `send` to acceptance over all messages, in microseconds.
-    latency: AtomicU64,
-    rates: Mutex<Rates>,
-    repeats: Repeats,
-}
-
-#[derive(Debug, Default)]
-struct Rates {
-    messages: Rate,
-    bytes: Rate,
-}
-
-impl OutputStats {
-    pub(crate) fn new(name: &str, protocol: &'static str, addresses: &[String]) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.into(),
-            protocol,
-            addresses: addresses.to_vec(),
-            sink: Mutex::new(None),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            written_bytes: AtomicU64::new(0),
-            connects: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            ended: Mutex::default(),
-            latency: AtomicU64::new(0),
-            rates: Mutex::default(),
-            repeats: Repeats::default(),
-        })
-    }
-
-    /// The sink whose health is shown.
-    pub(crate) fn watch(&self, sink: &Sink) {
-        *lock(&self.sink) = Some(sink.clone());
-    }
-
-    fn sample(&self, now: Instant) {
-        let mut rates = lock(&self.rates);
-        rates
-            .messages
-            .sample(now, self.written.load(Ordering::Relaxed));
-        rates
-            .bytes
-            .sample(now, self.written_bytes.load(Ordering::Relaxed));
-    }
-
-    fn snapshot(&self) -> OutputSnapshot {
-        let health = lock(&self.sink).as_ref().map(Sink::health);
-        let (state, reason) = match health.as_ref().map(|health| &health.state) {
-            None | Some(State::Starting) => ("starting", None),
-            Some(State::Ready) => ("up", None),
-            Some(State::Down { reason }) => ("down", Some(reason.to_string())),
-            Some(State::Misconfigured { reason }) => ("misconfigured", Some(reason.to_string())),
-            Some(_) => ("closed", None),
-        };
-        let stalled = health
-            .as_ref()
-            .map_or(Duration::ZERO, |health| health.stalled);
-        let rates = lock(&self.rates);
-        OutputSnapshot {
-            name: self.name.to_string(),
-            protocol: self.protocol.to_owned(),
-            addresses: self.addresses.clone(),
-            state: state.to_owned(),
-            reason,
-            stalled_seconds: stalled.as_secs_f64(),
-            queue_bytes: health.map_or(0, |health| health.in_flight),
-            accepted: self.accepted.load(Ordering::Relaxed),
-            messages_per_second: rates.messages.per_second(),
-            bytes_per_second: rates.bytes.per_second(),
-            refused: self.refused.load(Ordering::Relaxed),
-            written_bytes: self.written_bytes.load(Ordering::Relaxed),
-            connects: self.connects.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-            latency_seconds: Duration::from_micros(self.latency.load(Ordering::Relaxed))
-                .as_secs_f64(),
-        }
-    }
-}
-
-impl forebay_gelf::Observer for OutputStats {
-    fn connected(&self, address: &str) {
-        self.connects.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(output = %self.name, address, "output connected");
-    }
-
-    fn disconnected(&self, address: &str, reason: &str, unproven: usize) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) =
-            (address.to_owned(), reason.to_owned());
-        if unproven > 0 {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-            if let Some(suppressed) = self.repeats.tell(reason) {
-                tracing::warn!(output = %self.name, address, reason, unproven, suppressed, "output connection failed, messages are sent again");
-            }
-        } else {
-            tracing::debug!(output = %self.name, address, reason, "output connection ended");
-        }
-    }
-
-    fn backing_off(&self, wait: Duration) {
-        if let Some(suppressed) = self.repeats.tell("backing off") {
-            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            let (address, reason) = &*ended;
-            tracing::warn!(output = %self.name, address, reason, ?wait, suppressed, "output not reachable, trying again");
-        }
-    }
-
-    fn written(&self, messages: usize, bytes: usize) {
-        self.written.fetch_add(messages as u64, Ordering::Relaxed);
-        self.written_bytes
-            .fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn accepted(&self, messages: usize, _grade: Grade, latency: Duration) {
-        self.accepted.fetch_add(messages as u64, Ordering::Relaxed);
-        let total = latency.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
-        let micros = u64::try_from(total.as_micros()).unwrap_or(u64::MAX);
-        self.latency.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    fn refused(&self, reason: RefusalReason) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(output = %self.name, ?reason, "message refused");
     }
 }
 

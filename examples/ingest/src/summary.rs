@@ -65,3 +65,60 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Silence from the start for this long earns a hint.
 const HINT: Duration = Duration::from_secs(900);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        config,
+        dead_letter::DeadLetters,
+        stats::{InputStats, OutputStats},
+        throttle::Gate,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn each_input_and_output_gets_a_line_a_minute_and_silence_one_hint() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(Arc::new(file.reopen().unwrap()))
+            .finish();
+        let _logging = tracing::subscriber::set_default(lines);
+        let input = InputStats::stream("flow");
+        let stats = Stats::new(
+            "worker".parse().unwrap(),
+            vec![Arc::clone(&input)],
+            vec![OutputStats::new("graylog", "tcp", &[])],
+            DeadLetters::new(&config::DeadLetter::default()),
+            Gate::new(0),
+        );
+        let telling = each_minute(stats);
+        let work = async {
+            input.messages(7);
+            tokio::time::sleep(MINUTE + MINUTE / 2).await;
+            input.messages(5);
+            tokio::time::sleep(HINT).await;
+        };
+        tokio::select! {
+            never = telling => match never {},
+            () = work => {}
+        }
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let lines: Vec<Value> = lines.collect();
+        let of = |key: &str| lines.iter().filter(|line| line.get(key).is_some()).count();
+        assert_eq!(
+            (of("input"), of("output"), lines.len()),
+            (16, 16, 33),
+            "{text}"
+        );
+        let counts: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["messages"].as_u64())
+            .collect();
+        assert_eq!(counts[..3], [7, 5, 0], "of the last minute only");
+    }
+}

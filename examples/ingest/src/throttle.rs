@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::stats::{ThrottleStats, lock};
 
-pub(crate) use journal::poll;
+pub(crate) use journal::{ask, poll};
 
 /// Open, or closed for a reason. Clones are the same gate.
 #[derive(Clone, Debug)]

@@ -1,13 +1,6 @@
 //! Logs in S3, from notice or listing to sink.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    future::Future,
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{borrow::Cow, future::Future, num::NonZeroUsize, sync::Arc};
 
 use anyhow::Context;
 use forebay_flowlog::Format;
@@ -21,33 +14,11 @@ use crate::{
     clock,
     collect::Collector,
     config::{ObjectDecode, Objects, OnObjectError, S3, Start},
-    dead_letter::{Class, DeadLetter, DeadLetters},
-    delivery::{Delivery, Origin},
-    names::Names,
+    dead_letter::{Class, DeadLetter},
+    intake::{Intake, RETRY, Spare},
     object_reader::{Contents, ObjectReader},
-    pipeline::SharedName,
     settlement::{Acknowledge, Settlement},
-    shape::Shaper,
-    stats::InputStats,
-    throttle::Pace,
 };
-
-/// What an input is made of.
-#[derive(Debug)]
-pub(crate) struct Parts<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) input: &'a S3,
-    pub(crate) account: &'a Account,
-    /// Byte budget of this input.
-    pub(crate) bytes: usize,
-    pub(crate) fields: &'a BTreeMap<String, String>,
-    pub(crate) delivery: Delivery,
-    pub(crate) dead_letters: DeadLetters,
-    pub(crate) names: Names,
-    pub(crate) stats: Arc<InputStats>,
-    /// Longest time from the stop signal to the exit.
-    pub(crate) grace: Duration,
-}
 
 /// What brings the objects.
 enum From {
@@ -62,15 +33,12 @@ enum From {
 /// The settings cannot work; the future fails when the queue does not exist. An SQS that is not available, or that
 /// refuses, is tried again.
 pub(crate) fn run(
-    parts: Parts<'_>,
+    intake: Intake,
+    input: &S3,
+    account: &Account,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
-    let Parts {
-        name,
-        input,
-        account,
-        ..
-    } = parts;
+    let (name, observer) = (Arc::clone(&intake.name), Arc::clone(&intake.stats));
     let from = match &input.queue {
         Some(queue) => From::Queue(account.sqs(input.sqs_region.as_deref()), queue.clone()),
         None => From::Listing(
@@ -79,27 +47,14 @@ pub(crate) fn run(
             polling(input),
         ),
     };
-    let clients = account.clone();
-    let source = S3Source::with_regions(account.s3(input.s3_region.as_deref()), move |region| {
-        clients.s3(Some(region))
-    })
-    .requester_pays(input.requester_pays);
-    let mut config = config(input, parts.bytes)?;
-    config.stop_grace = parts.grace.mul_f32(0.8);
+    let source = source(input, account);
+    let mut config = config(input, intake.bytes)?;
+    config.stop_grace = intake.grace.mul_f32(0.8);
     let processor = Trail {
-        input: name.into(),
-        contents: Contents::new(input, &parts.names)?,
-        fields: parts.fields.clone(),
-        host: input.source.clone(),
-        delivery: parts.delivery,
-        dead_letters: parts.dead_letters,
-        names: parts.names,
-        stats: Arc::clone(&parts.stats),
-        pace: Pace::new(input.max_messages_per_second),
-        spare: Mutex::default(),
+        contents: Contents::new(input, &intake.names)?,
+        intake,
+        readers: Spare::default(),
     };
-    let observer = parts.stats;
-    let name: SharedName = name.into();
     Ok(async move {
         match from {
             From::Queue(sqs, queue) => {
@@ -139,6 +94,14 @@ pub(crate) fn run(
         }
         Ok(())
     })
+}
+
+/// Reads objects as the input says.
+pub(crate) fn source(input: &S3, account: &Account) -> S3Source {
+    let clients = account.clone();
+    let own = account.s3(input.s3_region.as_deref());
+    S3Source::with_regions(own, move |region| clients.s3(Some(region)))
+        .requester_pays(input.requester_pays)
 }
 
 fn config(input: &S3, bytes: usize) -> anyhow::Result<Config> {
@@ -201,40 +164,30 @@ fn expected_owner(mut allow: AllowList, queue: &Queue, name: &str) -> anyhow::Re
 /// Turns batches of records into messages.
 #[derive(Debug)]
 struct Trail {
-    input: SharedName,
+    intake: Intake,
     contents: Contents,
-    fields: BTreeMap<String, String>,
-    host: Option<String>,
-    delivery: Delivery,
-    dead_letters: DeadLetters,
-    names: Names,
-    stats: Arc<InputStats>,
-    pace: Pace,
-    /// Readers with their buffers, as many as objects were ever read at once.
-    spare: Mutex<Vec<ObjectReader>>,
+    readers: Spare<ObjectReader>,
 }
 
 impl Processor for Trail {
     async fn process(&self, batch: Batch) {
-        let mut reader = self.reader();
-        let origin = Origin {
-            input: Arc::clone(&self.input),
-            stats: Arc::clone(&self.stats),
-            pace: self.pace.clone(),
-            place: batch.object().to_string().into(),
-        };
+        let intake = &self.intake;
+        let reader = self.readers.take();
+        let mut reader =
+            reader.unwrap_or_else(|| ObjectReader::new(intake.shaper(), &intake.names));
+        let origin = intake.origin(batch.object());
         let settlement = Settlement::new(batch.len(), Acknowledge::S3(batch.acknowledger()));
-        let mut collector = Collector::new(self.delivery.outgoing());
-        let names = self.names.load();
+        let mut collector = Collector::new(intake.delivery.outgoing());
+        let names = intake.names.load();
         let read_at = clock::wall_millis();
         reader.read(&batch, &self.contents, &names, read_at, &mut collector);
-        self.give_back(reader);
+        self.readers.give(reader);
         // As long as letters cannot be kept, reading of this object waits and its notice is held.
-        while !self.keep(&mut collector, &origin).await {
+        while !intake.keep(&mut collector, &origin).await {
             tokio::time::sleep(RETRY).await;
         }
         // On an error nothing is closed: the batch counts as given back, and its notice comes again.
-        let sent = self
+        let sent = intake
             .delivery
             .send(&mut collector.outgoing, &settlement, &origin)
             .await;
@@ -260,53 +213,19 @@ impl Processor for Trail {
                 format!("record {record}, byte {byte}")
             });
         let letter = DeadLetter {
-            input: &self.input,
+            input: &self.intake.name,
             origin: &origin,
             position: &position,
             class,
             reason: rejected.reason,
             payload: rejected.payload,
         };
-        self.dead_letters
+        self.intake
+            .dead_letters
             .keep(&letter, clock::wall())
             .await
             .map_err(|error| Error::not_kept("the dead-letter file", error))?;
-        self.stats.bad(&[letter]);
+        self.intake.stats.bad(&[letter]);
         Ok(())
     }
 }
-
-impl Trail {
-    fn reader(&self) -> ObjectReader {
-        let spare = self.spare().pop();
-        spare.unwrap_or_else(|| {
-            let shaper = Shaper::new(&self.fields, self.host.as_deref()).with_names(&self.names);
-            ObjectReader::new(shaper, &self.names)
-        })
-    }
-
-    fn give_back(&self, reader: ObjectReader) {
-        self.spare().push(reader);
-    }
-
-    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<ObjectReader>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn keep(&self, collector: &mut Collector, origin: &Origin) -> bool {
-        let letters = collector.letters(origin);
-        match self.dead_letters.keep_all(&letters, clock::wall()).await {
-            Ok(()) => {
-                self.stats.bad(&letters);
-                true
-            }
-            Err(error) => {
-                tracing::error!(input = %self.input, %error, "dead letters not kept: reading waits");
-                false
-            }
-        }
-    }
-}
-
-/// Pause before the queue is looked for again, and before dead letters are tried again that could not be kept.
-const RETRY: Duration = Duration::from_secs(5);

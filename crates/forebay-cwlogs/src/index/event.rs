@@ -1,9 +1,8 @@
 //! Reading one event: a quick way for the form that CloudWatch Logs writes, a general one for every other.
 
-use super::{EventSpan, Reader, Span};
+use super::{EventSpan, Reader, Scanner, Span};
 use crate::error::EventProblem;
 use crate::scan::{INVALID, Stop, plain_message, plain_run};
-use crate::text::Text;
 use crate::timestamp::Timestamp;
 
 impl Reader<'_> {
@@ -88,8 +87,8 @@ impl Reader<'_> {
             return Ok(draft.finish(Span::new(start, self.scanner.offset(), 0)));
         }
         loop {
-            let name = self.scanner.key()?;
-            match EventMember::named(name) {
+            self.scanner.skip_space();
+            match EventMember::next(&mut self.scanner)? {
                 EventMember::Id => draft.id = self.id(inner_levels)?,
                 EventMember::Timestamp => draft.timestamp = self.timestamp(inner_levels)?,
                 EventMember::Message => draft.message = self.message(inner_levels)?,
@@ -262,23 +261,12 @@ impl EventDraft {
     }
 }
 
-enum EventMember {
-    Id,
-    Timestamp,
-    Message,
-    ExtractedFields,
-    Unknown,
-}
-
-impl EventMember {
-    fn named(name: Text<'_>) -> Self {
-        match &*name.to_cow() {
-            b"id" => Self::Id,
-            b"timestamp" => Self::Timestamp,
-            b"message" => Self::Message,
-            b"extractedFields" => Self::ExtractedFields,
-            _ => Self::Unknown,
-        }
+members! {
+    EventMember {
+        Id = "id",
+        Timestamp = "timestamp",
+        Message = "message",
+        ExtractedFields = "extractedFields",
     }
 }
 

@@ -10,8 +10,6 @@ use crate::batch::Batch;
 pub enum SinkError {
     /// The sink was closed or its driver ended. Open another one.
     Closed,
-    /// No room in the budget now. Wait with `send` or `reserve`.
-    Full,
     /// The batch alone exceeds the whole budget. Divide it.
     TooLarge {
         /// What the batch costs.
@@ -40,7 +38,6 @@ impl fmt::Display for SinkError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => formatter.write_str("the sink is closed"),
-            Self::Full => formatter.write_str("the byte budget of the sink is used up"),
             Self::TooLarge { bytes, limit } => {
                 write!(
                     formatter,

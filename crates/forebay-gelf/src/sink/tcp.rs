@@ -1,9 +1,13 @@
 //! GELF over TCP and TLS: settings.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
 use crate::sink::error::SinkError;
-use crate::sink::tcp::connect::Connector;
+use crate::sink::tcp::connect::{Connector, connect};
+use crate::sink::tcp::line::Progress;
 
 pub(crate) use self::driver::run;
 
@@ -66,6 +70,37 @@ impl TcpConfig {
         }
     }
 
+    /// Connects to each receiver as a sink would, TLS handshake included, and sends nothing. Gives how long each took,
+    /// or why it failed, in the order of `addresses`.
+    ///
+    /// A receiver that hangs up at once has failed too: that is how TLS 1.3 refuses a client's certificate.
+    ///
+    /// # Errors
+    /// [`SinkError::Config`] if the settings contradict each other.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: open connections are closed.
+    pub async fn probe(&self) -> Result<Vec<Result<Duration, Box<str>>>, SinkError> {
+        let connector = self.connector()?;
+        let mut outcomes = Vec::new();
+        for receiver in 0..self.addresses.len() {
+            let begun = Instant::now();
+            outcomes.push(
+                match connect(self.clone(), connector.clone(), receiver).await {
+                    Ok(mut line) => {
+                        let took = begun.elapsed();
+                        match timeout(HANG_UP, line.step(&VecDeque::new(), false)).await {
+                            Ok(Progress::Lost(reason)) => Err(reason),
+                            _ => Ok(took),
+                        }
+                    }
+                    Err(failure) => Err(failure.reason),
+                },
+            );
+        }
+        Ok(outcomes)
+    }
+
     /// Checks the settings and makes what all connections need.
     pub(crate) fn connector(&self) -> Result<Connector, SinkError> {
         let problem = if self.addresses.is_empty() {
@@ -117,6 +152,9 @@ pub enum Proof {
         age: Duration,
     },
 }
+
+/// A receiver that wants nobody hangs up within this time.
+const HANG_UP: Duration = Duration::from_millis(200);
 
 pub(crate) fn has_port(address: &str) -> bool {
     address

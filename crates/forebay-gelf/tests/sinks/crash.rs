@@ -129,7 +129,7 @@ async fn a_future_dropped_while_it_waits_leaves_nothing_behind() {
     assert_eq!(sink.in_flight(), held);
     // A dropped ticket calls nothing back, a dropped permit gives its room back.
     drop(ticket);
-    drop(sink.try_reserve(50).unwrap());
+    drop(sink.reserve(50).await.unwrap());
     assert_eq!(sink.in_flight(), held);
     // A close that nobody waits for goes on.
     assert!(

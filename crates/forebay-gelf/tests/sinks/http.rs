@@ -110,7 +110,7 @@ async fn bad_messages_are_refused_and_the_others_accepted() {
     config.body_bytes = 2000;
     let (sink, _driver) = open(config, quick_sink());
     let mut all = batch(0..5);
-    for message in &padded(5..6, 3000) {
+    for message in padded(5..6, 3000).iter() {
         all.push_json(message).unwrap();
     }
     let acceptance = settled(sink.send(all).await.unwrap()).await;

@@ -75,7 +75,7 @@ impl Ledger {
             Grade::Status => "status",
             _ => "unknown",
         });
-        for message in &acceptance.batch {
+        for message in acceptance.batch.iter() {
             let number = crate::support::number_of(message);
             assert!(self.accepted.insert(number), "{number} was accepted twice");
         }

@@ -164,10 +164,6 @@ async fn a_stalled_receiver_fills_the_budget_and_stops_the_sender() {
         "{sent} batches of about 1,100 bytes fill 64 KiB"
     );
     assert!(sink.health().stalled >= Duration::from_millis(200));
-    assert!(matches!(
-        sink.try_send(padded(0..1, 1000)).unwrap_err().reason(),
-        SinkError::Full
-    ));
     assert_eq!(
         sink.flush(Duration::from_millis(20)).await,
         Err(SinkError::TimedOut)

@@ -290,3 +290,26 @@ async fn broken_pem_is_an_error_at_start_that_quotes_nothing() {
     };
     assert!(problem.contains("client key") && !problem.contains("canary"));
 }
+
+#[tokio::test]
+async fn a_probe_shakes_hands_tells_why_not_and_sends_nothing() {
+    let authority = authority();
+    let good = serve(authority.leaf("127.0.0.1", |_| ()).server_config()).await;
+    let other = serve(authority.leaf("graylog.example", |_| ()).server_config()).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = closed.local_addr().unwrap();
+    let mut config = quick_tcp(good.0);
+    config
+        .addresses
+        .extend([other.0, closed].map(|address| address.to_string().into()));
+    let mut tls = TlsConfig::default();
+    tls.roots = Roots::Pem(authority.pem.into_bytes());
+    config.tls = Some(tls);
+    let outcomes = config.probe().await.unwrap();
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    let wrong = outcomes[1].as_ref().unwrap_err();
+    assert!(wrong.contains("graylog.example"), "{wrong}");
+    assert!(outcomes[2].is_err(), "nobody listens there");
+    let (_, mut received) = good;
+    assert_eq!(received.recv().await.unwrap(), b"");
+}

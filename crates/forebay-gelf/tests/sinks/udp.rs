@@ -15,7 +15,7 @@ async fn each_compression_arrives_whole_and_chunked() {
         tokio::spawn(listener.run());
         let (sink, _driver) = open(udp, quick_sink());
         let mut batch = padded(0..1, 0);
-        for message in &padded(1..5, 800) {
+        for message in padded(1..5, 800).iter() {
             batch.push_json(message).unwrap();
         }
         let acceptance = settled(sink.send(batch).await.unwrap()).await;
@@ -42,7 +42,7 @@ async fn a_message_beyond_128_chunks_is_refused_and_its_neighbours_are_sent() {
     tokio::spawn(listener.run());
     let (sink, _driver) = open(udp, quick_sink());
     let mut batch = padded(0..1, 0);
-    for message in padded(1..2, 20_000).iter().chain(&padded(2..3, 0)) {
+    for message in padded(1..2, 20_000).iter().chain(padded(2..3, 0).iter()) {
         batch.push_json(message).unwrap();
     }
     let acceptance = settled(sink.send(batch).await.unwrap()).await;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use forebay_kpl::HashRange;
-use forebay_lease::{ChildShard, SequenceNumber, ShardFilter, ShardId};
+use forebay_lease::{Checkpoint, ChildShard, SequenceNumber, ShardFilter, ShardId};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
@@ -43,7 +43,7 @@ pub(crate) struct Fetcher {
     behind: bool,
     last_read: Option<Instant>,
     expired: Vec<Instant>,
-    ended: Option<Vec<ChildShard>>,
+    ended: Option<End>,
 }
 
 /// What a fetcher needs to know about its shard and the reader's share of it.
@@ -70,7 +70,16 @@ pub(crate) enum Fetched {
         grant: Grant,
     },
     /// Nothing more will ever come.
-    Ended(Vec<ChildShard>),
+    Ended(End),
+}
+
+/// Why nothing more comes.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// The last record was read. These shards continue it, unless the stream has forgotten them as well.
+    Read(Vec<ChildShard>),
+    /// The stream has forgotten the shard, and what was not read of it.
+    Gone,
 }
 
 impl Fetcher {
@@ -129,8 +138,8 @@ impl Fetcher {
     /// reserved bytes go back. A request in flight still counts for the service.
     pub(crate) async fn next(&mut self) -> Fetched {
         loop {
-            if let Some(children) = self.ended.take() {
-                return Fetched::Ended(children);
+            if let Some(end) = self.ended.take() {
+                return Fetched::Ended(end);
             }
             if let Some(at) = self.source.ready_at() {
                 tokio::time::sleep_until(at).await;
@@ -184,14 +193,14 @@ impl Fetcher {
     /// Finds the children of a shard that seems to have ended; false if the answer cannot be believed.
     async fn settle_end(&mut self, answer: &Answer, started: Instant) -> bool {
         if let Some(children) = children_of_answer(&answer.children) {
-            self.ended = Some(children);
+            self.ended = Some(End::Read(children));
             return true;
         }
         // No children, or half of them: ask the stream itself before ending a shard for good.
         match self.stream.shards(ShardFilter::All).await {
             Ok(shards) => match Lineage::of(&self.shard, &shards) {
                 Lineage::Ended(children) => {
-                    self.ended = Some(children);
+                    self.ended = Some(End::Read(children));
                     true
                 }
                 Lineage::Open => {
@@ -309,8 +318,8 @@ impl Fetcher {
         );
         self.reporter.observer().gap(&Gap {
             shard: self.shard.clone(),
-            stored,
-            found: *first,
+            stored: Checkpoint::at(stored),
+            found: Some(*first),
             missing,
         });
     }
@@ -344,7 +353,7 @@ impl Fetcher {
             Ok(shards) if !shards.iter().any(|shard| shard.id == self.shard) => {
                 tracing::warn!(shard = %self.shard, "the stream does not list the shard any more; it counts as ended");
                 self.reporter.error(error);
-                self.ended = Some(Vec::new());
+                self.ended = Some(End::Gone);
             }
             Ok(_) => {
                 // A passing fault of the service, or a right that was just taken away.

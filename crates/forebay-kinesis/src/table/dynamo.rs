@@ -11,15 +11,16 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use forebay_lease::{ClientVersion, Lease, LeaseCounter, LeaseKey, Update};
 use tokio::time::Instant;
 
 use crate::call::{Call, attempt};
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
 use crate::table::expression::{self, Expression};
-use crate::table::lease_row::{CLIENT_VERSION_KEY, KEY};
-use crate::table::row::{Change, Row};
-use crate::table::store::{RowStore, Write};
+use crate::table::lease_row::{self, CLIENT_VERSION_KEY, KEY};
+use crate::table::row::Row;
+use crate::table::{LeaseTable, Scan, Written};
 
 /// How a lease table that does not exist yet is paid for.
 #[non_exhaustive]
@@ -69,13 +70,8 @@ impl DynamoLeaseTable {
 
     async fn status(&self) -> Result<Option<TableStatus>, Error> {
         let request = self.client.describe_table().table_name(&self.table);
-        let described = self
-            .attempt(
-                Call::DescribeTable,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
+        let send = request.customize().config_override(self.once()).send();
+        let described = self.attempt(Call::DescribeTable, &self.table, send).await;
         match described {
             Ok(answer) => Ok(answer.table.and_then(|table| table.table_status)),
             Err(error) if error.kind() == ErrorKind::Gone => Ok(None),
@@ -122,13 +118,8 @@ impl DynamoLeaseTable {
                         .map_err(built)?,
                 ),
         };
-        let created = self
-            .attempt(
-                Call::CreateTable,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
+        let send = request.customize().config_override(self.once()).send();
+        let created = self.attempt(Call::CreateTable, &self.table, send).await;
         match created {
             Ok(_) => Ok(()),
             // A peer was faster.
@@ -148,13 +139,8 @@ impl DynamoLeaseTable {
             .table_name(&self.table)
             .set_exclusive_start_key(start)
             .set_limit(limit);
-        let page = self
-            .attempt(
-                Call::Scan,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await?;
+        let send = request.customize().config_override(self.once()).send();
+        let page = self.attempt(Call::Scan, &self.table, send).await?;
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
@@ -165,13 +151,8 @@ impl DynamoLeaseTable {
             .table_name(table)
             .key(name, AttributeValue::S(key.to_owned()))
             .consistent_read(true);
-        let answer = self
-            .attempt(
-                Call::GetItem,
-                table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await?;
+        let send = request.customize().config_override(self.once()).send();
+        let answer = self.attempt(Call::GetItem, table, send).await?;
         Ok(answer.item.map(expression::row))
     }
 
@@ -243,22 +224,29 @@ impl DynamoLeaseTable {
     }
 }
 
-impl RowStore for DynamoLeaseTable {
-    async fn make_usable(&self) -> Result<Vec<Error>, Error> {
+impl LeaseTable for DynamoLeaseTable {
+    async fn open(&self) -> Result<Vec<Error>, Error> {
         self.make_ready().await
     }
 
-    async fn rows(&self) -> Result<Vec<Row>, Error> {
-        let mut rows = Vec::new();
-        let mut start = None;
+    async fn scan(&self) -> Result<Scan, Error> {
+        let mut scan = Scan::default();
+        let (mut start, mut rows) = (None, 0);
         for _ in 0..PAGES {
             let (items, next) = self.scan_page(start, None).await?;
-            rows.extend(items.into_iter().map(expression::row));
-            if rows.len() > ROWS {
+            rows += items.len();
+            for item in items {
+                match lease_row::lease(&expression::row(item), &self.table) {
+                    Ok(Some(lease)) => scan.leases.push(lease),
+                    Ok(None) => {}
+                    Err(error) => scan.skipped.push(error),
+                }
+            }
+            if rows > ROWS {
                 break;
             }
             match next {
-                None => return Ok(rows),
+                None => return Ok(scan),
                 Some(next) => start = Some(next),
             }
         }
@@ -269,87 +257,72 @@ impl RowStore for DynamoLeaseTable {
         )
     }
 
-    async fn row(&self, key: &str) -> Result<Option<Row>, Error> {
-        self.get(&self.table, KEY, key).await
+    async fn read(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        match self.get(&self.table, KEY, key.as_str()).await? {
+            Some(row) => lease_row::lease(&row, &self.table),
+            None => Ok(None),
+        }
     }
 
-    async fn insert(&self, row: &Row) -> Result<Write, Error> {
+    async fn create(&self, lease: &Lease) -> Result<Written, Error> {
         let request = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(expression::item(row)))
+            .set_item(Some(expression::item(&lease_row::row(lease))))
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", KEY);
-        let written = self
-            .attempt(
-                Call::PutItem,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
-        Write::of(written.map(drop))
+        let send = request.customize().config_override(self.once()).send();
+        Written::of(self.attempt(Call::PutItem, &self.table, send).await)
     }
 
-    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
-        let expression = Expression::of(change);
+    async fn update(&self, update: &Update) -> Result<Written, Error> {
+        let expression = Expression::of(update);
         let request = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key(KEY, AttributeValue::S(key.to_owned()))
-            .set_condition_expression(expression.condition.clone())
-            .set_update_expression(expression.update.clone())
-            .set_expression_attribute_names(expression.names())
+            .key(KEY, AttributeValue::S(update.key.to_string()))
+            .condition_expression(expression.condition())
+            .set_update_expression(expression.update())
+            .set_expression_attribute_names(Some(expression.names()))
             .set_expression_attribute_values(expression.values());
-        let written = self
-            .attempt(
-                Call::UpdateItem,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
-        Write::of(written.map(drop))
+        let send = request.customize().config_override(self.once()).send();
+        Written::of(self.attempt(Call::UpdateItem, &self.table, send).await)
     }
 
-    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
-        let expression = Expression::of(condition);
+    async fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> Result<Written, Error> {
+        let expression = Expression::at(counter);
         let request = self
             .client
             .delete_item()
             .table_name(&self.table)
-            .key(KEY, AttributeValue::S(key.to_owned()))
-            .set_condition_expression(expression.condition.clone())
-            .set_expression_attribute_names(expression.names())
+            .key(KEY, AttributeValue::S(key.to_string()))
+            .condition_expression(expression.condition())
+            .set_expression_attribute_names(Some(expression.names()))
             .set_expression_attribute_values(expression.values());
-        let written = self
-            .attempt(
-                Call::DeleteItem,
-                &self.table,
-                request.customize().config_override(self.once()).send(),
-            )
-            .await;
-        Write::of(written.map(drop))
+        let send = request.customize().config_override(self.once()).send();
+        Written::of(self.attempt(Call::DeleteItem, &self.table, send).await)
     }
 
     /// KCL 3.0 to 3.4 keep the item in a table of its own, 3.5 in the lease table.
-    async fn client_version_item(&self) -> Result<Option<Row>, Error> {
+    async fn client_version(&self) -> Result<ClientVersion, Error> {
         let own_table = format!("{}-CoordinatorState", self.table);
-        match self.get(&own_table, "key", CLIENT_VERSION_KEY).await {
-            Ok(Some(row)) => return Ok(Some(row)),
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Gone => {}
+        let mut item = match self.get(&own_table, "key", CLIENT_VERSION_KEY).await {
+            Ok(item) => item,
+            Err(error) if error.kind() == ErrorKind::Gone => None,
             // Policies written for KCL 2.x name the lease table only. A fleet that runs 3.0 to 3.4 has rights on both.
             Err(error) if error.kind() == ErrorKind::Denied => {
                 tracing::debug!(%error, "the coordinator table of KCL 3.x cannot be read");
+                None
             }
             Err(error) => return Err(error),
+        };
+        if item.is_none() {
+            item = self.get(&self.table, KEY, CLIENT_VERSION_KEY).await?;
         }
-        self.get(&self.table, KEY, CLIENT_VERSION_KEY).await
-    }
-
-    fn name(&self) -> &str {
-        &self.table
+        let text = item.as_ref().and_then(lease_row::client_version);
+        Ok(text.map_or(ClientVersion::Absent, ClientVersion::parse))
     }
 }
 

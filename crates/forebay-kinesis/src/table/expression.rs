@@ -2,95 +2,137 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use forebay_lease::{
+    Changes, Checkpoint, Condition, LeaseCounter, OwnerChange, SwitchesChange, Update,
+};
 
-use crate::table::row::{Change, Condition, Effect, Row, Value};
+use crate::table::lease_row::{
+    CHECKPOINT, CHECKPOINT_OWNER, CHECKPOINT_SUB, CHILDREN, COUNTER, ENDING_HASH, KEY, OWNER,
+    OWNER_SWITCHES, PENDING, PENDING_STATE, PENDING_SUB, START_AT, STARTING_HASH, texts,
+};
+use crate::table::row::{Row, Value};
 
-/// A [`Change`] in the words of UpdateItem, with every name and value behind a placeholder.
+/// An [`Update`] in the words of UpdateItem, with every name and value behind a placeholder.
 ///
 /// Placeholders for names keep reserved words of DynamoDB out of the expressions.
 #[derive(Debug, Default)]
 pub(crate) struct Expression {
     names: Vec<&'static str>,
     values: Vec<AttributeValue>,
-    pub(crate) condition: Option<String>,
-    pub(crate) update: Option<String>,
+    conditions: Vec<String>,
+    sets: Vec<String>,
+    removes: Vec<String>,
+    adds: Vec<String>,
 }
 
 impl Expression {
-    pub(crate) fn of(change: &Change) -> Self {
+    pub(crate) fn of(update: &Update) -> Self {
         let mut expression = Self::default();
-        let mut conditions = Vec::new();
-        for condition in &change.conditions {
-            conditions.push(match condition {
-                Condition::Present(name) => format!("attribute_exists({})", expression.name(name)),
-                Condition::Absent(name) => {
-                    format!("attribute_not_exists({})", expression.name(name))
-                }
-                Condition::Equal(name, value) => {
-                    format!(
-                        "{} = {}",
-                        expression.name(name),
-                        expression.value(attribute(value))
-                    )
-                }
-                Condition::Different(name, value) => {
-                    format!(
-                        "{} <> {}",
-                        expression.name(name),
-                        expression.value(attribute(value))
-                    )
-                }
-            });
-        }
-        let (mut sets, mut removes, mut adds) = (Vec::new(), Vec::new(), Vec::new());
-        for effect in &change.effects {
-            match effect {
-                Effect::Set(name, value) => {
-                    sets.push(format!(
-                        "{} = {}",
-                        expression.name(name),
-                        expression.value(attribute(value))
-                    ));
-                }
-                Effect::Remove(name) => removes.push(expression.name(name)),
-                Effect::Add(name, amount) => {
-                    let amount = AttributeValue::N(amount.to_string());
-                    adds.push(format!(
-                        "{} {}",
-                        expression.name(name),
-                        expression.value(amount)
-                    ));
-                }
-            }
-        }
-        let clause = |verb: &str, parts: &[String]| {
-            (!parts.is_empty()).then(|| format!("{verb} {}", parts.join(", ")))
-        };
-        let clauses: Vec<String> = [
-            clause("SET", &sets),
-            clause("REMOVE", &removes),
-            clause("ADD", &adds),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        expression.condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
-        expression.update = (!clauses.is_empty()).then(|| clauses.join(" "));
+        let key = expression.name(KEY);
+        expression
+            .conditions
+            .push(format!("attribute_exists({key})"));
+        expression.require(&update.condition);
+        expression.change(&update.changes);
         expression
     }
 
-    /// What the placeholders for names stand for. `None` instead of an empty map, which DynamoDB refuses.
-    pub(crate) fn names(&self) -> Option<HashMap<String, String>> {
-        (!self.names.is_empty()).then(|| {
-            self.names
-                .iter()
-                .enumerate()
-                .map(|(at, name)| (format!("#n{at}"), (*name).to_owned()))
-                .collect()
-        })
+    /// The condition under which a row is deleted.
+    pub(crate) fn at(counter: LeaseCounter) -> Self {
+        let mut expression = Self::default();
+        expression.compare(COUNTER, "=", &Value::number(counter));
+        expression
     }
 
-    /// What the placeholders for values stand for.
+    fn require(&mut self, condition: &Condition) {
+        if let Some(counter) = condition.counter {
+            self.compare(COUNTER, "=", &Value::number(counter));
+        }
+        if let Some(owner) = &condition.owner {
+            self.compare(OWNER, "=", &Value::text(owner));
+        }
+        if condition.no_checkpoint_owner {
+            let name = self.name(CHECKPOINT_OWNER);
+            self.conditions
+                .push(format!("attribute_not_exists({name})"));
+        }
+        if condition.not_shard_end {
+            let end = Value::text(Checkpoint::ShardEnd.as_str());
+            self.compare(CHECKPOINT, "<>", &end);
+        }
+    }
+
+    fn change(&mut self, changes: &Changes) {
+        if let Some(counter) = changes.counter {
+            self.set(COUNTER, &Value::number(counter));
+        }
+        match &changes.owner {
+            Some(OwnerChange::Set(owner)) => self.set(OWNER, &Value::text(owner)),
+            Some(OwnerChange::Remove) => self.remove(OWNER),
+            None => {}
+        }
+        match changes.owner_switches {
+            Some(SwitchesChange::Reset) => self.set(OWNER_SWITCHES, &Value::number(0)),
+            Some(SwitchesChange::Increment) => {
+                let one = self.value(&Value::number(1));
+                let name = self.name(OWNER_SWITCHES);
+                self.adds.push(format!("{name} {one}"));
+            }
+            None => {}
+        }
+        if let Some(checkpoint) = changes.checkpoint {
+            self.set(CHECKPOINT, &Value::text(checkpoint.as_str()));
+            self.set(CHECKPOINT_SUB, &Value::number(checkpoint.sub_sequence()));
+        }
+        if changes.clear_pending {
+            for name in [PENDING, PENDING_SUB, PENDING_STATE] {
+                self.remove(name);
+            }
+        }
+        // DynamoDB has no empty sets.
+        if let Some(children) = changes.children.as_ref().filter(|some| !some.is_empty()) {
+            self.set(CHILDREN, &texts(children));
+        }
+        if let Some(range) = &changes.hash_range {
+            self.set(STARTING_HASH, &Value::text(range.start()));
+            self.set(ENDING_HASH, &Value::text(range.end()));
+        }
+        if changes.remove_checkpoint_owner {
+            self.remove(CHECKPOINT_OWNER);
+        }
+        if let Some(start_at) = changes.start_at {
+            self.set(START_AT, &Value::number(start_at.0));
+        }
+    }
+
+    pub(crate) fn condition(&self) -> String {
+        self.conditions.join(" AND ")
+    }
+
+    /// `None` if nothing is changed.
+    pub(crate) fn update(&self) -> Option<String> {
+        let clauses = [
+            ("SET", &self.sets),
+            ("REMOVE", &self.removes),
+            ("ADD", &self.adds),
+        ];
+        let clauses: Vec<String> = clauses
+            .iter()
+            .filter(|(_, parts)| !parts.is_empty())
+            .map(|(verb, parts)| format!("{verb} {}", parts.join(", ")))
+            .collect();
+        (!clauses.is_empty()).then(|| clauses.join(" "))
+    }
+
+    /// What the placeholders for names stand for.
+    pub(crate) fn names(&self) -> HashMap<String, String> {
+        let names = self.names.iter().enumerate();
+        names
+            .map(|(at, name)| (format!("#n{at}"), (*name).to_owned()))
+            .collect()
+    }
+
+    /// What the placeholders for values stand for. `None` instead of an empty map, which DynamoDB refuses.
     pub(crate) fn values(self) -> Option<HashMap<String, AttributeValue>> {
         (!self.values.is_empty()).then(|| {
             self.values
@@ -113,13 +155,28 @@ impl Expression {
         format!("#n{at}")
     }
 
-    fn value(&mut self, value: AttributeValue) -> String {
-        self.values.push(value);
+    fn value(&mut self, value: &Value) -> String {
+        self.values.push(attribute(value));
         format!(":v{}", self.values.len() - 1)
+    }
+
+    fn compare(&mut self, name: &'static str, how: &str, value: &Value) {
+        let (name, value) = (self.name(name), self.value(value));
+        self.conditions.push(format!("{name} {how} {value}"));
+    }
+
+    fn set(&mut self, name: &'static str, value: &Value) {
+        let (name, value) = (self.name(name), self.value(value));
+        self.sets.push(format!("{name} = {value}"));
+    }
+
+    fn remove(&mut self, name: &'static str) {
+        let name = self.name(name);
+        self.removes.push(name);
     }
 }
 
-pub(crate) fn attribute(value: &Value) -> AttributeValue {
+fn attribute(value: &Value) -> AttributeValue {
     match value {
         Value::Text(text) => AttributeValue::S(text.clone()),
         Value::Number(number) => AttributeValue::N(number.clone()),
@@ -156,37 +213,45 @@ mod tests {
 
     #[test]
     fn names_and_values_go_behind_placeholders() {
-        let change = Change {
-            conditions: vec![
-                Condition::Equal("leaseCounter", Value::number(7)),
-                Condition::Absent("checkpointOwner"),
-                Condition::Different("checkpoint", Value::text("SHARD_END")),
-            ],
-            effects: vec![
-                Effect::Set("leaseCounter", Value::number(8)),
-                Effect::Set("leaseOwner", Value::text("me")),
-                Effect::Remove("checkpointOwner"),
-                Effect::Add("ownerSwitchesSinceCheckpoint", 1),
-            ],
+        let update = Update {
+            key: "shardId-000000000001".parse().expect("a key"),
+            condition: Condition {
+                counter: Some(LeaseCounter(7)),
+                owner: None,
+                no_checkpoint_owner: true,
+                not_shard_end: true,
+            },
+            changes: Changes {
+                counter: Some(LeaseCounter(8)),
+                owner: Some(OwnerChange::Set("me".parse().expect("an id"))),
+                owner_switches: Some(SwitchesChange::Increment),
+                remove_checkpoint_owner: true,
+                ..Changes::default()
+            },
         };
-        let expression = Expression::of(&change);
+        let expression = Expression::of(&update);
         assert_eq!(
-            expression.condition.as_deref(),
-            Some("#n0 = :v0 AND attribute_not_exists(#n1) AND #n2 <> :v1")
+            expression.condition(),
+            "attribute_exists(#n0) AND #n1 = :v0 AND attribute_not_exists(#n2) AND #n3 <> :v1"
         );
         assert_eq!(
-            expression.update.as_deref(),
-            Some("SET #n0 = :v2, #n3 = :v3 REMOVE #n1 ADD #n4 :v4")
+            expression.update().as_deref(),
+            Some("SET #n1 = :v2, #n4 = :v3 REMOVE #n2 ADD #n5 :v4")
         );
-        assert_eq!(expression.names().map(|names| names.len()), Some(5));
+        assert_eq!(expression.names().len(), 6);
         assert_eq!(expression.values().map(|values| values.len()), Some(5));
     }
 
     #[test]
-    fn nothing_gives_no_empty_maps() {
-        let expression = Expression::of(&Change::default());
-        assert_eq!((&expression.condition, &expression.update), (&None, &None));
-        assert_eq!(expression.names(), None);
+    fn an_update_of_nothing_has_a_condition_and_no_empty_map() {
+        let update = Update {
+            key: "shardId-000000000001".parse().expect("a key"),
+            condition: Condition::default(),
+            changes: Changes::default(),
+        };
+        let expression = Expression::of(&update);
+        assert_eq!(expression.condition(), "attribute_exists(#n0)");
+        assert_eq!(expression.update(), None);
         assert_eq!(expression.values(), None);
     }
 }

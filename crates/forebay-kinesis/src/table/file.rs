@@ -1,13 +1,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use forebay_lease::{Lease, LeaseCounter, LeaseKey, Update};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::error::{Error, ErrorKind};
-use crate::table::lease_row::key_of;
-use crate::table::row::{Change, Row};
-use crate::table::row_bytes;
-use crate::table::store::{RowStore, Write};
+use crate::table::{LeaseTable, Scan, Written, lease_row, row_bytes};
 
 /// Leases in a local file (a redb database), for a single node without DynamoDB.
 ///
@@ -69,102 +67,108 @@ impl FileLeaseTable {
         }
     }
 
-    /// Reads a row, decides, and stores what the decision left of it, in one transaction.
+    /// Reads a lease, decides, and stores what the decision left of it, in one transaction. A row that cannot be read
+    /// is never overwritten.
     async fn revise(
         &self,
-        key: String,
-        decide: impl FnOnce(Option<Row>) -> Option<Option<Row>> + Send + 'static,
-    ) -> Result<Write, Error> {
+        key: &LeaseKey,
+        decide: impl FnOnce(Option<Lease>) -> Option<Option<Lease>> + Send + 'static,
+    ) -> Result<Written, Error> {
+        let (name, key) = (Arc::clone(&self.name), key.to_string());
         self.run(move |database| {
             let transaction = database.begin_write()?;
             let written = {
                 let mut table = transaction.open_table(LEASES)?;
                 let old = table
                     .get(key.as_str())?
-                    .and_then(|bytes| row_bytes::decode(bytes.value()));
-                match decide(old) {
-                    None => Write::Refused,
-                    Some(Some(row)) => {
-                        table.insert(key.as_str(), row_bytes::encode(&row).as_slice())?;
-                        Write::Done
+                    .map(|bytes| read(bytes.value(), &key, &name));
+                match old.transpose().map(decide) {
+                    Err(error) => Err(error),
+                    Ok(None) => Ok(Written::Refused),
+                    Ok(Some(Some(lease))) => {
+                        let bytes = row_bytes::encode(&lease_row::row(&lease));
+                        table.insert(key.as_str(), bytes.as_slice())?;
+                        Ok(Written::Applied)
                     }
-                    Some(None) => {
+                    Ok(Some(None)) => {
                         table.remove(key.as_str())?;
-                        Write::Done
+                        Ok(Written::Applied)
                     }
                 }
             };
             transaction.commit()?;
             Ok(written)
         })
+        .await?
+    }
+}
+
+impl LeaseTable for FileLeaseTable {
+    async fn open(&self) -> Result<Vec<Error>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn scan(&self) -> Result<Scan, Error> {
+        let name = Arc::clone(&self.name);
+        self.run(move |database| {
+            let table = database.begin_read()?.open_table(LEASES)?;
+            let mut scan = Scan::default();
+            for entry in table.iter()? {
+                let (key, bytes) = entry?;
+                match read(bytes.value(), key.value(), &name) {
+                    Ok(lease) => scan.leases.push(lease),
+                    Err(error) => scan.skipped.push(error),
+                }
+            }
+            Ok(scan)
+        })
+        .await
+    }
+
+    async fn read(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        let (name, key) = (Arc::clone(&self.name), key.to_string());
+        self.run(move |database| {
+            let table = database.begin_read()?.open_table(LEASES)?;
+            let found = table.get(key.as_str())?;
+            Ok(found
+                .map(|bytes| read(bytes.value(), &key, &name))
+                .transpose())
+        })
+        .await?
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Written, Error> {
+        let new = lease.clone();
+        self.revise(&lease.key, |old| old.is_none().then_some(Some(new)))
+            .await
+    }
+
+    async fn update(&self, update: &Update) -> Result<Written, Error> {
+        let change = update.clone();
+        self.revise(&update.key, move |old| {
+            let mut lease = old.filter(|old| change.condition.allows(Some(old)))?;
+            change.apply(&mut lease);
+            Some(Some(lease))
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> Result<Written, Error> {
+        self.revise(key, move |old| {
+            old.is_some_and(|old| old.counter == counter)
+                .then_some(None)
+        })
         .await
     }
 }
 
-impl RowStore for FileLeaseTable {
-    async fn make_usable(&self) -> Result<Vec<Error>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn rows(&self) -> Result<Vec<Row>, Error> {
-        self.run(|database| {
-            let table = database.begin_read()?.open_table(LEASES)?;
-            let mut rows = Vec::new();
-            for entry in table.iter()? {
-                let (key, bytes) = entry?;
-                // A row that does not decode is shown by its key alone, so that it is reported and not overwritten.
-                rows.push(
-                    row_bytes::decode(bytes.value())
-                        .unwrap_or_else(|| crate::table::lease_row::bare(key.value())),
-                );
-            }
-            Ok(rows)
-        })
-        .await
-    }
-
-    async fn row(&self, key: &str) -> Result<Option<Row>, Error> {
-        let key = key.to_owned();
-        self.run(move |database| {
-            let table = database.begin_read()?.open_table(LEASES)?;
-            Ok(table
-                .get(key.as_str())?
-                .and_then(|bytes| row_bytes::decode(bytes.value())))
-        })
-        .await
-    }
-
-    async fn insert(&self, row: &Row) -> Result<Write, Error> {
-        let key = key_of(row, &self.name)?;
-        let row = row.clone();
-        self.revise(key, |old| old.is_none().then_some(Some(row)))
-            .await
-    }
-
-    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
-        let change = change.clone();
-        let bare = crate::table::lease_row::bare(key);
-        self.revise(key.to_owned(), move |old| {
-            change.is_met(old.as_ref()).then(|| {
-                let mut row = old.unwrap_or(bare);
-                change.apply(&mut row);
-                Some(row)
-            })
-        })
-        .await
-    }
-
-    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
-        let condition = condition.clone();
-        self.revise(key.to_owned(), move |old| {
-            condition.is_met(old.as_ref()).then_some(None)
-        })
-        .await
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
+fn read(bytes: &[u8], key: &str, name: &str) -> Result<Lease, Error> {
+    let row = row_bytes::decode(bytes);
+    let lease = row.map_or(Ok(None), |row| lease_row::lease(&row, name))?;
+    lease.ok_or_else(|| {
+        let why = format!("the row `{key}` is not a lease; it is left as it is");
+        Error::new(ErrorKind::Corrupt, name, why)
+    })
 }
 
 const LEASES: TableDefinition<'static, &'static str, &'static [u8]> =

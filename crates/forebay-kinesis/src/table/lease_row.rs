@@ -1,12 +1,9 @@
 use std::str::FromStr;
 
-use forebay_lease::{
-    Changes, Checkpoint, HashRange, Lease, LeaseCounter, OwnerChange, ShardId, SwitchesChange,
-    Timestamp, Update,
-};
+use forebay_lease::{Checkpoint, HashRange, Lease, LeaseCounter, ShardId, Timestamp};
 
 use crate::error::{Error, ErrorKind};
-use crate::table::row::{Change, Condition, Effect, Row, Value};
+use crate::table::row::{Row, Value};
 
 /// Reads a row; `None` if it is something else that KCL 3.5 keeps in the same table.
 ///
@@ -69,8 +66,9 @@ pub(crate) fn lease(row: &Row, table: &str) -> Result<Option<Lease>, Error> {
 
 /// A whole row, as it is created. Empty texts and sets are left out: Java refuses them.
 pub(crate) fn row(lease: &Lease) -> Row {
-    let mut row = bare(lease.key.as_str());
+    let mut row = Row::new();
     let mut set = |name: &str, value: Value| row.insert(name.to_owned(), value);
+    set(KEY, Value::text(&lease.key));
     set(COUNTER, Value::number(lease.counter));
     set(OWNER_SWITCHES, Value::number(lease.owner_switches));
     set(CHECKPOINT, Value::text(lease.checkpoint.as_str()));
@@ -115,84 +113,6 @@ pub(crate) fn row(lease: &Lease) -> Row {
     row
 }
 
-/// An update in the terms of the store, part by part.
-pub(crate) fn change(update: &Update) -> Change {
-    let mut change = Change::default();
-    change.require(Condition::Present(KEY));
-    let condition = &update.condition;
-    if let Some(counter) = condition.counter {
-        change.require(Condition::Equal(COUNTER, Value::number(counter)));
-    }
-    if let Some(owner) = &condition.owner {
-        change.require(Condition::Equal(OWNER, Value::text(owner)));
-    }
-    if condition.no_checkpoint_owner {
-        change.require(Condition::Absent(CHECKPOINT_OWNER));
-    }
-    if condition.not_shard_end {
-        change.require(Condition::Different(
-            CHECKPOINT,
-            Value::text(Checkpoint::ShardEnd.as_str()),
-        ));
-    }
-    effects(&update.changes, &mut change);
-    change
-}
-
-fn effects(changes: &Changes, change: &mut Change) {
-    if let Some(counter) = changes.counter {
-        change.make(Effect::Set(COUNTER, Value::number(counter)));
-    }
-    match &changes.owner {
-        Some(OwnerChange::Set(owner)) => change.make(Effect::Set(OWNER, Value::text(owner))),
-        Some(OwnerChange::Remove) => change.make(Effect::Remove(OWNER)),
-        None => {}
-    }
-    match changes.owner_switches {
-        Some(SwitchesChange::Reset) => change.make(Effect::Set(OWNER_SWITCHES, Value::number(0))),
-        Some(SwitchesChange::Increment) => change.make(Effect::Add(OWNER_SWITCHES, 1)),
-        None => {}
-    }
-    if let Some(checkpoint) = changes.checkpoint {
-        change.make(Effect::Set(CHECKPOINT, Value::text(checkpoint.as_str())));
-        change.make(Effect::Set(
-            CHECKPOINT_SUB,
-            Value::number(checkpoint.sub_sequence()),
-        ));
-    }
-    if changes.clear_pending {
-        for name in [PENDING, PENDING_SUB, PENDING_STATE] {
-            change.make(Effect::Remove(name));
-        }
-    }
-    // DynamoDB has no empty sets.
-    if let Some(children) = changes
-        .children
-        .as_ref()
-        .filter(|children| !children.is_empty())
-    {
-        change.make(Effect::Set(CHILDREN, texts(children)));
-    }
-    if let Some(range) = &changes.hash_range {
-        change.make(Effect::Set(STARTING_HASH, Value::text(range.start())));
-        change.make(Effect::Set(ENDING_HASH, Value::text(range.end())));
-    }
-    if changes.remove_checkpoint_owner {
-        change.make(Effect::Remove(CHECKPOINT_OWNER));
-    }
-    if let Some(start_at) = changes.start_at {
-        change.make(Effect::Set(START_AT, Value::number(start_at.0)));
-    }
-}
-
-/// The condition under which a row is deleted.
-pub(crate) fn at_counter(counter: LeaseCounter) -> Change {
-    Change {
-        conditions: vec![Condition::Equal(COUNTER, Value::number(counter))],
-        effects: Vec::new(),
-    }
-}
-
 /// The attribute `cv` of the item that names the mode of a KCL 3.x fleet.
 pub(crate) fn client_version(row: &Row) -> Option<&str> {
     match row.get("cv") {
@@ -202,7 +122,7 @@ pub(crate) fn client_version(row: &Row) -> Option<&str> {
 }
 
 /// The key of a row.
-pub(crate) fn key_of(row: &Row, table: &str) -> Result<String, Error> {
+fn key_of(row: &Row, table: &str) -> Result<String, Error> {
     match row.get(KEY) {
         Some(Value::Text(key)) => Ok(key.clone()),
         _ => Err(Error::new(
@@ -213,12 +133,7 @@ pub(crate) fn key_of(row: &Row, table: &str) -> Result<String, Error> {
     }
 }
 
-/// A row with nothing but its key.
-pub(crate) fn bare(key: &str) -> Row {
-    [(KEY.to_owned(), Value::text(key))].into()
-}
-
-fn texts(shards: &[ShardId]) -> Value {
+pub(crate) fn texts(shards: &[ShardId]) -> Value {
     Value::Texts(shards.iter().map(ToString::to_string).collect())
 }
 
@@ -303,24 +218,24 @@ pub(crate) const CLIENT_VERSION_KEY: &str = "Migration3.0";
 /// A lease key is also the table's only key attribute.
 pub(crate) const KEY: &str = "leaseKey";
 
-const OWNER: &str = "leaseOwner";
-const COUNTER: &str = "leaseCounter";
-const OWNER_SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
-const CHECKPOINT: &str = "checkpoint";
-const CHECKPOINT_SUB: &str = "checkpointSubSequenceNumber";
-const PENDING: &str = "pendingCheckpoint";
-const PENDING_SUB: &str = "pendingCheckpointSubSequenceNumber";
-const PENDING_STATE: &str = "pendingCheckpointState";
+pub(crate) const OWNER: &str = "leaseOwner";
+pub(crate) const COUNTER: &str = "leaseCounter";
+pub(crate) const OWNER_SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const CHECKPOINT_SUB: &str = "checkpointSubSequenceNumber";
+pub(crate) const PENDING: &str = "pendingCheckpoint";
+pub(crate) const PENDING_SUB: &str = "pendingCheckpointSubSequenceNumber";
+pub(crate) const PENDING_STATE: &str = "pendingCheckpointState";
 const PARENTS: &str = "parentShardId";
-const CHILDREN: &str = "childShardIds";
-const STARTING_HASH: &str = "startingHashKey";
-const ENDING_HASH: &str = "endingHashKey";
+pub(crate) const CHILDREN: &str = "childShardIds";
+pub(crate) const STARTING_HASH: &str = "startingHashKey";
+pub(crate) const ENDING_HASH: &str = "endingHashKey";
 const THROUGHPUT: &str = "throughputKBps";
-const CHECKPOINT_OWNER: &str = "checkpointOwner";
+pub(crate) const CHECKPOINT_OWNER: &str = "checkpointOwner";
 const STREAM_NAME: &str = "streamName";
 const SHARD_ID: &str = "shardId";
 const ENTITY_TYPE: &str = "entityType";
-const START_AT: &str = "forebayStartAt";
+pub(crate) const START_AT: &str = "forebayStartAt";
 
 #[cfg(test)]
 mod tests {
@@ -405,93 +320,5 @@ mod tests {
         trap.insert(PENDING_STATE.to_owned(), Value::number(3));
         let read = lease(&trap, "t").expect("a lease").expect("a lease");
         assert_eq!(read.pending_state, None);
-    }
-
-    /// The translation of an update changes a row exactly as the lease machine believes.
-    #[test]
-    fn a_change_does_to_the_row_what_the_update_does_to_the_lease() {
-        let updates = [
-            Changes {
-                counter: Some(LeaseCounter(18)),
-                owner: Some(OwnerChange::Set("next".parse().expect("id"))),
-                owner_switches: Some(SwitchesChange::Increment),
-                remove_checkpoint_owner: true,
-                start_at: Some(Timestamp(5)),
-                ..Changes::default()
-            },
-            Changes {
-                counter: Some(LeaseCounter(18)),
-                checkpoint: Some(Checkpoint::ShardEnd),
-                clear_pending: true,
-                owner_switches: Some(SwitchesChange::Reset),
-                children: Some(vec!["shardId-000000000009".parse().expect("id")]),
-                hash_range: HashRange::new(1, 2),
-                ..Changes::default()
-            },
-            Changes {
-                owner: Some(OwnerChange::Remove),
-                ..Changes::default()
-            },
-        ];
-        for changes in updates {
-            let update = Update {
-                key: full().key,
-                condition: forebay_lease::Condition {
-                    counter: Some(LeaseCounter(17)),
-                    owner: Some("worker".parse().expect("id")),
-                    no_checkpoint_owner: false,
-                    not_shard_end: true,
-                },
-                changes,
-            };
-            let change = change(&update);
-            let mut stored = row(&full());
-            stored.insert("somebodyElses".to_owned(), Value::text("stays"));
-            assert!(change.is_met(Some(&stored)) && !change.is_met(None));
-            change.apply(&mut stored);
-            assert_eq!(stored.remove("somebodyElses"), Some(Value::text("stays")));
-            let mut believed = full();
-            update.apply(&mut believed);
-            assert_eq!(lease(&stored, "t").expect("a lease"), Some(believed));
-        }
-    }
-
-    #[test]
-    fn every_part_of_a_condition_is_translated() {
-        let mut update = Update {
-            key: full().key,
-            condition: forebay_lease::Condition::default(),
-            changes: Changes::default(),
-        };
-        let stored = row(&full());
-        let mut met = |condition: forebay_lease::Condition| {
-            let expected = condition.allows(Some(&full()));
-            update.condition = condition;
-            assert_eq!(
-                change(&update).is_met(Some(&stored)),
-                expected,
-                "{:?}",
-                update.condition
-            );
-            expected
-        };
-        let with = forebay_lease::Condition::default;
-        assert!(met(with()));
-        assert!(!met(forebay_lease::Condition {
-            counter: Some(LeaseCounter(1)),
-            ..with()
-        }));
-        assert!(!met(forebay_lease::Condition {
-            owner: Some("me".parse().expect("id")),
-            ..with()
-        }));
-        assert!(!met(forebay_lease::Condition {
-            no_checkpoint_owner: true,
-            ..with()
-        }));
-        assert!(met(forebay_lease::Condition {
-            not_shard_end: true,
-            ..with()
-        }));
     }
 }

@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use forebay_lease::{Lease, LeaseCounter, LeaseKey, Update};
+
 use crate::error::Error;
-use crate::table::lease_row::key_of;
-use crate::table::row::{Change, Row};
-use crate::table::store::{RowStore, Write};
+use crate::table::{LeaseTable, Scan, Written};
 
 /// Leases in memory: for tests, and for a single process that may read from the start position after each restart.
 ///
 /// Clones share the rows.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLeaseTable {
-    rows: Arc<Mutex<BTreeMap<String, Row>>>,
+    rows: Arc<Mutex<BTreeMap<LeaseKey, Lease>>>,
 }
 
 impl MemoryLeaseTable {
@@ -20,61 +20,53 @@ impl MemoryLeaseTable {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Lease>> {
         // Every write is one insertion or removal, so the map is whole whoever panicked.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl RowStore for MemoryLeaseTable {
-    async fn make_usable(&self) -> Result<Vec<Error>, Error> {
+impl LeaseTable for MemoryLeaseTable {
+    async fn open(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 
-    async fn rows(&self) -> Result<Vec<Row>, Error> {
-        Ok(self.lock().values().cloned().collect())
+    async fn scan(&self) -> Result<Scan, Error> {
+        Ok(Scan::new(
+            self.lock().values().cloned().collect(),
+            Vec::new(),
+        ))
     }
 
-    async fn row(&self, key: &str) -> Result<Option<Row>, Error> {
+    async fn read(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         Ok(self.lock().get(key).cloned())
     }
 
-    async fn insert(&self, row: &Row) -> Result<Write, Error> {
-        let key = key_of(row, self.name())?;
+    async fn create(&self, lease: &Lease) -> Result<Written, Error> {
         let mut rows = self.lock();
-        if rows.contains_key(&key) {
-            return Ok(Write::Refused);
+        if rows.contains_key(&lease.key) {
+            return Ok(Written::Refused);
         }
-        rows.insert(key, row.clone());
-        Ok(Write::Done)
+        rows.insert(lease.key.clone(), lease.clone());
+        Ok(Written::Applied)
     }
 
-    async fn change(&self, key: &str, change: &Change) -> Result<Write, Error> {
-        let mut rows = self.lock();
-        Ok(change_row(&mut rows, key, change))
+    async fn update(&self, update: &Update) -> Result<Written, Error> {
+        match self.lock().get_mut(&update.key) {
+            Some(row) if update.condition.allows(Some(row)) => {
+                update.apply(row);
+                Ok(Written::Applied)
+            }
+            _ => Ok(Written::Refused),
+        }
     }
 
-    async fn remove(&self, key: &str, condition: &Change) -> Result<Write, Error> {
+    async fn delete(&self, key: &LeaseKey, counter: LeaseCounter) -> Result<Written, Error> {
         let mut rows = self.lock();
-        if !condition.is_met(rows.get(key)) {
-            return Ok(Write::Refused);
+        if rows.get(key).is_none_or(|row| row.counter != counter) {
+            return Ok(Written::Refused);
         }
         rows.remove(key);
-        Ok(Write::Done)
+        Ok(Written::Applied)
     }
-
-    fn name(&self) -> &str {
-        "memory"
-    }
-}
-
-fn change_row(rows: &mut BTreeMap<String, Row>, key: &str, change: &Change) -> Write {
-    if !change.is_met(rows.get(key)) {
-        return Write::Refused;
-    }
-    let row = rows
-        .entry(key.to_owned())
-        .or_insert_with(|| crate::table::lease_row::bare(key));
-    change.apply(row);
-    Write::Done
 }

@@ -23,6 +23,7 @@ pub async fn lease_table_suite<T: LeaseTable>(table: &T) {
     creates_once(table).await;
     keeps_every_attribute(table).await;
     updates_under_conditions(table).await;
+    tells_conditions_apart(table).await;
     never_creates_by_update(table).await;
     deletes_at_the_counter(table).await;
     scans_everything(table).await;
@@ -199,6 +200,59 @@ async fn updates_under_conditions<T: LeaseTable>(table: &T) {
         table.read(&lease.key).await.expect("a read"),
         Some(believed)
     );
+}
+
+/// Each part of a condition, met and not met.
+async fn tells_conditions_apart<T: LeaseTable>(table: &T) {
+    let mut lease = fresh(6);
+    lease.owner = Some("me".parse().expect("an id"));
+    lease.counter = LeaseCounter(17);
+    lease.checkpoint_owner = Some("other".parse().expect("an id"));
+    table.create(&lease).await.expect("a write");
+    let part = Condition::default;
+    let conditions = [
+        part(),
+        Condition {
+            counter: Some(LeaseCounter(17)),
+            ..part()
+        },
+        Condition {
+            counter: Some(LeaseCounter(1)),
+            ..part()
+        },
+        Condition {
+            owner: lease.owner.clone(),
+            ..part()
+        },
+        Condition {
+            owner: lease.checkpoint_owner.clone(),
+            ..part()
+        },
+        Condition {
+            no_checkpoint_owner: true,
+            ..part()
+        },
+        Condition {
+            not_shard_end: true,
+            ..part()
+        },
+    ];
+    for condition in conditions {
+        let expected = match condition.allows(Some(&lease)) {
+            true => Written::Applied,
+            false => Written::Refused,
+        };
+        let update = Update {
+            key: lease.key.clone(),
+            condition,
+            changes: Changes {
+                start_at: Some(Timestamp(5)),
+                ..Changes::default()
+            },
+        };
+        let written = table.update(&update).await.expect("an answer");
+        assert_eq!(written, expected, "{:?}", update.condition);
+    }
 }
 
 async fn never_creates_by_update<T: LeaseTable>(table: &T) {

@@ -1,11 +1,10 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use forebay_lease::{
-    Action, Checkpoint, ChildShard, Config as LeaseConfig, Coordinator, Decision, Event, Grant,
-    Identity, LeaseKey, ShardId, StartPosition, StopReason,
+    Action, Checkpoint, Config as LeaseConfig, Coordinator, Decision, Event, Grant, Identity,
+    LeaseKey, ShardId, StartPosition, StopReason,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -15,10 +14,11 @@ use crate::budget::Budget;
 use crate::clock::WallClock;
 use crate::config::{Config, InitialPosition};
 use crate::error::{Error, ErrorKind};
+use crate::observer::Gap;
 use crate::processor::{Processor, Stopping};
 use crate::progress::Progress;
 use crate::report::Reporter;
-use crate::shard::{Control, Parts, ShardEvent, Start};
+use crate::shard::{Control, End, Parts, ShardEvent, Start};
 use crate::stream::Position;
 use crate::table::LeaseTable;
 use crate::worker::calls::{Called, Calls, timestamp};
@@ -38,8 +38,6 @@ pub(crate) struct Driver<T, P> {
     handed_over: Arc<AtomicU64>,
     commands: mpsc::UnboundedReceiver<Command>,
     parking: Parking,
-    /// The children of shards that were read to their end.
-    ended: HashMap<LeaseToken, Vec<ChildShard>>,
     stopping: Option<Instant>,
     /// Whether the stream was seen, so that it can only be gone for a while.
     stream_seen: bool,
@@ -110,7 +108,6 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
             progress,
             handed_over,
             commands: worker.commands.1,
-            ended: HashMap::new(),
             stopping: None,
             stream_seen: false,
             summary: Summary::default(),
@@ -182,7 +179,6 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
 
     fn stop_shard(&mut self, key: LeaseKey, token: LeaseToken, reason: StopReason) {
         if !self.shards.is_running(token) {
-            self.ended.remove(&token);
             let token = token.0;
             self.handle(Event::Stopped { key, token });
             return;
@@ -210,12 +206,9 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                     });
                 }
             }
-            ShardEvent::EndSeen { token, children } => {
-                self.ended.insert(token, children);
-            }
             ShardEvent::Done {
                 token,
-                complete,
+                end,
                 unaccepted,
             } => {
                 let Some(key) = self.shards.ended(token) else {
@@ -225,17 +218,15 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                     self.summary.unaccepted += unaccepted as u64;
                 }
                 self.reporter.observer().leases_held(self.shards.count());
-                let children = self.ended.remove(&token).unwrap_or_default();
                 let token = token.0;
-                self.handle(match (complete, children.is_empty()) {
-                    (false, _) => Event::Stopped { key, token },
-                    (true, false) => Event::ShardEnded {
+                self.handle(match end {
+                    None => Event::Stopped { key, token },
+                    Some(End::Read(children)) => Event::ShardEnded {
                         key,
                         token,
                         children,
                     },
-                    // An end without children is one that the stream has forgotten.
-                    (true, true) => Event::ShardGone { key, token },
+                    Some(End::Gone) => Event::ShardGone { key, token },
                 });
             }
         }
@@ -331,8 +322,14 @@ impl<T: LeaseTable, P: Processor> Driver<T, P> {
                 tracing::info!(parked, "worker parked or unparked");
                 observer.parked(*parked);
             }
-            Decision::Gap { key, from, resumed } => {
-                tracing::error!(%key, from = from.as_str(), ?resumed, "records are lost for good");
+            Decision::Gap { key, from } => {
+                tracing::error!(%key, from = from.as_str(), "the shard is gone, and with it what was not read of it");
+                observer.gap(&Gap {
+                    shard: shard_of(key),
+                    stored: *from,
+                    found: None,
+                    missing: None,
+                });
             }
             Decision::Mode(mode) if mode.lets_workers_take() => {
                 tracing::info!(?mode, "mode of the fleet");

@@ -95,7 +95,6 @@ fn a_shard_the_service_forgot_is_reported_and_its_children_are_found_in_a_listin
     assert!(bed.decisions.contains(&Decision::Gap {
         key: grant.key,
         from: Checkpoint::TrimHorizon,
-        resumed: None
     }));
 }
 
@@ -193,23 +192,6 @@ fn a_merge_waits_until_its_other_parent_has_a_lease() {
         })
         .collect();
     assert_eq!(created, ["shardId-000000000002", "shardId-000000000003"]);
-}
-
-#[test]
-fn trimmed_records_are_reported_with_their_range() {
-    let mut bed = reading();
-    bed.acknowledge(7);
-    let grant = bed.grants[0].clone();
-    bed.tell(Event::Trimmed {
-        key: grant.key.clone(),
-        token: grant.token,
-        resumed: at(20),
-    });
-    assert!(bed.decisions.contains(&Decision::Gap {
-        key: grant.key,
-        from: at(7),
-        resumed: Some(at(20))
-    }));
 }
 
 /// Half of the hash range has no lease; how long until it has one.

@@ -8,3 +8,4 @@ mod bed;
 mod held;
 mod lineage;
 mod taking;
+mod watching;

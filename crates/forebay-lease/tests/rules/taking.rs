@@ -131,7 +131,7 @@ fn every_take_is_told_with_its_reason_before_it_is_made() {
     let balanced = Decision::NotTaking {
         why: IdleReason::Balanced,
     };
-    bed.pass(2000);
+    bed.pass(23_000);
     assert!(bed.decisions.contains(&balanced));
 }
 

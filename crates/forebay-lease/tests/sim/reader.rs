@@ -72,23 +72,16 @@ impl World {
         }
     }
 
-    /// The service has trimmed what comes next: the reader says so and goes on at the oldest record.
+    /// The service has trimmed what comes next: the reader goes on at the oldest record.
     fn skip_trimmed(&mut self, at: usize, key: &LeaseKey) {
-        let (now, life) = (self.now, self.workers[at].life);
         let Some(reader) = self.workers[at].readers.get_mut(key) else {
             return;
         };
-        let (shard, token) = (reader.shard, reader.grant.token);
-        let horizon = self.stream.horizon(shard, now);
+        let shard = reader.shard;
+        let horizon = self.stream.horizon(shard, self.now);
         if reader.next < horizon {
             reader.next = horizon;
             self.inv.gap(shard, horizon);
-            let event = Event::Trimmed {
-                key: key.clone(),
-                token,
-                resumed: Checkpoint::at(self.stream.number(shard, horizon)),
-            };
-            self.push(now, Ev::Tell(at, life, event));
         }
     }
 

@@ -1,25 +1,25 @@
 //! `forebay check`: does this configuration work, and what is missing?
 //!
-//! Offline it reads files only. Live it asks AWS and the receivers, five seconds at most for each question, and changes
-//! nothing: rights to write are tried with conditions that cannot hold and handles that do not exist.
+//! Offline it reads files only. Live it asks AWS, the receivers and the Graylog node, five seconds at most for each
+//! question, and changes nothing: rights to write are tried with conditions that cannot hold, handles that do not exist
+//! and requests that hold nothing.
 
+mod prefix;
 mod queue;
+mod receiver;
 mod stream;
 mod table;
 
 use std::{future::Future, time::Duration};
 
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use clap::Args;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use super::{ConfigArguments, say};
-use crate::{
-    aws::Account,
-    config::{Config, Output, Protocol},
-    exit::Exit,
-};
+use crate::{aws::Account, config::Config, exit::Exit};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -34,6 +34,9 @@ pub(super) struct CheckArguments {
     /// Also receive one notice of each queue, which counts towards the queue's redrive limit.
     #[arg(long)]
     receive: bool,
+    /// Also send one marked message to each output: only what arrives is proved.
+    #[arg(long, conflicts_with = "offline")]
+    canary: bool,
     /// One JSON object per finding.
     #[arg(long)]
     json: bool,
@@ -65,7 +68,7 @@ pub(super) async fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
         let wanted = |name: &str| {
             arguments.input.is_empty() || arguments.input.iter().any(|input| input == name)
         };
-        Box::pin(live(&config, wanted, arguments.receive, &mut findings)).await?;
+        Box::pin(live(&config, wanted, arguments, &mut findings)).await?;
     }
     if !arguments.json {
         say(format_args!(
@@ -166,12 +169,16 @@ fn files(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
         );
     }
     for (name, output) in &config.output {
-        secrets.extend(
-            output
-                .client_key
-                .iter()
-                .map(|secret| (format!("output.{name}"), secret)),
-        );
+        let password = output
+            .proxy
+            .as_ref()
+            .and_then(|proxy| proxy.password.as_ref());
+        let all = output
+            .client_key
+            .iter()
+            .chain(password)
+            .chain(output.headers.values());
+        secrets.extend(all.map(|secret| (format!("output.{name}"), secret)));
         for path in output.ca_file.iter().chain(&output.client_cert) {
             if let Err(error) = std::fs::read(path) {
                 findings.tell(
@@ -244,7 +251,7 @@ fn files(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
 async fn live(
     config: &Config,
     wanted: impl Fn(&str) -> bool,
-    receive: bool,
+    arguments: &CheckArguments,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     for (name, input) in config.kinesis.iter().filter(|(name, _)| wanted(name)) {
@@ -254,24 +261,25 @@ async fn live(
         Box::pin(stream::stream(name, input, &account, findings)).await?;
         Box::pin(table::table(name, input, &account, findings)).await?;
     }
-    let trails = config.cloudtrail.iter().map(|(name, input)| {
-        let regions = (&input.sqs_region, &input.s3_region);
-        (name, &input.aws, input.queue.as_str(), regions)
-    });
-    let objects = config.s3.iter().filter_map(|(name, input)| {
-        let regions = (&input.sqs_region, &input.s3_region);
-        Some((name, &input.aws, input.queue.as_deref()?, regions))
-    });
-    for (name, aws, queue, regions) in trails.chain(objects).filter(|(name, ..)| wanted(name)) {
-        let Some(account) = Box::pin(account(config, aws, name, findings)).await? else {
+    for (name, input) in config.objects() {
+        let Some(queue) = input.queue.as_deref().filter(|_| wanted(name)) else {
             continue;
         };
-        let noticed = queue::Noticed {
-            queue,
-            sqs_region: regions.0.as_deref(),
-            s3_region: regions.1.as_deref(),
+        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
+            continue;
         };
-        Box::pin(queue::queue(name, &noticed, &account, receive, findings)).await?;
+        let receive = arguments.receive;
+        Box::pin(queue::queue(
+            name, queue, &input, &account, receive, findings,
+        ))
+        .await?;
+    }
+    let polled = config.s3.iter().filter(|(_, input)| input.queue.is_none());
+    for (name, input) in polled.filter(|(name, _)| wanted(name)) {
+        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
+            continue;
+        };
+        Box::pin(prefix::prefixes(name, input, &account, findings)).await?;
     }
     #[cfg(feature = "entities")]
     if config.entities.enabled {
@@ -290,10 +298,18 @@ async fn live(
             Err(_) => findings.tell("entities", Level::Warn, "no complete answer within 10 s")?,
         }
     }
-    for (name, settings) in &config.output {
-        output(name, settings, findings).await?;
+    let letters = &config.dead_letter;
+    if let Some(queue) = &letters.queue
+        && let Some(account) =
+            Box::pin(account(config, &letters.aws, "dead_letter", findings)).await?
+    {
+        let client = account.sqs(letters.region.as_deref());
+        Box::pin(queue::letters(queue, &client, findings)).await?;
     }
-    Ok(())
+    for (name, settings) in &config.output {
+        receiver::output(name, settings, arguments.canary, findings).await?;
+    }
+    receiver::node(&config.throttle, findings).await
 }
 
 /// Waits for an answer, but not longer than a person does.
@@ -311,10 +327,28 @@ fn within<'a, T, E: std::fmt::Display>(
     })
 }
 
-/// An error of the SDK as one line; a missing right by its name.
-fn told<E, R>(error: &aws_sdk_sqs::error::SdkError<E, R>, action: &str, resource: &str) -> String
+/// What a request gives; an error is told as [`told`] does.
+async fn ask<T, E, R>(
+    request: impl Future<Output = Result<T, SdkError<E, R>>>,
+    action: &str,
+    resource: &str,
+) -> Result<T, String>
 where
-    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let answer = async {
+        request
+            .await
+            .map_err(|error| told(&error, action, resource))
+    };
+    within(answer).await
+}
+
+/// An error of the SDK as one line; a missing right by its name.
+fn told<E, R>(error: &SdkError<E, R>, action: &str, resource: &str) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
     let code = error
@@ -382,45 +416,6 @@ async fn account(
         format!("[aws.{name}] is {arn} in {}", account.region()),
     )?;
     Ok(Some(account))
-}
-
-/// Whether each receiver can be reached. What it does with messages only messages tell.
-async fn output(name: &str, output: &Output, findings: &mut Findings) -> anyhow::Result<()> {
-    for address in &output.address {
-        let host = match address.split_once("://") {
-            None => address.clone(),
-            Some((scheme, rest)) => {
-                let host = rest.split('/').next().unwrap_or(rest);
-                let port = if scheme == "https" { 443 } else { 80 };
-                if host.contains(':') {
-                    host.to_owned()
-                } else {
-                    format!("{host}:{port}")
-                }
-            }
-        };
-        if output.protocol == Protocol::Udp {
-            match within(tokio::net::lookup_host(host)).await {
-                Ok(_) => findings.tell(
-                    name,
-                    Level::Note,
-                    format!("{address}: over UDP nothing tells whether anybody listens"),
-                )?,
-                Err(error) => findings.tell(name, Level::Fail, format!("{address}: {error}"))?,
-            }
-            continue;
-        }
-        match within(TcpStream::connect(host)).await {
-            Ok(_) => findings.tell(name, Level::Ok, format!("{address} accepts connections"))?,
-            Err(error) => findings.tell_with(
-                name,
-                Level::Fail,
-                format!("{address}: {error}"),
-                "is the GELF input running, and open in every firewall between?",
-            )?,
-        }
-    }
-    Ok(())
 }
 
 fn plural(count: usize, word: &str) -> String {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigArguments, leases::account, note, say};
 use crate::{
-    config::{Config, Kinesis},
+    config::{Config, Kinesis, Objects},
     exit::Exit,
 };
 
@@ -41,22 +41,7 @@ enum Format {
 
 pub(super) async fn iam(arguments: &IamArguments) -> anyhow::Result<Exit> {
     let config = arguments.config.load()?;
-    let mut names: Vec<&str> = config
-        .kinesis
-        .values()
-        .map(|input| input.aws.as_str())
-        .collect();
-    names.extend(config.cloudtrail.values().map(|input| input.aws.as_str()));
-    names.extend(config.s3.values().map(|input| input.aws.as_str()));
-    if config.entities.enabled {
-        names.extend(config.entities.accounts.iter().map(String::as_str));
-    }
-    if config.dead_letter.queue.is_some() {
-        names.push(&config.dead_letter.aws);
-    }
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
+    for name in &config.used_accounts() {
         let place = Place::find(&config, name, arguments.account.as_deref()).await;
         if arguments.setup {
             setup(&config, name, &place)?;
@@ -106,27 +91,18 @@ impl Place {
     async fn find(config: &Config, name: &str, given: Option<&str>) -> Self {
         let aws = config.aws(name).unwrap_or_default();
         let written = aws.assume_role.as_ref().map(|role| role.arn.as_str());
-        let arns = config
-            .kinesis
-            .values()
-            .filter(|input| input.aws == name)
-            .map(|input| input.stream.as_str());
-        let queues = config
-            .cloudtrail
-            .values()
-            .filter(|input| input.aws == name)
-            .map(|input| input.queue.as_str());
-        let in_arn = |arn: &str| {
-            arn.strip_prefix("arn:")?
-                .split(':')
-                .nth(3)
-                .map(str::to_owned)
-        };
+        let streams = config.kinesis.values();
+        let streams = streams.filter(|input| input.aws == name);
+        let queues = config.cloudtrail.values();
+        let queues = queues.filter(|input| input.aws == name);
+        let in_arn = |arn: &str| Some(arn.strip_prefix("arn:")?.split(':').nth(3)?.to_owned());
+        let mut written = written
+            .into_iter()
+            .chain(streams.map(|input| input.stream.as_str()))
+            .chain(queues.map(|input| input.queue.as_str()));
         let known = given.map(str::to_owned).or_else(|| {
-            let mut written = written.into_iter().chain(arns).chain(queues);
-            written
-                .find_map(in_arn)
-                .filter(|account| account.len() == 12)
+            let found = written.find_map(in_arn);
+            found.filter(|account| account.len() == 12)
         });
         let account = account(config, name).await;
         let region = match (&aws.region, &account) {
@@ -313,92 +289,51 @@ fn statements(config: &Config, name: &str, place: &Place) -> Vec<Statement> {
             vec![arn(&format!("{table}-CoordinatorState"))],
         ));
     }
-    for (of, input) in config
-        .cloudtrail
-        .iter()
-        .filter(|(_, input)| input.aws == name)
-    {
-        let queue = place.queue(&input.queue, input.sqs_region.as_deref());
-        statements.push(Statement::queue(of, queue));
-        let any = format!("arn:{}:s3:::*/AWSLogs/*", place.partition);
-        let listed = input.buckets.iter().map(|bucket| {
-            format!(
-                "arn:{}:s3:::{}/{}*",
-                place.partition, bucket.name, bucket.prefix
-            )
-        });
-        let everywhere = input.buckets.is_empty();
-        let objects = if everywhere {
-            vec![any]
-        } else {
-            listed.collect()
-        };
-        statements.push(Statement::objects(of, objects));
-        if everywhere
-            && place.account != "*"
-            && let Some(objects) = statements.last_mut()
-        {
-            objects.condition =
-                Some(json!({"StringEquals": {"aws:ResourceAccount": place.account}}));
-        }
-    }
-    for (of, input) in config.s3.iter().filter(|(_, input)| input.aws == name) {
-        let arn = |rest: String| format!("arn:{}:s3:::{rest}", place.partition);
-        let objects = input.objects.iter();
-        let keys = objects.map(|objects| arn(format!("{}/{}*", objects.bucket, objects.prefix)));
-        statements.push(Statement::objects(of, keys.collect()));
+    let objects = config.objects();
+    for (of, input) in objects.iter().filter(|(_, input)| input.aws == name) {
+        let arn = |rest: &str| format!("arn:{}:s3:::{rest}", place.partition);
+        let listed = || input.objects.iter();
         match &input.queue {
             Some(queue) => {
                 let queue = place.queue(queue, input.sqs_region.as_deref());
                 statements.push(Statement::queue(of, queue));
             }
             None => {
-                let buckets = input
-                    .objects
-                    .iter()
-                    .map(|objects| arn(objects.bucket.clone()));
-                statements.push(Statement::new(
-                    "List",
-                    of,
-                    &["s3:ListBucket"],
-                    &[],
-                    buckets.collect(),
-                ));
+                let buckets = listed().map(|objects| arn(&objects.bucket)).collect();
+                let mut list = Statement::new("List", of, &["s3:ListBucket"], &[], buckets);
+                let prefixes: Vec<_> = listed()
+                    .map(|objects| format!("{}*", objects.prefix))
+                    .collect();
+                list.condition = Some(json!({"StringLike": {"s3:prefix": prefixes}}));
+                statements.push(list);
             }
         }
-    }
-    if config.entities.enabled
-        && config
-            .entities
-            .accounts
-            .iter()
-            .any(|account| account == name)
-    {
-        let balancers = (
-            "elasticloadbalancing:DescribeLoadBalancers",
-            "no DNS names of classic load balancers",
-        );
-        let instances = ("ec2:DescribeInstances", "no names of instances");
-        let optional = if config.entities.load_balancers {
-            vec![instances, balancers]
-        } else {
-            vec![instances]
-        };
-        statements.push(Statement::new(
-            "Names",
-            "",
-            &["ec2:DescribeNetworkInterfaces"],
-            &optional,
-            vec!["*".to_owned()],
-        ));
-        let regions = match config.entities.regions.as_slice() {
-            [] => vec![place.region.clone()],
-            regions => regions.to_vec(),
-        };
-        if let Some(names) = statements.last_mut() {
-            // None of these actions can be limited to a resource.
-            names.condition = Some(json!({"StringEquals": {"aws:RequestedRegion": regions}}));
+        let key = |objects: &Objects| arn(&format!("{}/{}*", objects.bucket, objects.prefix));
+        let mut keys = Statement::objects(of, listed().map(key).collect());
+        // Without a list: CloudTrail's own files in buckets of the account.
+        if keys.resources.is_empty() {
+            keys.resources.push(arn("*/AWSLogs/*"));
+            keys.condition = (place.account != "*")
+                .then(|| json!({"StringEquals": {"aws:ResourceAccount": place.account}}));
         }
+        statements.push(keys);
+    }
+    let entities = &config.entities;
+    if entities.enabled && entities.accounts.iter().any(|account| account == name) {
+        let mut optional = vec![("ec2:DescribeInstances", "no names of instances")];
+        if entities.load_balancers {
+            let balancers = "elasticloadbalancing:DescribeLoadBalancers";
+            optional.push((balancers, "no DNS names of classic load balancers"));
+        }
+        let required = &["ec2:DescribeNetworkInterfaces"];
+        let mut names = Statement::new("Names", "", required, &optional, vec!["*".to_owned()]);
+        let regions = match entities.regions.as_slice() {
+            [] => std::slice::from_ref(&place.region),
+            regions => regions,
+        };
+        // None of these actions can be limited to a resource.
+        names.condition = Some(json!({"StringEquals": {"aws:RequestedRegion": regions}}));
+        statements.push(names);
     }
     if let Some(queue) = &config.dead_letter.queue
         && config.dead_letter.aws == name

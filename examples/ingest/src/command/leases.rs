@@ -72,6 +72,7 @@ pub(super) async fn leases(arguments: &LeasesArguments) -> anyhow::Result<Exit> 
     let (name, input) = kinesis_input(&config, arguments.input.as_deref())?;
     let account = account(&config, &input.aws).await?;
     let table = DynamoLeaseTable::new(account.dynamodb(), input.table());
+    let failover = input.lease.failover;
     match &arguments.what {
         What::Ls => {
             let scan = table
@@ -105,23 +106,14 @@ pub(super) async fn leases(arguments: &LeasesArguments) -> anyhow::Result<Exit> 
                 return Ok(Exit::Done);
             };
             let changes = Changes {
-                counter: Some(lease.counter.next()),
                 owner: Some(OwnerChange::Remove),
                 ..Changes::default()
             };
+            let checkpoint = lease.checkpoint;
             let what = format!(
-                "{shard}: take out the owner {owner}; the checkpoint stays at {}",
-                lease.checkpoint
+                "{shard}: take out the owner {owner}; the checkpoint stays at {checkpoint}"
             );
-            change(
-                &table,
-                &lease,
-                changes,
-                &what,
-                sure.yes,
-                input.lease.failover,
-            )
-            .await?;
+            change(&table, &lease, changes, &what, sure, failover).await?;
         }
         What::Seek { shard, to, sure } => {
             let checkpoint = Checkpoint::parse(to, 0)
@@ -131,41 +123,25 @@ pub(super) async fn leases(arguments: &LeasesArguments) -> anyhow::Result<Exit> 
                     format!("`{to}` is none of TRIM_HORIZON, LATEST and a sequence number")
                 })?;
             let lease = read(&table, shard).await?;
+            let from = lease.checkpoint;
             anyhow::ensure!(
-                !lease.checkpoint.is_shard_end(),
+                !from.is_shard_end(),
                 "{shard} has ended and its children have begun: its position cannot be moved any more"
             );
             let changes = Changes {
-                counter: Some(lease.counter.next()),
                 owner: lease.owner.as_ref().map(|_| OwnerChange::Remove),
                 owner_switches: Some(SwitchesChange::Reset),
                 checkpoint: Some(checkpoint),
                 clear_pending: lease.pending_checkpoint.is_some(),
                 ..Changes::default()
             };
-            let what = format!(
-                "{shard}: move the checkpoint from {} to {checkpoint}",
-                lease.checkpoint
-            );
-            change(
-                &table,
-                &lease,
-                changes,
-                &what,
-                sure.yes,
-                input.lease.failover,
-            )
-            .await?;
+            let what = format!("{shard}: move the checkpoint from {from} to {checkpoint}");
+            change(&table, &lease, changes, &what, sure, failover).await?;
         }
         What::Copy { to, sure } => {
             anyhow::ensure!(*to != input.table(), "`{to}` is the table itself");
-            copy(
-                &table,
-                &DynamoLeaseTable::new(account.dynamodb(), to),
-                to,
-                sure.yes,
-            )
-            .await?;
+            let other = DynamoLeaseTable::new(account.dynamodb(), to);
+            copy(&table, &other, to, sure).await?;
         }
     }
     Ok(Exit::Done)
@@ -228,7 +204,7 @@ async fn change(
     lease: &Lease,
     changes: Changes,
     what: &str,
-    sure: bool,
+    sure: &Sure,
     failover: Duration,
 ) -> anyhow::Result<()> {
     if let Some(owner) = &lease.owner {
@@ -243,7 +219,7 @@ async fn change(
             lease.key
         );
     }
-    if !sure {
+    if !sure.yes {
         say(format_args!("would do: {what}\nadd --yes to do it"))?;
         return Ok(());
     }
@@ -254,7 +230,10 @@ async fn change(
             owner: lease.owner.clone(),
             ..Condition::default()
         },
-        changes,
+        changes: Changes {
+            counter: Some(lease.counter.next()),
+            ..changes
+        },
     };
     match table.update(&update).await? {
         Written::Applied => say(format_args!("done: {what}")),
@@ -291,10 +270,10 @@ async fn copy(
     from: &DynamoLeaseTable,
     to: &DynamoLeaseTable,
     name: &str,
-    sure: bool,
+    sure: &Sure,
 ) -> anyhow::Result<()> {
     let leases = from.scan().await?.leases;
-    if !sure {
+    if !sure.yes {
         say(format_args!(
             "would do: copy {} leases, without owners, to {name}\nadd --yes to do it",
             leases.len()

@@ -287,7 +287,7 @@ impl Replay {
             .rate
             .map(|rate| Duration::from_secs_f64(batch.len() as f64 / f64::from(rate)));
         for outlet in &self.outlets {
-            let own = outlet.own(&batch);
+            let own = outlet.own(batch.clone());
             let ticket = outlet.sink.send(own).await;
             let ticket = ticket.map_err(|error| error.reason().clone())?;
             let letter = self.letter;

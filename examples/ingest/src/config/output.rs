@@ -21,12 +21,22 @@ pub struct Output {
     pub balance: Balance,
     /// Certificate authorities in PEM; absent means the platform's.
     pub ca_file: Option<PathBuf>,
-    /// Name the certificate must carry; absent means the address's host.
+    /// Name the certificate must carry; absent means the address's host. `tls` only.
     pub server_name: Option<String>,
+    /// Takes any certificate: whoever is in between can read and change what is sent. Only for trying things out; the
+    /// log, `check` and the status say that it is on.
+    #[serde(default)]
+    pub danger_accept_invalid_certs: bool,
     /// Certificate chain of this client in PEM, for receivers that ask for one. Needs `client_key`.
     pub client_cert: Option<PathBuf>,
     /// Private key of `client_cert` in PEM.
     pub client_key: Option<Secret>,
+    /// HTTP: more headers of each request, such as `Authorization`. Each value is the place of a secret: a header is
+    /// what a receiver knows a sender by. They travel over https only.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// HTTP: the proxy on the way to the receivers. That of the environment is for AWS and not used here.
+    pub proxy: Option<Proxy>,
     /// HTTP: compress request bodies.
     #[serde(default = "yes")]
     pub gzip: bool,
@@ -42,6 +52,18 @@ pub struct Output {
     pub queue: ByteSize,
     /// UDP cannot tell what arrived: `best-effort` says that this is understood.
     pub delivery: Option<Delivery>,
+}
+
+/// A proxy on the way to the receivers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// `http://host:port`, without user and password.
+    pub url: String,
+    /// User, if the proxy asks for one. Needs `password`.
+    pub username: Option<String>,
+    /// Password of `username`.
+    pub password: Option<Secret>,
 }
 
 /// How messages travel.
@@ -118,6 +140,18 @@ impl Output {
                 at(missing, "`client_cert` and `client_key` belong together").help("set both"),
             );
         }
+        self.check_http(name, problems);
+        if self.danger_accept_invalid_certs && self.ca_file.is_some() {
+            problems.push(
+                at(
+                    "danger_accept_invalid_certs",
+                    "with `danger_accept_invalid_certs` nobody looks at `ca_file`",
+                )
+                .help(
+                    "`ca_file` is the sound way to a certificate of your own: leave the other out",
+                ),
+            );
+        }
         for field in self.fields.keys() {
             if let Err(error) = forebay_gelf::FieldName::new(field) {
                 problems.push(Problem::at(
@@ -127,6 +161,61 @@ impl Output {
             }
         }
     }
+
+    /// The settings that only HTTP has.
+    fn check_http(&self, name: &str, problems: &mut Vec<Problem>) {
+        let at = |key: &str, what: &str| Problem::at(["output", name, key], what);
+        let set = [
+            ("headers", !self.headers.is_empty()),
+            ("proxy", self.proxy.is_some()),
+            ("bulk", self.bulk),
+        ];
+        if self.protocol != Protocol::Http {
+            for (key, _) in set.into_iter().filter(|(_, set)| *set) {
+                problems.push(
+                    at(key, &format!("`{key}` is for `protocol = \"http\"`"))
+                        .help("leave it out, or send over HTTP"),
+                );
+            }
+            return;
+        }
+        let readable = self.address.iter().find(|address| {
+            !address.starts_with("https://") && (self.proxy.is_some() || !is_loopback(address))
+        });
+        if let Some(address) = readable.filter(|_| !self.headers.is_empty()) {
+            problems.push(
+                at(
+                    "headers",
+                    &format!("`headers` would travel in the clear to `{address}`"),
+                )
+                .help("send to an https:// URL"),
+            );
+        }
+        let Some(proxy) = &self.proxy else { return };
+        let help = "`url = \"http://proxy:3128\"`; user and password are `username` and `password = { file = \"PATH\" }`";
+        if proxy.url.contains('@') {
+            // Without its place: the line would be shown, password and all.
+            let what = format!("`url` of [output.{name}.proxy] holds a user or a password");
+            problems.push(Problem::at([], what).help(help));
+        } else if !proxy.url.starts_with("http://") {
+            let path = ["output", name, "proxy", "url"];
+            problems
+                .push(Problem::at(path, "`url` of a proxy must be http://host:port").help(help));
+        }
+        if proxy.username.is_some() != proxy.password.is_some() {
+            let path = ["output", name, "proxy"];
+            let what = "`username` and `password` belong together";
+            problems.push(Problem::at(path, what).help("set both"));
+        }
+    }
+}
+
+/// Whether an address with or without `http://` never leaves this machine.
+pub(super) fn is_loopback(address: &str) -> bool {
+    let rest = address.strip_prefix("http://").unwrap_or(address);
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 fn yes() -> bool {

@@ -258,3 +258,60 @@ const PLUGIN_SETTINGS: [&str; 31] = [
     "secret_key_salt",
     "proxy_enabled",
 ];
+
+#[test]
+fn settings_of_an_output_or_input_that_contradict_each_other_are_told() {
+    let output = |settings: &str| {
+        format!("[kinesis.a]\nstream = \"x\"\n[output.x]\naddress = [\"a:1\"]\n{settings}\n")
+    };
+    let input = |settings: &str| {
+        format!("[output.x]\naddress = [\"a:1\"]\n[kinesis.a]\nstream = \"x\"\n{settings}\n")
+    };
+    let header = "headers = { Authorization = { env = \"X\" } }";
+    for (text, expected) in [
+        (output(header), "`headers` is for `protocol = \"http\"`"),
+        (
+            output(&format!("protocol = \"http\"\n{header}")),
+            "in the clear to `a:1`",
+        ),
+        (
+            output("protocol = \"http\"\nproxy = { url = \"http://p:1\", username = \"u\" }"),
+            "`username` and `password` belong together",
+        ),
+        (
+            output("protocol = \"http\"\nproxy = { url = \"https://p:1\" }"),
+            "must be http://host:port",
+        ),
+        (
+            output("danger_accept_invalid_certs = true\nca_file = \"x\""),
+            "nobody looks at `ca_file`",
+        ),
+        (
+            input("decode = \"raw\"\n[[kinesis.a.route]]\nlog_group = \"*\"\ndecode = \"auto\""),
+            "have no log group",
+        ),
+        (
+            input("[[kinesis.a.route]]\nlog_group = \"*\"\ndecode = \"raw\""),
+            "a route is for log groups",
+        ),
+        (input("[dead_letter]\nqueue = \"x.fifo\""), "FIFO queue"),
+        (
+            input("[dead_letter]\naws = \"audit\""),
+            "no credentials `audit`",
+        ),
+    ] {
+        let report = problems(&text);
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
+}
+
+#[test]
+fn a_password_in_the_url_of_a_proxy_is_refused_and_not_shown() {
+    let report = problems(
+        "[kinesis.a]\nstream = \"x\"\n[output.x]\nprotocol = \"http\"\naddress = [\"a:1\"]\nproxy = { url = \"http://u:hunter2@p:1\" }\n",
+    );
+    assert!(
+        report.contains("holds a user or a password") && !report.contains("hunter2"),
+        "{report}"
+    );
+}

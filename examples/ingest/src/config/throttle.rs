@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Problem, Secret, units};
+use super::{Problem, Secret, output::is_loopback, units};
 
 /// When reading is held back. The rules are the Graylog server's own for inputs that allow throttling.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -55,11 +55,7 @@ impl Default for Throttle {
 impl Throttle {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
         if let Some(text) = &self.graylog_api {
-            let host = text.strip_prefix("http://").map(|rest| {
-                let host = rest.split(['/', '?']).next().unwrap_or_default();
-                let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-                matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-            });
+            let host = text.starts_with("http://").then(|| is_loopback(text));
             match host {
                 Some(false) if self.token.is_some() => problems.push(
                     Problem::at(

@@ -46,19 +46,16 @@ impl<'a> Printer<'a> {
     }
 
     /// Tells a fault and returns `form`, for the caller to return.
-    pub(super) fn fault(
-        &mut self,
-        reason: &dyn fmt::Display,
-        payload: &[u8],
-        form: &'static str,
-    ) -> &'static str {
-        self.bad(Bad {
-            class: crate::dead_letter::Class::Object,
-            position: &"",
-            reason,
-            payload,
-        });
+    pub(super) fn fault(&mut self, reason: &dyn fmt::Display, form: &'static str) -> &'static str {
+        self.fault_at("", reason);
         form
+    }
+
+    /// Tells a fault at this position.
+    pub(super) fn fault_at(&mut self, position: &str, reason: &dyn fmt::Display) {
+        self.faults += 1;
+        let line = format!("{}: {reason}", self.place(position));
+        self.tell(&line);
     }
 
     /// Tells something that is no fault.
@@ -128,8 +125,6 @@ impl Collect for Printer<'_> {
     }
 
     fn bad(&mut self, bad: Bad<'_>) {
-        self.faults += 1;
-        let line = format!("{}: {}", self.place(&bad.position.to_string()), bad.reason);
-        self.tell(&line);
+        self.fault_at(&bad.position.to_string(), bad.reason);
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct InputStats {
 #[derive(Debug)]
 enum Kind {
     Stream(Mutex<Stream>),
-    Queue(Queue),
+    Queue(Mutex<QueueStats>),
 }
 
 #[derive(Debug, Default)]
@@ -53,27 +53,11 @@ struct Stream {
 
 #[derive(Debug, Default)]
 struct ShardState {
-    owner: Option<String>,
-    held: bool,
-    ended: bool,
-    lag: Option<Duration>,
+    /// As it is shown, but for ages.
+    seen: Shard,
     read_at: Option<Instant>,
-    records: u64,
-    checkpoint: Option<String>,
     /// When the checkpoint was written, or the lease taken.
     checkpoint_at: Option<Instant>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    received: AtomicU64,
-    deleted: AtomicU64,
-    returned: AtomicU64,
-    skipped: AtomicU64,
-    extended: AtomicU64,
-    objects: AtomicU64,
-    rejected: AtomicU64,
-    object_micros: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +78,7 @@ impl InputStats {
 
     /// An input that reads what a queue, or a listing, announces.
     pub(crate) fn queue(name: &str) -> Arc<Self> {
-        Self::new(name, Kind::Queue(Queue::default()))
+        Self::new(name, Kind::Queue(Mutex::default()))
     }
 
     fn new(name: &str, kind: Kind) -> Arc<Self> {
@@ -151,7 +135,7 @@ impl InputStats {
     pub(super) fn sample(&self, now: Instant) {
         let lag = match &self.kind {
             Kind::Stream(stream) => lock(stream).lag().unwrap_or_default(),
-            Kind::Queue(_) => Duration::ZERO,
+            Kind::Queue(_) => 0.0,
         };
         let messages = self.messages.load(Ordering::Relaxed);
         let bytes = self.bytes.load(Ordering::Relaxed);
@@ -161,7 +145,7 @@ impl InputStats {
             if samples.lag.len() == SPARKLINE {
                 samples.lag.pop_front();
             }
-            samples.lag.push_back(lag.as_secs_f64());
+            samples.lag.push_back(lag);
         }
         samples.messages.sample(now, messages);
         samples.bytes.sample(now, bytes);
@@ -171,7 +155,12 @@ impl InputStats {
         let (mut stream, mut queue) = (None, None);
         match &self.kind {
             Kind::Stream(state) => stream = Some(lock(state).snapshot(now)),
-            Kind::Queue(state) => queue = Some(state.snapshot()),
+            Kind::Queue(state) => {
+                let mut seen = lock(state).clone();
+                let settled = seen.deleted + seen.returned;
+                seen.in_flight = seen.received.saturating_sub(settled);
+                queue = Some(seen);
+            }
         }
         let samples = lock(&self.samples);
         let error = lock(&self.last_error)
@@ -201,40 +190,35 @@ impl InputStats {
         }
     }
 
-    fn queue_counter(&self, which: impl FnOnce(&Queue) -> &AtomicU64, by: u64) {
+    fn with_queue(&self, change: impl FnOnce(&mut QueueStats)) {
         if let Kind::Queue(queue) = &self.kind {
-            which(queue).fetch_add(by, Ordering::Relaxed);
+            change(&mut lock(queue));
         }
     }
 }
 
 impl Stream {
-    /// The largest lag of the shards that are read here.
-    fn lag(&self) -> Option<Duration> {
-        let held = self.shards.values().filter(|shard| shard.held);
-        held.filter_map(|shard| shard.lag).max()
+    /// The largest lag of the shards that are read here, in seconds.
+    fn lag(&self) -> Option<f64> {
+        let held = self.shards.values().filter(|shard| shard.seen.held);
+        held.filter_map(|shard| shard.seen.lag_seconds)
+            .reduce(f64::max)
     }
 
     fn snapshot(&self, now: Instant) -> StreamStats {
         let age = |at: Option<Instant>| at.map(|at| (now - at).as_secs_f64());
-        let shards: Vec<_> = self
-            .shards
-            .iter()
-            .map(|(id, shard)| Shard {
-                id: id.to_string(),
-                owner: shard.owner.clone(),
-                held: shard.held,
-                ended: shard.ended,
-                lag_seconds: shard
-                    .lag
-                    .filter(|_| shard.held)
-                    .map(|lag| lag.as_secs_f64()),
-                read_age_seconds: age(shard.read_at).filter(|_| shard.held),
-                records: shard.records,
-                checkpoint: shard.checkpoint.clone(),
-                checkpoint_age_seconds: age(shard.checkpoint_at).filter(|_| shard.held),
-            })
-            .collect();
+        let shown = |shard: &ShardState| {
+            let seen = shard.seen.clone();
+            // Of the shards of others only the lease table tells.
+            let held = seen.held;
+            Shard {
+                lag_seconds: seen.lag_seconds.filter(|_| held),
+                read_age_seconds: age(shard.read_at).filter(|_| held),
+                checkpoint_age_seconds: age(shard.checkpoint_at).filter(|_| held),
+                ..seen
+            }
+        };
+        let shards: Vec<_> = self.shards.values().map(shown).collect();
         let calls = self
             .calls
             .iter()
@@ -245,8 +229,8 @@ impl Stream {
                 seconds: took.as_secs_f64(),
             });
         StreamStats {
-            leases_held: self.shards.values().filter(|shard| shard.held).count(),
-            lag_seconds: self.lag().map(|lag| lag.as_secs_f64()),
+            leases_held: shards.iter().filter(|shard| shard.held).count(),
+            lag_seconds: self.lag(),
             lease_changes: named(&self.lease_changes),
             gaps: self.gaps,
             throttled: self.throttled,
@@ -260,32 +244,11 @@ impl Stream {
     }
 
     fn shard(&mut self, id: &ShardId) -> &mut ShardState {
-        if !self.shards.contains_key(id) {
-            self.shards.insert(id.clone(), ShardState::default());
+        let shard = self.shards.entry(id.clone()).or_default();
+        if shard.seen.id.is_empty() {
+            shard.seen.id = id.to_string();
         }
-        self.shards.get_mut(id).expect("the entry was made above")
-    }
-}
-
-impl Queue {
-    fn snapshot(&self) -> QueueStats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (received, deleted, returned) = (
-            count(&self.received),
-            count(&self.deleted),
-            count(&self.returned),
-        );
-        QueueStats {
-            received,
-            deleted,
-            returned,
-            in_flight: received.saturating_sub(deleted).saturating_sub(returned),
-            skipped: count(&self.skipped),
-            visibility_extensions: count(&self.extended),
-            objects: count(&self.objects),
-            rejected: count(&self.rejected),
-            object_seconds: Duration::from_micros(count(&self.object_micros)).as_secs_f64(),
-        }
+        shard
     }
 }
 
@@ -294,7 +257,8 @@ impl forebay_kinesis::Observer for InputStats {
         self.with_stream(|stream| {
             stream.changed(if from.is_some() { "stolen" } else { "taken" });
             let state = stream.shard(shard);
-            state.held = true;
+            state.seen.held = true;
+            state.seen.lag_seconds = None;
             state.checkpoint_at = Some(Instant::now());
         });
     }
@@ -307,8 +271,8 @@ impl forebay_kinesis::Observer for InputStats {
                 _ => "lost",
             });
             let state = stream.shard(shard);
-            state.held = false;
-            state.ended |= reason == Stopping::Ended;
+            state.seen.held = false;
+            state.seen.ended |= reason == Stopping::Ended;
         });
     }
 
@@ -318,9 +282,9 @@ impl forebay_kinesis::Observer for InputStats {
                 leases.iter().map(|lease| (lease.shard(), lease)).collect();
             stream
                 .shards
-                .retain(|id, state| state.held || seen.contains_key(id));
+                .retain(|id, state| state.seen.held || seen.contains_key(id));
             for (id, lease) in seen {
-                let state = stream.shard(&id);
+                let state = &mut stream.shard(&id).seen;
                 state.owner = lease.owner.as_ref().map(ToString::to_string);
                 state.ended = lease.checkpoint == Checkpoint::ShardEnd;
                 state.checkpoint = Some(lease.checkpoint.to_string());
@@ -331,7 +295,7 @@ impl forebay_kinesis::Observer for InputStats {
     fn checkpoint_written(&self, shard: &ShardId, checkpoint: &Checkpoint) {
         self.with_stream(|stream| {
             let state = stream.shard(shard);
-            state.checkpoint = Some(checkpoint.to_string());
+            state.seen.checkpoint = Some(checkpoint.to_string());
             state.checkpoint_at = Some(Instant::now());
         });
     }
@@ -341,13 +305,17 @@ impl forebay_kinesis::Observer for InputStats {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.with_stream(|stream| {
             let state = stream.shard(shard);
-            state.records += records as u64;
+            state.seen.records += records as u64;
             state.read_at = Some(Instant::now());
         });
     }
 
     fn lag(&self, shard: &ShardId, behind: Duration) {
-        self.with_stream(|stream| stream.shard(shard).lag = Some(behind));
+        self.with_stream(|stream| {
+            let seen = &mut stream.shard(shard).seen;
+            seen.at_end = behind.is_zero() && seen.lag_seconds == Some(0.0);
+            seen.lag_seconds = Some(behind.as_secs_f64());
+        });
     }
 
     fn gap(&self, gap: &Gap) {
@@ -391,24 +359,24 @@ fn kinesis_error(kind: ErrorKind) -> &'static str {
 
 impl forebay_s3::Observer for InputStats {
     fn received(&self, messages: usize) {
-        self.queue_counter(|queue| &queue.received, messages as u64);
+        self.with_queue(|queue| queue.received += messages as u64);
     }
 
     fn deleted(&self, messages: usize) {
-        self.queue_counter(|queue| &queue.deleted, messages as u64);
+        self.with_queue(|queue| queue.deleted += messages as u64);
     }
 
     fn returned(&self, _why: &forebay_s3::ErrorKind) {
-        self.queue_counter(|queue| &queue.returned, 1);
+        self.with_queue(|queue| queue.returned += 1);
     }
 
     fn skipped(&self, why: &str) {
         tracing::debug!(input = %self.name, why, "notice without work");
-        self.queue_counter(|queue| &queue.skipped, 1);
+        self.with_queue(|queue| queue.skipped += 1);
     }
 
     fn visibility_extended(&self) {
-        self.queue_counter(|queue| &queue.extended, 1);
+        self.with_queue(|queue| queue.visibility_extensions += 1);
     }
 
     fn records(&self, _object: &forebay_s3::ObjectId, count: usize, bytes: usize) {
@@ -418,13 +386,14 @@ impl forebay_s3::Observer for InputStats {
 
     fn object_settled(&self, object: &forebay_s3::ObjectId, records: u64, took: Duration) {
         tracing::debug!(input = %self.name, %object, records, ?took, "object settled");
-        self.queue_counter(|queue| &queue.objects, 1);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.queue_counter(|queue| &queue.object_micros, micros);
+        self.with_queue(|queue| {
+            queue.objects += 1;
+            queue.object_seconds += took.as_secs_f64();
+        });
     }
 
     fn rejected(&self, _reason: &str) {
-        self.queue_counter(|queue| &queue.rejected, 1);
+        self.with_queue(|queue| queue.rejected += 1);
     }
 
     fn failed(&self, kind: &forebay_s3::ErrorKind, detail: &str) {
@@ -465,6 +434,25 @@ mod tests {
         assert_eq!(stream.lag_seconds, Some(3.0));
         assert_eq!(stream.leases_held, 1);
         assert_eq!(stream.shards[1].lag_seconds, None, "not read here");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_reached_when_the_read_before_was_handed_on() {
+        let stats = InputStats::stream("flow");
+        let id = shard("shardId-0");
+        stats.lease_taken(&id, None);
+        for (millis, expected) in [(5, false), (0, false), (0, true), (7, false), (0, false)] {
+            stats.lag(&id, Duration::from_millis(millis));
+            let stream = stats.snapshot(Instant::now()).stream.expect("a stream");
+            assert_eq!(stream.shards[0].at_end, expected, "after {millis} ms");
+        }
+        stats.lease_taken(&id, None);
+        stats.lag(&id, Duration::ZERO);
+        let stream = stats.snapshot(Instant::now()).stream.expect("a stream");
+        assert!(
+            !stream.shards[0].at_end,
+            "a lease that comes back begins anew"
+        );
     }
 
     #[tokio::test(start_paused = true)]

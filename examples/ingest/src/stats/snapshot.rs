@@ -99,7 +99,7 @@ pub struct CallStats {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Shard {
     /// Its id.
@@ -112,6 +112,9 @@ pub struct Shard {
     pub ended: bool,
     /// How far behind its newest record.
     pub lag_seconds: Option<f64>,
+    /// Whether it was read to its end, and all that was read handed on.
+    #[serde(default)]
+    pub at_end: bool,
     /// Since the last answer of GetRecords.
     pub read_age_seconds: Option<f64>,
     /// Records read from it.
@@ -123,7 +126,7 @@ pub struct Shard {
 }
 
 /// A queue and its objects.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct QueueStats {
     /// Messages received.
@@ -147,7 +150,7 @@ pub struct QueueStats {
 }
 
 /// One output.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct OutputSnapshot {
     /// Its name in the configuration.
@@ -160,6 +163,9 @@ pub struct OutputSnapshot {
     pub state: String,
     /// Why it is down.
     pub reason: Option<String>,
+    /// Whether certificates are taken unseen.
+    #[serde(default)]
+    pub unverified: bool,
     /// For how long nothing was accepted although something waits.
     pub stalled_seconds: f64,
     /// Bytes sent or waiting and not accepted.
@@ -172,6 +178,8 @@ pub struct OutputSnapshot {
     pub bytes_per_second: f64,
     /// Messages refused for good.
     pub refused: u64,
+    /// Messages handed to the kernel, repeats included.
+    pub written: u64,
     /// Bytes handed to the kernel, repeats included.
     pub written_bytes: u64,
     /// Connections made.

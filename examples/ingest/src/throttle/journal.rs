@@ -25,11 +25,7 @@ pub(crate) fn poll(
         return Ok(None);
     };
     let node = Node::new(api, settings)?;
-    let rules = Rules {
-        max_entries: settings.max_entries,
-        max_growth: settings.max_growth,
-        max_fill: settings.max_fill,
-    };
+    let rules = Rules::new(settings);
     let interval = settings.poll;
     Ok(Some(async move {
         let mut before = None;
@@ -45,10 +41,9 @@ pub(crate) fn poll(
                     before = Some(journal.uncommitted_journal_entries);
                     verdict.map(|why| (Reason::Journal, why))
                 }
-                Ok(Answer::Balancer(takes)) => (!takes).then(|| {
-                    let why = "the node's load-balancer status is THROTTLED".to_owned();
-                    (Reason::LoadBalancer, why)
-                }),
+                Ok(Answer::Balancer(takes)) => {
+                    (!takes).then(|| (Reason::LoadBalancer, THROTTLED.to_owned()))
+                }
                 Err(error) => {
                     if silent == 0 {
                         tracing::warn!(
@@ -69,6 +64,38 @@ pub(crate) fn poll(
                 None => gate.open(),
             }
         }
+    }))
+}
+
+/// Asks the node once: what it says, and why it would hold reading back. None if no node is asked.
+///
+/// # Errors
+///
+/// The settings cannot work, the node does not answer, or the token has no right.
+pub(crate) async fn ask(settings: &Throttle) -> anyhow::Result<Option<(String, Option<String>)>> {
+    let Some(api) = &settings.graylog_api else {
+        return Ok(None);
+    };
+    let node = Node::new(api, settings)?;
+    Ok(Some(match node.ask().await? {
+        Answer::Journal(journal) => {
+            let fill = journal.fill().unwrap_or_default() * 100.0;
+            let entries = journal.uncommitted_journal_entries;
+            (
+                format!(
+                    "{}: journal {fill:.1} % full, {entries} unread entries",
+                    node.url
+                ),
+                Rules::new(settings).judge(&journal, None),
+            )
+        }
+        Answer::Balancer(takes) => (
+            format!(
+                "{} answers; without `token` the journal is not asked",
+                node.url
+            ),
+            (!takes).then(|| THROTTLED.to_owned()),
+        ),
     }))
 }
 
@@ -189,6 +216,14 @@ struct Rules {
 }
 
 impl Rules {
+    fn new(settings: &Throttle) -> Self {
+        Self {
+            max_entries: settings.max_entries,
+            max_growth: settings.max_growth,
+            max_fill: settings.max_fill,
+        }
+    }
+
     fn judge(&self, journal: &Journal, before: Option<u64>) -> Option<String> {
         let entries = journal.uncommitted_journal_entries;
         if !journal.enabled || entries == 0 {
@@ -222,6 +257,8 @@ impl Rules {
         })
     }
 }
+
+const THROTTLED: &str = "the node's load-balancer status is THROTTLED";
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -149,6 +149,7 @@ async fn changes_need_the_token_where_there_is_one() {
     let bed = Bed::new(&format!("{ADMIN}token = {{ file = {token:?} }}\n")).await;
     let running = Forebay::start(&bed.config);
     let port = Port::of(&running).await;
+    port.status(|status| status["version"].is_string()).await;
     let changes = [
         (Method::PUT, "/log-level", StatusCode::OK),
         (Method::POST, "/reload", StatusCode::ACCEPTED),

@@ -252,3 +252,46 @@ async fn bad_notices_and_objects_become_dead_letters_and_the_queue_empties() {
     let (code, log) = forebay.terminate().await;
     assert_eq!(code, Some(0), "{log}");
 }
+
+/// One rule for lines: what is longer than 1 MiB is a dead letter and no message; its neighbours arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_over_1_mib_is_a_dead_letter_with_its_place_and_no_message() {
+    let aws = Aws::with_stream().await;
+    let text = format!("before\n{}\nbehind\n", "x".repeat(1_100_000));
+    {
+        let mut cloud = aws.cloud.lock().expect("nobody panicked");
+        cloud
+            .s3()
+            .put("logs", "app/1.log.gz", gzip(&gzip(text.as_bytes())), NOW);
+    }
+    let (address, mut messages) = bed::receiver().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let positions = folder.path().join("positions.redb");
+    let polled = format!(
+        "[s3.app]\nobjects = [{{ bucket = \"logs\", prefix = \"app/\", decode = \"lines\" }}]\npoll = {{ positions = {positions:?}, interval = \"1s\", start = \"trim-horizon\" }}"
+    );
+    let config = bed::config(folder.path(), &aws, address, &polled);
+    let forebay = Forebay::start(&config);
+    let mut arrived = Vec::new();
+    for _ in 0..2 {
+        let message = timeout(PATIENCE, messages.next()).await.expect("a message");
+        let message = message.expect("the listener runs");
+        let message: Value = serde_json::from_slice(&message.json).expect("GELF is JSON");
+        arrived.push(message["short_message"].clone());
+    }
+    assert_eq!(arrived, ["before", "behind"]);
+    let letters = bed::letters(folder.path(), 1).await;
+    for (key, expected) in [
+        ("class", "record"),
+        ("origin", "s3://logs/app/1.log.gz"),
+        ("position", "record 1, byte 7"),
+        (
+            "reason",
+            "the line is longer than 1048576 bytes, of which the first 1048576 are kept",
+        ),
+    ] {
+        assert_eq!(letters[0][key], expected);
+    }
+    let (code, log) = forebay.terminate().await;
+    assert_eq!(code, Some(0), "{log}");
+}

@@ -224,3 +224,56 @@ async fn the_proxy_of_the_environment_is_used() {
     );
     child.kill().await.expect("the process can be killed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_tries_the_rights_on_polled_prefixes_and_iam_lists_them() {
+    let polled =
+        "[s3.app]\nobjects = [{ bucket = \"logs\", prefix = \"app/\", decode = \"lines\" }]\n";
+    let bed = Bed::new(polled).await;
+    let cloud = || bed.aws.cloud.lock().expect("the model");
+    cloud().s3().create_bucket("logs", 0);
+    let ended = command(&bed.config, &["check"]).await;
+    assert!(
+        ended
+            .out
+            .contains("s3://logs/app/ can be listed and is empty"),
+        "{ended:?}"
+    );
+    cloud().s3().put("logs", "app/1.log", b"line".to_vec(), 0);
+    let ended = command(&bed.config, &["check"]).await;
+    let found = "s3://logs/app/ can be listed, and s3://logs/app/1.log read";
+    assert!(
+        ended.code == Some(0) && ended.out.contains(found),
+        "{ended:?}"
+    );
+    let policy = command(&bed.config, &["iam", "--account", "123456789012"]).await;
+    let policy: Value = serde_json::from_str(&policy.out).expect("a policy");
+    let statements = policy["Statement"].as_array().expect("statements");
+    for (operation, action, resource) in [
+        ("ListObjectsV2", "s3:ListBucket", "arn:aws:s3:::logs"),
+        ("GetObject", "s3:GetObject", "arn:aws:s3:::logs/app/*"),
+    ] {
+        bed.aws.deny(Service::S3, operation);
+        let ended = command(&bed.config, &["check"]).await;
+        let told = ended.out.lines().find(|line| line.contains("FAIL"));
+        let told = told.unwrap_or_else(|| panic!("{action} is not missed: {ended:?}"));
+        assert!(
+            told.contains(&format!("needs `{action}` on s3://logs/app/")),
+            "{told}"
+        );
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        cloud().faults().clear();
+        let granted = statements.iter().any(|statement| {
+            statement["Action"][0] == action && statement["Resource"] == json!([resource])
+        });
+        assert!(granted, "{action} on {resource}: {policy:#}");
+    }
+    let list = statements
+        .iter()
+        .find(|one| one["Sid"] == "Listapp")
+        .expect("a statement");
+    assert_eq!(
+        list["Condition"],
+        json!({"StringLike": {"s3:prefix": ["app/*"]}})
+    );
+}

@@ -10,6 +10,7 @@ mod entities;
 mod exit;
 mod iam;
 mod leases;
+mod letters;
 mod manual;
 mod migrate;
 mod operate;
@@ -18,9 +19,11 @@ mod outputs;
 mod port;
 mod raw;
 mod reading;
+mod receivers;
 mod replay;
 mod security;
 mod terminal;
+mod tls;
 
 use std::process::Command;
 

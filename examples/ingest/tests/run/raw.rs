@@ -1,14 +1,17 @@
 //! Streams of records that are no CloudWatch payloads, and full messages.
 
+use forebay_gelf::listener::Messages;
 use serde_json::Value;
 
-use crate::bed::{self, Aws, command};
+use crate::bed::{self, Aws, Ended, command};
 
-async fn next(messages: &mut forebay_gelf::listener::Messages) -> Value {
+/// The next message, of a run that has ended.
+async fn next(messages: &mut Messages, ended: &Ended) -> Value {
     let arrived = tokio::time::timeout(bed::PATIENCE, messages.next()).await;
-    let arrived = arrived
-        .expect("a message comes")
-        .expect("the listener runs");
+    let Ok(arrived) = arrived else {
+        panic!("no message comes: {ended:?}");
+    };
+    let arrived = arrived.expect("the listener runs");
     serde_json::from_slice(&arrived.json).expect("GELF is JSON")
 }
 
@@ -42,7 +45,7 @@ async fn raw_records_are_messages_of_their_own() {
         aws.put_record("flow", "1", b" \n".to_vec()).await;
         let ended = command(&config, &run).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let message = next(&mut messages).await;
+        let message = next(&mut messages, &ended).await;
         assert_eq!(message["short_message"], text.as_str());
         assert_eq!(message["host"], "aws-raw-logs");
         assert_eq!(message["_aws_kinesis_stream"], "flow");
@@ -87,7 +90,7 @@ async fn the_text_of_an_event_is_its_full_message_where_that_is_asked_for() {
         ];
         let ended = command(&config, &run).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let message = next(&mut messages).await;
+        let message = next(&mut messages, &ended).await;
         assert_eq!(message["full_message"], full, "{message}");
     }
 }

@@ -28,11 +28,13 @@ use crate::{
 const HOSTILE: &str = "x\n2026-11-26T00:00:00.000000Z ERROR forged\r\u{1b}[2J\u{1b}[31mred\u{7}\u{8}\u{0}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{200f}";
 
 /// What must never be seen in one piece.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 6] = [
     "canary-7f3a91",
     "canary-session-52e1",
     "canary-admin-90c4",
     "canary-graylog-1b77",
+    "canary-header-3d08",
+    "canary-proxy-64ef",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,6 +102,18 @@ async fn no_secret_is_shown_anywhere() {
     let (address, mut messages) = bed::receiver().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = configure(folder.path(), &aws, address, "json");
+    // A receiver that is not there, behind a proxy that is not there: errors are where secrets leak.
+    for (name, secret) in [("header", SECRETS[4]), ("proxy", SECRETS[5])] {
+        std::fs::write(folder.path().join(name), secret).expect("written");
+    }
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    let text = text.replace("[service]\n", "[service]\nshutdown_grace = \"1s\"\n");
+    let more = format!(
+        "[output.nobody]\nprotocol = \"http\"\naddress = [\"https://graylog.invalid/gelf\"]\nheaders = {{ Authorization = {{ file = {:?} }} }}\nproxy = {{ url = \"http://127.0.0.1:9\", username = \"ada\", password = {{ file = {:?} }} }}\n",
+        folder.path().join("header"),
+        folder.path().join("proxy"),
+    );
+    std::fs::write(&config, text + &more).expect("written");
     aws.put_record("flow", "x", b"no payload".to_vec()).await;
     aws.put(1).await;
     let running = Forebay::start(&config);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{Read, Write},
     os::fd::OwnedFd,
     process::Command,
     sync::{Arc, Mutex},
@@ -14,11 +14,12 @@ use rustix::{
 };
 use tokio::time::timeout;
 
-use crate::bed::{Bed, Forebay, PATIENCE, PAUSE, bytes_of};
+use crate::bed::{self, Bed, Forebay, PATIENCE, PAUSE, bytes_of};
 
 /// A terminal of 100 columns and 30 lines with everything that was written to it.
 struct Terminal {
     written: Arc<Mutex<Vec<u8>>>,
+    keyboard: File,
     slave: OwnedFd,
 }
 
@@ -40,6 +41,7 @@ impl Terminal {
         let written = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&written);
         let mut master = File::from(master);
+        let keyboard = master.try_clone().expect("a descriptor");
         std::thread::spawn(move || {
             let mut piece = [0; 4_096];
             // An error says that the last writer is gone.
@@ -49,6 +51,7 @@ impl Terminal {
         });
         Self {
             written,
+            keyboard,
             slave: slave.expect("it opens").into(),
         }
     }
@@ -89,8 +92,8 @@ impl Terminal {
     }
 }
 
-/// The lines that a terminal makes of what is written to it: text, carriage returns, line feeds, the cursor up and down,
-/// clearing of a line. Colours are skipped, anything else is a failure.
+/// The lines that a terminal makes of what is written to it: text, carriage returns, line feeds, the cursor up, clearing
+/// of all behind it. Colours are skipped, anything else is a failure.
 #[derive(Default)]
 struct Screen {
     lines: Vec<Vec<char>>,
@@ -122,8 +125,11 @@ impl Screen {
                 '[' if number.is_empty() => {}
                 '0'..='9' | ';' => number.push(char),
                 'A' => return self.row = self.row.saturating_sub(number.parse().unwrap_or(1)),
-                'B' => return self.row += number.parse().unwrap_or(1),
-                'K' => return self.line().clear(),
+                'J' => {
+                    let column = self.column;
+                    self.line().truncate(column);
+                    return self.lines.truncate(self.row + 1);
+                }
                 'm' => return,
                 other => panic!("ESC [ {number} {other}"),
             }
@@ -159,8 +165,8 @@ const WIDTH: u16 = 100;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_appear_follow_and_vanish_and_log_lines_scroll_above_them() {
     let mut bed = Bed::new("").await;
-    let terminal = Terminal::open();
-    let forebay = terminal.run(&bed, &["run", "--set", "service.worker_id=ada"]);
+    let mut terminal = Terminal::open();
+    let mut forebay = terminal.run(&bed, &["run", "--set", "service.worker_id=ada"]);
     let is_row = |line: &str, words: &[&str]| {
         let mut line = line.split_whitespace();
         words.iter().all(|word| line.next() == Some(word))
@@ -208,15 +214,21 @@ async fn rows_appear_follow_and_vanish_and_log_lines_scroll_above_them() {
     };
     logged(above);
 
+    // The terminal shows the key, in the middle of the rows.
+    terminal.keyboard.write_all(b"\x03").expect("the key");
+    terminal
+        .shows(|_| {
+            String::from_utf8_lossy(&terminal.written.lock().expect("no panic")).contains("^C")
+        })
+        .await;
     forebay.signal("-INT");
-    let mut forebay = forebay;
     assert_eq!(forebay.ended().await.code(), Some(0));
     let screen = terminal
         .shows(|screen| screen.contains("stopped accepted=5"))
         .await;
     let lines: Vec<_> = screen.lines().collect();
     logged(&lines);
-    for row in ["msgs/s", "receiver", "throttle off"] {
+    for row in ["msgs/s", "receiver", "throttle off", "^C"] {
         assert!(!screen.contains(row), "{row} is still there: {screen}");
     }
 }
@@ -238,10 +250,14 @@ async fn a_receiver_that_is_down_is_seen_with_the_reason() {
     drop(forebay);
 }
 
-/// A stranger's terminal may understand nothing, and a pipe is none.
+/// A stranger's terminal may understand nothing, and a pipe is none. What repeats is told once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_terminal_that_can_move_its_cursor_there_are_only_log_lines() {
     let bed = Bed::new("").await;
+    for number in 0..20 {
+        let data = format!("no payload {number}").into_bytes();
+        bed.aws.put_record("flow", "x", data).await;
+    }
     let terminal = Terminal::open();
     let mut command = Forebay::command(&["run", "--until-caught-up", "--config"]);
     command
@@ -254,6 +270,9 @@ async fn without_a_terminal_that_can_move_its_cursor_there_are_only_log_lines() 
         .shows(|screen| screen.contains("stopped accepted=0"))
         .await;
     assert!(!screen.contains("msgs/s"), "{screen}");
+    let told = screen.matches("kept as dead letter").count();
+    assert_eq!(told, 1, "of 20: {screen}");
+    assert_eq!(bed::letters(bed.folder.path(), 20).await.len(), 20);
     let written = terminal.written.lock().expect("no panic").clone();
     assert!(!written.contains(&0x1b), "{screen}");
 }

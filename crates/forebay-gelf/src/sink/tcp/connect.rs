@@ -32,32 +32,13 @@ pub(crate) async fn connect(
     connector: Connector,
     receiver: usize,
 ) -> Result<Line, Failure> {
-    let address = config
-        .addresses
-        .get(receiver)
-        .map_or("", |address| &**address);
-    let failure = |reason: String| Failure {
+    let address = config.addresses.get(receiver).map_or("", |address| address);
+    let opened = open(&config, connector, address).await;
+    let (stream, round_trip, send_buffer) = opened.map_err(|reason| Failure {
         receiver,
-        reason: reason.into(),
-        misconfigured: false,
-    };
-    let begun = Instant::now();
-    let socket = match timeout(config.connect_timeout, reach(address)).await {
-        Ok(Ok(socket)) => socket,
-        Ok(Err(error)) => return Err(failure(error.to_string())),
-        Err(_) => {
-            return Err(failure(format!(
-                "no connection within {:?}",
-                config.connect_timeout
-            )));
-        }
-    };
-    let round_trip = begun.elapsed();
-    let send_buffer = match tune(&socket, &config) {
-        Ok(bytes) => bytes,
-        Err(error) => return Err(failure(error.to_string())),
-    };
-    let stream = secure(socket, &config, connector, address, receiver).await?;
+        reason: reason.text.into(),
+        misconfigured: reason.misconfigured,
+    })?;
     let now = Instant::now();
     Ok(Line {
         stream,
@@ -74,6 +55,45 @@ pub(crate) async fn connect(
         newest: 0,
         stale: false,
     })
+}
+
+/// Why a connection cannot be opened, and whether time alone will not help.
+struct Reason {
+    text: String,
+    misconfigured: bool,
+}
+
+impl Reason {
+    fn passing(text: String) -> Self {
+        Self {
+            text,
+            misconfigured: false,
+        }
+    }
+}
+
+impl From<io::Error> for Reason {
+    fn from(error: io::Error) -> Self {
+        Self::passing(error.to_string())
+    }
+}
+
+/// A connection, the time of its TCP handshake and the size of its send buffer.
+async fn open(
+    config: &TcpConfig,
+    connector: Connector,
+    address: &str,
+) -> Result<(Stream, Duration, usize), Reason> {
+    let begun = Instant::now();
+    let Ok(socket) = timeout(config.connect_timeout, reach(address)).await else {
+        let text = format!("no connection within {:?}", config.connect_timeout);
+        return Err(Reason::passing(text));
+    };
+    let socket = socket?;
+    let round_trip = begun.elapsed();
+    let send_buffer = tune(&socket, config)?;
+    let stream = secure(socket, config, connector, address).await?;
+    Ok((stream, round_trip, send_buffer))
 }
 
 /// Whether an address may be a receiver. Link-local ones (cloud metadata among them) never are.
@@ -133,48 +153,32 @@ async fn secure(
     config: &TcpConfig,
     connector: Connector,
     address: &str,
-    receiver: usize,
-) -> Result<Stream, Failure> {
-    let Some(connector) = connector else {
+) -> Result<Stream, Reason> {
+    let (Some(connector), Some(tls)) = (connector, &config.tls) else {
         return Ok(Stream::Plain(socket));
     };
-    let host = config
-        .tls
-        .as_ref()
-        .and_then(|tls| tls.server_name.as_deref())
-        .unwrap_or_else(|| host_of(address));
-    let name = rustls_pki_types::ServerName::try_from(host.to_owned()).map_err(|_| Failure {
-        receiver,
-        reason: format!("`{host}` cannot be verified: not a host name").into(),
+    let host = tls.server_name.as_deref();
+    let host = host.unwrap_or_else(|| host_of(address));
+    let name = rustls_pki_types::ServerName::try_from(host.to_owned()).map_err(|_| Reason {
+        text: format!("`{host}` cannot be verified: not a host name"),
         misconfigured: true,
     })?;
     match timeout(config.handshake_timeout, connector.connect(name, socket)).await {
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
-        Ok(Err(error)) => {
+        Ok(Err(error)) => Err(Reason {
+            text: format!("TLS: {error}"),
             // Certificates do not mend themselves; a closed connection may.
-            let misconfigured = error.kind() == io::ErrorKind::InvalidData;
-            Err(Failure {
-                receiver,
-                reason: format!("TLS: {error}").into(),
-                misconfigured,
-            })
-        }
-        Err(_) => Err(Failure {
-            receiver,
-            reason: format!("TLS: no handshake within {:?}", config.handshake_timeout).into(),
-            misconfigured: false,
+            misconfigured: error.kind() == io::ErrorKind::InvalidData,
         }),
+        Err(_) => Err(Reason::passing(format!(
+            "TLS: no handshake within {:?}",
+            config.handshake_timeout
+        ))),
     }
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(
-    socket: TcpStream,
-    _: &TcpConfig,
-    _: Connector,
-    _: &str,
-    _: usize,
-) -> Result<Stream, Failure> {
+async fn secure(socket: TcpStream, _: &TcpConfig, _: Connector, _: &str) -> Result<Stream, Reason> {
     Ok(Stream::Plain(socket))
 }
 

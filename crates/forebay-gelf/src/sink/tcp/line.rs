@@ -6,11 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::sink::inlet::Parcel;
+
+/// Bytes in both directions.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A TCP connection, bare or under TLS.
 pub(crate) enum Stream {
@@ -20,44 +25,11 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn duplex(&mut self) -> &mut dyn Duplex {
         match self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Plain(stream) => stream,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    /// Ends our direction: close_notify under TLS, then FIN.
-    async fn shutdown(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.shutdown().await,
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream,
         }
     }
 
@@ -154,9 +126,10 @@ impl Line {
         last: bool,
     ) -> Poll<Progress> {
         let mut answer = [0; 512];
+        let mut stream = Pin::new(self.stream.duplex());
         loop {
             let mut buffer = ReadBuf::new(&mut answer);
-            match self.stream.poll_read(context, &mut buffer) {
+            match stream.as_mut().poll_read(context, &mut buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                     return Poll::Ready(Progress::Lost("closed by the receiver".into()));
@@ -181,7 +154,10 @@ impl Line {
             count += 1;
         }
         if count > 0 {
-            match self.stream.poll_write(context, &slices[..count]) {
+            match stream
+                .as_mut()
+                .poll_write_vectored(context, &slices[..count])
+            {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Progress::Lost("the connection takes no bytes".into()));
                 }
@@ -196,7 +172,7 @@ impl Line {
             }
         }
         if self.unflushed {
-            return match ready!(self.stream.poll_flush(context)) {
+            return match ready!(stream.as_mut().poll_flush(context)) {
                 Ok(()) => {
                     self.unflushed = false;
                     Poll::Ready(Progress::Flushed)
@@ -215,7 +191,8 @@ pub(crate) async fn prove_by_close(
     round_trip: Duration,
 ) -> io::Result<()> {
     let proof = async {
-        stream.shutdown().await?;
+        // close_notify under TLS, then FIN.
+        stream.duplex().shutdown().await?;
         stream.read_to_end().await?;
         // The receiver may have closed on its own before our last bytes came in. Then its FIN answers nothing, and
         // an RST follows it within a round trip.

@@ -1,92 +1,52 @@
 //! The rights on a queue, and on what its notices announce.
 
-use super::{Findings, Level, NOBODY, told, within};
-use crate::aws::Account;
+use std::future::Future;
 
-/// A queue and where it and its objects are.
-pub(super) struct Noticed<'a> {
-    pub(super) queue: &'a str,
-    pub(super) sqs_region: Option<&'a str>,
-    pub(super) s3_region: Option<&'a str>,
-}
+use aws_sdk_sqs::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+use super::{Findings, Level, NOBODY, ask, told, within};
+use crate::{aws::Account, config::S3};
 
 /// The rights on the queue, and on one object if a notice may be received.
 pub(super) async fn queue(
     name: &str,
-    input: &Noticed<'_>,
+    queue: &str,
+    input: &S3,
     account: &Account,
     receive: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let client = account.sqs(input.sqs_region);
-    let resource = input
-        .queue
-        .rsplit(['/', ':'])
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let url = match input.queue.contains("://") {
-        true => input.queue.to_owned(),
-        false => {
-            let asked = client.get_queue_url().queue_name(&resource).send();
-            match within(async {
-                asked
-                    .await
-                    .map_err(|error| told(&error, "sqs:GetQueueUrl", &resource))
-            })
-            .await
-            {
-                Ok(found) => found.queue_url.unwrap_or_default(),
-                Err(error) if error.contains("not granted") => {
-                    findings.tell(name, Level::Warn, format!("{error}: give the queue as URL"))?;
-                    resource.clone()
-                }
-                Err(error) => return findings.tell(name, Level::Fail, error),
-            }
-        }
+    let client = account.sqs(input.sqs_region.as_deref());
+    let Some((url, resource)) = find(name, queue, &client, findings).await? else {
+        return Ok(());
     };
     // A handle of no message: who may delete is told that it is none.
-    let delete = client
-        .delete_message()
-        .queue_url(&url)
-        .receipt_handle(NOBODY)
-        .send();
-    let delete = within(async {
-        delete
-            .await
-            .map(drop)
-            .or_else(|error| handle(&error, "sqs:DeleteMessage", &resource))
-    });
-    findings.right(name, delete.await, None)?;
+    let delete = client.delete_message().queue_url(&url);
+    let delete = delete.receipt_handle(NOBODY).send();
+    let delete = attempt(delete, "sqs:DeleteMessage", &resource).await;
+    findings.right(name, delete, None)?;
     let extend = client
         .change_message_visibility()
         .queue_url(&url)
         .receipt_handle(NOBODY)
         .visibility_timeout(30)
         .send();
-    let extend = within(async {
-        extend
-            .await
-            .map(drop)
-            .or_else(|error| handle(&error, "sqs:ChangeMessageVisibility", &resource))
-    });
-    findings.right(name, extend.await, Some("long objects may be read twice"))?;
+    let extend = attempt(extend, "sqs:ChangeMessageVisibility", &resource).await;
+    findings.right(name, extend, Some("long objects may be read twice"))?;
     if !receive {
         return findings.tell(name, Level::Note, format!("queue {resource}: `sqs:ReceiveMessage` and `s3:GetObject` were not tried, see --receive"));
     }
-    let asked = client
+    let request = client
         .receive_message()
         .queue_url(&url)
         .max_number_of_messages(1)
         .visibility_timeout(0)
         .wait_time_seconds(1)
         .send();
-    let answer = within(async {
-        asked
-            .await
-            .map_err(|error| told(&error, "sqs:ReceiveMessage", &resource))
-    })
-    .await;
+    let answer = ask(request, "sqs:ReceiveMessage", &resource).await;
     let messages = match answer {
         Ok(answer) => answer.messages.unwrap_or_default(),
         Err(error) => return findings.right(name, Err(error), None),
@@ -121,20 +81,14 @@ pub(super) async fn queue(
     };
     let place = format!("{}/{}", object.bucket, object.key);
     let head = account
-        .s3(input.s3_region)
+        .s3(input.s3_region.as_deref())
         .get_object()
         .bucket(object.bucket.as_str())
         .key(object.key.as_str())
         .range("bytes=0-0")
         .send();
-    let head = within(async {
-        head.await
-            .map(drop)
-            .map_err(|error| told(&error, "s3:GetObject", &place))
-    })
-    .await;
-    match head {
-        Ok(()) => findings.tell(
+    match ask(head, "s3:GetObject", &place).await {
+        Ok(_) => findings.tell(
             name,
             Level::Ok,
             format!("queue {resource}: a notice and its object {place} can be read"),
@@ -143,20 +97,75 @@ pub(super) async fn queue(
     }
 }
 
-/// An answer to a handle that is none: anything but a missing right is what was hoped for.
-fn handle<E, R>(
-    error: &aws_sdk_sqs::error::SdkError<E, R>,
+/// The right to send to the queue of dead letters.
+pub(super) async fn letters(
+    queue: &str,
+    client: &Client,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let name = "dead_letter";
+    let Some((url, resource)) = find(name, queue, client, findings).await? else {
+        return Ok(());
+    };
+    // A batch of nothing: who may send is told that it is empty.
+    let send = client.send_message_batch().queue_url(&url);
+    let send = send.set_entries(Some(Vec::new())).send();
+    match attempt(send, "sqs:SendMessage", &resource).await {
+        Ok(()) => findings.tell(name, Level::Ok, format!("queue {resource} takes letters")),
+        Err(error) => findings.right(name, Err(error), None),
+    }
+}
+
+/// URL and name of a queue; none if that is a failure.
+async fn find(
+    name: &str,
+    queue: &str,
+    client: &Client,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<(String, String)>> {
+    let resource = queue
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    if queue.contains("://") {
+        return Ok(Some((queue.to_owned(), resource)));
+    }
+    let request = client.get_queue_url().queue_name(&resource).send();
+    Ok(match ask(request, "sqs:GetQueueUrl", &resource).await {
+        Ok(found) => Some((found.queue_url.unwrap_or_default(), resource)),
+        Err(error) if error.contains("not granted") => {
+            findings.tell(name, Level::Warn, format!("{error}: give the queue as URL"))?;
+            Some((resource.clone(), resource))
+        }
+        Err(error) => {
+            findings.tell(name, Level::Fail, error)?;
+            None
+        }
+    })
+}
+
+/// Sends a request that cannot do anything: all is well unless the right or the queue is missing.
+async fn attempt<T, E, R>(
+    request: impl Future<Output = Result<T, SdkError<E, R>>>,
     action: &str,
     resource: &str,
 ) -> Result<(), String>
 where
-    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
-    let text = told(error, action, resource);
-    if text.contains("not granted") || error.as_service_error().is_none() {
-        Err(text)
-    } else {
-        Ok(())
-    }
+    let answered = async {
+        let Err(error) = request.await else {
+            return Ok(());
+        };
+        let text = told(&error, action, resource);
+        let no_queue = text.contains("NonExistentQueue") || text.contains("QueueDoesNotExist");
+        if no_queue || text.contains("not granted") || error.as_service_error().is_none() {
+            Err(text)
+        } else {
+            Ok(())
+        }
+    };
+    within(answered).await
 }

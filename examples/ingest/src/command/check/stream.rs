@@ -1,8 +1,6 @@
 //! The rights on a stream, and what its records are.
 
-use tokio::time::timeout;
-
-use super::{Findings, Level, PATIENCE, told, within};
+use super::{Findings, Level, ask};
 use crate::{
     aws::Account,
     collect::{Bad, Collect},
@@ -30,16 +28,9 @@ pub(super) async fn stream(
         .set_stream_arn(arn.clone())
         .set_stream_name(stream.clone())
         .send();
-    let shards = match timeout(PATIENCE, Box::pin(listing)).await {
-        Ok(Ok(listed)) => listed.shards.unwrap_or_default(),
-        Ok(Err(error)) => {
-            return findings.right(
-                name,
-                Err(told(&error, "kinesis:ListShards", &input.stream)),
-                None,
-            );
-        }
-        Err(_) => return findings.tell(name, Level::Fail, "ListShards: no answer within 5 s"),
+    let shards = match ask(listing, "kinesis:ListShards", &input.stream).await {
+        Ok(listed) => listed.shards.unwrap_or_default(),
+        Err(error) => return findings.right(name, Err(error), None),
     };
     let open = shards.iter().filter(|shard| {
         shard
@@ -61,15 +52,10 @@ pub(super) async fn stream(
         .set_stream_arn(arn.clone())
         .set_stream_name(stream.clone())
         .send();
-    let summary = within(async {
-        summary
-            .await
-            .map(drop)
-            .map_err(|error| told(&error, "kinesis:DescribeStreamSummary", &input.stream))
-    });
+    let summary = ask(summary, "kinesis:DescribeStreamSummary", &input.stream).await;
     findings.right(
         name,
-        summary.await,
+        summary.map(drop),
         Some("the retention is not known, so its end is not warned of"),
     )?;
 
@@ -89,13 +75,7 @@ pub(super) async fn stream(
             .shard_id(&shard.shard_id)
             .shard_iterator_type(ShardIteratorType::TrimHorizon)
             .send();
-        let iterator = within(async {
-            asked
-                .await
-                .map_err(|error| told(&error, "kinesis:GetShardIterator", &input.stream))
-        })
-        .await;
-        let iterator = match iterator {
+        let iterator = match ask(asked, "kinesis:GetShardIterator", &input.stream).await {
             Ok(found) => found.shard_iterator,
             Err(error) => return findings.right(name, Err(error), None),
         };
@@ -105,13 +85,7 @@ pub(super) async fn stream(
             .set_shard_iterator(iterator)
             .limit(SAMPLED_RECORDS)
             .send();
-        let answer = within(async {
-            asked
-                .await
-                .map_err(|error| told(&error, "kinesis:GetRecords", &input.stream))
-        })
-        .await;
-        match answer {
+        match ask(asked, "kinesis:GetRecords", &input.stream).await {
             Ok(answer) => {
                 for record in answer.records {
                     records += 1;

@@ -6,7 +6,7 @@ use forebay_kinesis::{DynamoLeaseTable, Error, ErrorKind, LeaseTable};
 use forebay_lease::{Changes, Checkpoint, Condition, Lease, LeaseCounter, LeaseKey, Update};
 use tokio::time::timeout;
 
-use super::{Findings, Level, NOBODY, PATIENCE, told, within};
+use super::{Findings, Level, NOBODY, PATIENCE, ask, within};
 use crate::{aws::Account, command::leases::moving, config::Kinesis};
 
 /// The rights on the lease table, and who else uses it.
@@ -19,13 +19,9 @@ pub(super) async fn table(
     let table_name = input.table();
     let client = account.dynamodb();
     let described = client.describe_table().table_name(&table_name).send();
-    let described = within(async {
-        described
-            .await
-            .map(drop)
-            .map_err(|error| told(&error, "dynamodb:DescribeTable", &table_name))
-    })
-    .await;
+    let described = ask(described, "dynamodb:DescribeTable", &table_name)
+        .await
+        .map(drop);
     let exists = described
         .as_ref()
         .err()
