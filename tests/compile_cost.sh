@@ -52,5 +52,7 @@ row ingest "default: entities"
     echo '| crate | features | packages, itself included | CPU seconds of a cold debug build |'
     echo '|---|---|---:|---:|'
     cat "$rows"
+    echo
+    echo '`forebay-lease` is built optimised in this workspace, for its simulator; elsewhere it costs less.'
 } >docs/compile-cost.md
 rm -f "$rows"
