@@ -219,7 +219,7 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// Takes records; accepts them at once, or holds them.
+/// Takes records; accepts them at once or after a while, or holds them.
 #[derive(Clone, Default)]
 pub(crate) struct Take {
     state: Arc<Mutex<State>>,
@@ -230,6 +230,7 @@ struct State {
     names: Vec<String>,
     rejected: Vec<String>,
     hold: bool,
+    late: Duration,
     full: bool,
     held: Vec<(Acknowledger, usize)>,
 }
@@ -239,6 +240,13 @@ impl Take {
     pub(crate) fn holding() -> Self {
         let take = Self::default();
         take.state().hold = true;
+        take
+    }
+
+    /// Accepts every batch so much later, as a receiver does whose proof takes time.
+    pub(crate) fn late(late: Duration) -> Self {
+        let take = Self::default();
+        take.state().late = late;
         take
     }
 
@@ -290,6 +298,12 @@ impl Processor for Take {
         }
         if state.hold {
             state.held.push((batch.acknowledger(), batch.len()));
+        } else if !state.late.is_zero() {
+            let (late, acknowledger, count) = (state.late, batch.acknowledger(), batch.len());
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                acknowledger.accept(count);
+            });
         } else {
             batch.acknowledger().accept(batch.len());
         }

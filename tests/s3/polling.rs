@@ -155,3 +155,18 @@ async fn a_prefix_over_several_regions_is_refused() {
         .await
         .expect("a stop does not wait for the pause");
 }
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_wait_for_acceptance_hold_up_no_others() {
+    let bed = Bed::new().await;
+    let positions = Positions::in_memory().expect("memory");
+    for name in 100..300 {
+        let name = name.to_string();
+        put(&bed, &[&name]);
+    }
+    let take = Take::late(Duration::from_secs(5));
+    let poller = bed.poll(settings(), &positions, take.clone());
+    seconds(20).await;
+    assert_eq!(take.names().len(), 200);
+    assert_eq!(poller.stop().await.settled, 200);
+}

@@ -115,6 +115,33 @@ async fn a_stuck_sink_holds_what_was_received_and_leaves_the_rest_to_others() {
     other.stop().await;
 }
 
+/// Over TCP each object waits five seconds for its proof of acceptance; one place would otherwise read twelve in a minute.
+#[tokio::test(start_paused = true)]
+async fn objects_that_wait_for_acceptance_hold_up_no_others() {
+    let bed = Bed::new().await;
+    for name in 0..400 {
+        let name = name.to_string();
+        bed.object(&name, file(&[&name]));
+        bed.notice(&[&name]);
+    }
+    let (take, counts) = (Take::late(Duration::from_secs(5)), Counts::default());
+    let reader = bed
+        .observed(QUEUE, config(), take.clone(), counts.clone())
+        .await;
+    seconds(4).await;
+    let places = config().concurrency.get();
+    assert_eq!(
+        take.names().len(),
+        places,
+        "nobody knows yet whether the sink accepts"
+    );
+    // Sixteen times as many at a time, once it is known.
+    seconds(26).await;
+    assert_eq!((take.names().len(), bed.left()), (400, 0));
+    assert_eq!(counts.get("most_in_flight"), 16 * places as u64);
+    reader.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejection_that_cannot_be_kept_stops_receiving_and_is_not_lost() {
     let bed = Bed::new().await;

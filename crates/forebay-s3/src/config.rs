@@ -8,7 +8,8 @@ use crate::{allow::AllowList, error::ConfigError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Most notices worked on at once, and so most objects read at once. 1 to 1,000; 8 unless set.
+    /// Most objects read at once. 1 to 1,000; 8 unless set. As long as the sink accepts, up to 16 times as many notices are
+    /// open: those that are read wait for acceptance meanwhile.
     pub concurrency: NonZeroUsize,
     /// Most bytes of records handed to the processor and not yet accepted, over all objects. At least 2 MiB;
     /// 32 MiB unless set. A batch above the rest of the budget waits, which stops the download.

@@ -14,6 +14,7 @@ mod object;
 mod observer;
 mod parts;
 mod pause;
+mod places;
 mod poller;
 mod positions;
 mod processor;

@@ -168,9 +168,9 @@ impl<S: ObjectSource, P: Processor> Work<S, P> {
             .read_body(
                 MemoryBody::new(text.into()),
                 &object,
-                None,
                 Rule::default(),
                 0,
+                self.parts.places.read().await,
             )
             .await;
         match read {

@@ -3,6 +3,7 @@
 use std::{mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use tokio::sync::SemaphorePermit;
 
 use crate::{
     allow::Rule,
@@ -93,9 +94,13 @@ impl<S: ObjectSource, P: Processor> Parts<S, P> {
 
     /// Opens and reads one object. Returns the number of its records when all of them are accepted, `None` if they were already.
     async fn read(&self, object: &ObjectId, rule: Rule<'_>) -> Result<Option<u64>, Error> {
+        let place = self.places.read().await;
         let body = self.source.open(object, rule.owner).await?;
-        let etag = body.etag().or(object.etag.as_deref()).map(str::to_owned);
-        let known = match self.settled.extent(object, etag.as_deref()) {
+        let object = &ObjectId {
+            etag: body.etag().or(object.etag.as_deref()).map(str::to_owned),
+            ..object.clone()
+        };
+        let known = match self.settled.extent(object, object.etag.as_deref()) {
             Extent::Complete => return Ok(None),
             Extent::Prefix(records) => records,
         };
@@ -105,21 +110,21 @@ impl<S: ObjectSource, P: Processor> Parts<S, P> {
                 format!("it has {length} bytes, at most {most} are read: raise `object_bytes`");
             return Err(Error::new(ErrorKind::Unsupported, object.to_string()).caused_by(reason));
         }
-        self.read_body(body, object, etag.as_deref(), rule, known)
-            .await
-            .map(Some)
+        let read = self.read_body(body, object, rule, known, place);
+        read.await.map(Some)
     }
 
-    /// Reads one object, of which the first `known` records are settled already, to its verified end and waits until every
-    /// record is accepted.
+    /// Reads one object, of which the first `known` records are settled already, in `place` to its verified end and waits
+    /// until every record is accepted.
     pub(crate) async fn read_body(
         &self,
         body: impl ObjectBody,
         object: &ObjectId,
-        etag: Option<&str>,
         rule: Rule<'_>,
         known: u64,
+        place: SemaphorePermit<'_>,
     ) -> Result<u64, Error> {
+        let etag = object.etag.as_deref();
         let progress = Arc::new(Progress::resumed(known));
         // Also when this attempt is given up in the middle, the next one goes on behind what is settled.
         let _remembered = Remembered {
@@ -142,10 +147,15 @@ impl<S: ObjectSource, P: Processor> Parts<S, P> {
         let read = reading.run(body).await;
         self.observer.downloaded(object, reading.downloaded);
         // What was read before a fault is waited for as well: it is delivered.
+        let waiting = self.places.wait(place);
         let accepted = progress.settled().await;
+        drop(waiting);
         let records = read?;
         if !accepted {
             return Err(Error::new(ErrorKind::Abandoned, object.to_string()));
+        }
+        if records > known {
+            self.places.accepted(now());
         }
         self.settled.remember(object, etag, Extent::Complete);
         Ok(records)

@@ -18,6 +18,7 @@ use crate::{
     message::now,
     observer::Observer,
     pause::Pause,
+    places::Places,
     processor::{Processor, Rejected},
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Parts<S, P> {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) config: Config,
     pub(crate) budget: Arc<Semaphore>,
+    pub(crate) places: Places,
     pub(crate) settled: Settled,
     /// Back-off while objects cannot be read, or rejections cannot be kept, for want of a right or a service.
     outage: Mutex<Pause>,
@@ -41,6 +43,7 @@ impl<S, P> Parts<S, P> {
             processor,
             observer: Arc::new(()),
             budget: Arc::new(Semaphore::new(config.bytes_in_flight.get())),
+            places: Places::new(config.concurrency.get()),
             settled: Settled::default(),
             outage: Mutex::new(Pause::new(config.pause)),
             stop: watch::Sender::new(false),

@@ -9,6 +9,7 @@ use crate::{
     allow::Rule,
     config::{Config, OnObjectError},
     error::{ConfigError, Error, ErrorKind},
+    message::now,
     observer::Observer,
     parts::Parts,
     positions::{Position, Positions},
@@ -219,7 +220,7 @@ impl<S: ObjectSource, P: Processor> Round<'_, S, P> {
         let mut work: JoinSet<Option<(String, i64)>> = JoinSet::new();
         let mut waiting = new.iter();
         loop {
-            while work.len() < self.parts.config.concurrency.get() && !self.parts.is_stopping() {
+            while self.parts.places.free(work.len(), now()) > 0 && !self.parts.is_stopping() {
                 let Some(listed) = waiting.next() else { break };
                 if listed.modified < since || holds_no_records(listed) {
                     settled.push((listed.key.clone(), listed.modified));
@@ -243,7 +244,12 @@ impl<S: ObjectSource, P: Processor> Round<'_, S, P> {
                         .then_some((object.key, modified))
                 });
             }
-            match work.join_next().await {
+            let done = tokio::select! {
+                biased;
+                done = work.join_next() => done,
+                () = self.parts.places.freed() => continue,
+            };
+            match done {
                 None => return settled,
                 Some(Ok(Some(done))) => {
                     self.polled.settled += 1;

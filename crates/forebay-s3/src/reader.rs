@@ -111,6 +111,7 @@ impl<S: ObjectSource, P: Processor> Reader<S, P> {
                 }
                 Some(done) = state.work.join_next() => state.finished(done, &queue, &parts),
                 Some(done) = state.calls.join_next() => state.called(done),
+                () = parts.places.freed(), if poll.is_none() && !stopped => {}
                 () = sleep_until(paused.unwrap_or_else(now).into()), if paused.is_some() && !stopped => {}
                 () = sleep_until(give_up.unwrap_or_else(now).into()), if give_up.is_some() => {
                     give_up = None;
@@ -169,11 +170,7 @@ impl Loop {
     /// How many messages may be received now, and when to look again if none.
     fn room<S, P>(&self, parts: &Parts<S, P>) -> (usize, Option<Instant>) {
         let now = now();
-        let free = parts
-            .config
-            .concurrency
-            .get()
-            .saturating_sub(self.work.len());
+        let free = parts.places.free(self.work.len(), now);
         let full = (parts.budget.available_permits() == 0).then(|| now + BUDGET_PAUSE);
         let paused = self.receiving.until(now).max(full);
         match parts.outage() {
