@@ -9,7 +9,7 @@ use std::error::Error;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::http::{HttpRequest, HttpResponse};
@@ -28,6 +28,7 @@ use forebay_kinesis::{
     Batch, Config, InitialPosition, KinesisStream, MemoryLeaseTable, Outcome, Processor,
     StreamName, Worker,
 };
+use tokio::time::Instant;
 
 const SHARDS: usize = 64;
 const BUDGET: usize = 64 << 20;
@@ -43,7 +44,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("answers of 10 MB; processor time of this process in ms for each MB of data");
     for size in [1_000_000, 10_000, 1_000] {
         let service = Service::new(ANSWER / size, size);
-        let template = cost(16, || Ok(drop(service.records("0:1"))))?;
+        let template = cost(16, || {
+            std::hint::black_box(service.records("0:1"));
+            Ok(())
+        })?;
         let client = client(service);
         let sdk = cost(16, || runtime.block_on(read(&client)))?;
         println!("records of {size} bytes: the service {template:.2}, with the SDK {sdk:.2}");

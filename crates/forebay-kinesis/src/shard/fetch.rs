@@ -242,7 +242,7 @@ impl Fetcher {
             .and_then(|millis| u64::try_from(millis).ok());
         self.behind = behind.is_none_or(|millis| millis > 0);
         self.last_read = Some(started);
-        self.source.answered(started, content.bytes, self.behind);
+        self.source.answered(started, content.answered, self.behind);
         grant.resize(content.bytes);
         if let Some((Some(number), arrival)) = first {
             self.check_gap(&number, arrival);
@@ -285,7 +285,7 @@ impl Fetcher {
 
     fn observe(&mut self, content: &Content, behind: Option<u64>) {
         let observer = self.reporter.observer();
-        observer.records_read(&self.shard, content.records.len(), content.bytes);
+        observer.records_read(&self.shard, content.records.len(), content.answered);
         observer.bytes_in_flight(self.budget.in_flight());
         if let Some(millis) = behind {
             let lag = Duration::from_millis(millis);

@@ -19,6 +19,8 @@ pub(crate) struct Content {
     pub(crate) records: Vec<Record>,
     /// Bytes the records keep alive, keys and bookkeeping included.
     pub(crate) bytes: usize,
+    /// Bytes of the whole answer as the service counts them: data and partition keys.
+    pub(crate) answered: usize,
     /// The last Kinesis record of the answer.
     pub(crate) last: Option<SequenceNumber>,
     /// The last Kinesis record, if nothing of it goes to the processor.
@@ -45,6 +47,8 @@ impl Reader {
         let mut content = Content::default();
         content.records.reserve(raw.len());
         for raw in raw {
+            content.answered +=
+                raw.data.as_ref().len() + raw.partition_key.as_ref().map_or(0, String::len);
             let Ok(number) = raw.sequence_number.parse::<SequenceNumber>() else {
                 content.malformed = Some(raw.sequence_number);
                 break;
@@ -145,7 +149,7 @@ impl Reader {
 }
 
 /// What a record costs besides its text and payload: the record itself, its position, its mark of acceptance.
-const OVERHEAD: usize = 256;
+const OVERHEAD: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -211,6 +215,8 @@ mod tests {
         assert_eq!(texts(&content), ["9/0 plain", "10/0 a", "10/1 b"]);
         assert_eq!(content.last.map(|n| n.to_string()), Some("10".to_owned()));
         assert_eq!(content.passed, None);
+        let sent = b"plain".len() + aggregate(&["a", "b"]).len() + 2 * "outer".len();
+        assert_eq!(content.answered, sent);
         assert_eq!(
             content.records[0].approximate_arrival,
             Some(1_700_000_000_123)
