@@ -17,7 +17,7 @@ export FOREBAY_BINARY="$copies/forebay"
 (cd examples/ingest && "$copies/fleet" --nocapture chaos) | tee "$copies/log"
 
 {
-    echo '# Half an hour of chaos'
+    echo '# Chaos'
     echo
     echo "Made by \`tests/chaos.sh\`: commit $commit, $(date -u +%F), $FOREBAY_CHAOS_SECONDS s on $(nproc) cores, $(grep -o 'seed [0-9]*' "$copies/log")."
     cat <<'TEXT'
