@@ -100,11 +100,12 @@ const STUCK: Duration = Duration::from_secs(15);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::now;
 
     #[tokio::test]
     async fn work_that_waits_gives_its_place_up_while_the_sink_accepts() {
         let places = Places::new(2);
-        let start = Instant::now();
+        let start = now();
         assert_eq!((places.free(0, start), places.free(2, start)), (2, 0));
         let first = places.wait(places.read().await);
         let _second = places.wait(places.read().await);

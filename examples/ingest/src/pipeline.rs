@@ -55,13 +55,17 @@ pub struct Summary {
 }
 
 impl Pipeline {
-    /// Loads the accounts that `config` uses.
+    /// Loads the accounts that `config` uses, and tries its outputs without connecting to them.
     ///
     /// # Errors
     ///
-    /// A secret cannot be read, or an account has no region.
+    /// A secret or a certificate cannot be read, or an account has no region.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
         let accounts = accounts(&config).await?;
+        for (name, settings) in &config.output {
+            let opened = output::open(settings, 0, &output::stats(name, settings));
+            drop(opened.with_context(|| format!("[output.{name}]"))?);
+        }
         Ok(Self::with_accounts(config, accounts))
     }
 

@@ -55,7 +55,7 @@ pub type SetLog = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 /// An input or the output cannot work at all, or the admin port cannot be bound.
 pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let Options {
-        mut config,
+        config,
         sources,
         dry_run,
         until_caught_up,
@@ -88,25 +88,18 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
         tasks.spawn(admin::serve(listener, admin));
     }
     tasks.spawn(tell_systemd(Arc::clone(&shown)));
+    let mut pipeline = Pipeline::new(config).await?;
     let exit = loop {
         let instead = dry_run.then(to_standard_output).transpose()?;
-        let pipeline = Pipeline::new(config).await?.with_reading(Reading {
+        let reading = pipeline.with_reading(Reading {
             instead,
             until_caught_up,
         });
-        *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(pipeline.stats());
-        match run_once(
-            pipeline,
-            rows.as_ref(),
-            &mut signals,
-            &mut reloads,
-            &sources,
-        )
-        .await?
-        {
+        *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(reading.stats());
+        match run_once(reading, rows.as_ref(), &mut signals, &mut reloads, &sources).await? {
             Ended::Done(summary) => break told(&summary),
             Ended::Forced => break Exit::Forced,
-            Ended::Reload(next) => config = *next,
+            Ended::Reload(next) => pipeline = *next,
         }
     };
     notify(&[NotifyState::Stopping]);
@@ -123,7 +116,7 @@ fn to_standard_output() -> anyhow::Result<(Sink, Driver)> {
 enum Ended {
     Done(Summary),
     Forced,
-    Reload(Box<Config>),
+    Reload(Box<Pipeline>),
 }
 
 /// One pipeline from start to end, with the reason of its end.
@@ -155,9 +148,9 @@ async fn run_once(
             ended = &mut pipeline => {
                 let summary = ended?;
                 return Ok(match next {
-                    Some(config) if stop.is_none() => {
+                    Some(pipeline) if stop.is_none() => {
                         tracing::info!(accepted = summary.accepted, "pipeline stopped for the new configuration");
-                        Ended::Reload(config)
+                        Ended::Reload(pipeline)
                     }
                     _ => Ended::Done(summary),
                 });
@@ -181,23 +174,29 @@ async fn run_once(
         if stop.is_none() {
             continue;
         }
-        match Config::load(sources) {
-            Ok(config) => {
+        match Box::pin(ready(sources)).await {
+            Ok(pipeline) => {
                 tracing::info!(
                     by = reload,
                     "configuration read again: the pipeline is replaced"
                 );
                 notify(&[NotifyState::Reloading]);
-                next = Some(Box::new(config));
+                next = Some(Box::new(pipeline));
                 if let Some(stop) = stop.take() {
                     let _ = stop.send(());
                 }
             }
             Err(error) => {
+                let error = format!("{error:#}");
                 tracing::error!(by = reload, %error, "the new configuration is refused, the old one stays");
             }
         }
     }
+}
+
+/// The pipeline of the configuration as it is now.
+async fn ready(sources: &Sources) -> anyhow::Result<Pipeline> {
+    Pipeline::new(Config::load(sources)?).await
 }
 
 fn told(summary: &Summary) -> Exit {

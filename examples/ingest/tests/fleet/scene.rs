@@ -216,7 +216,6 @@ lease = {{ failover = "{failover}s" }}
 queue = "{QUEUE}"
 visibility = "30s"
 object_retry = "1s"
-concurrency = 64
 [output.test]
 address = ["{receiver}"]
 [dead_letter]

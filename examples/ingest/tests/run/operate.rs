@@ -47,6 +47,15 @@ async fn a_bad_reload_changes_nothing_and_a_good_one_loses_nothing() {
         "the old pipeline goes on"
     );
 
+    let unreadable = good.replace(
+        "[output.test]\n",
+        "[output.test]\nprotocol = \"tls\"\nca_file = \"/nowhere.pem\"\n",
+    );
+    std::fs::write(&config, unreadable).expect("written");
+    running.signal("-HUP");
+    let refused = running.logged("nowhere.pem").await;
+    assert!(refused.contains("the old one stays"), "{refused}");
+
     let renamed = good.replace("[output.test]", "[output.renamed]");
     std::fs::write(&config, renamed).expect("written");
     let port = Port::of(&running).await;
