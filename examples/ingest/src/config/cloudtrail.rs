@@ -27,6 +27,9 @@ pub struct CloudTrail {
     /// the queue.
     #[serde(default)]
     pub buckets: Vec<Bucket>,
+    /// Says with every request that the caller pays, for requester-pays buckets.
+    #[serde(default)]
+    pub requester_pays: bool,
     /// Most objects read at once.
     #[serde(default = "eight")]
     pub concurrency: NonZeroU32,

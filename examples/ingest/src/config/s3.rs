@@ -168,7 +168,7 @@ impl From<&CloudTrail> for S3 {
             sqs_region: input.sqs_region.clone(),
             s3_region: input.s3_region.clone(),
             objects: input.buckets.iter().map(Objects::from).collect(),
-            requester_pays: false,
+            requester_pays: input.requester_pays,
             concurrency: input.concurrency,
             visibility: input.visibility,
             object_retry: input.object_retry,
