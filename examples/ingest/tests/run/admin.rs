@@ -91,6 +91,8 @@ async fn the_admin_port_shows_health_metrics_shards_and_changes_the_log() {
             .status(),
         StatusCode::OK
     );
+    // Its checkpoint is told at this level only.
+    aws.put(9).await;
     forebay.logged("DEBUG").await;
     let refused = put("forebay=nonsense=x").await.expect("an answer");
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
