@@ -386,6 +386,8 @@ def delete_row(story, worker):
     wait("a checkpoint", 20, lambda: any(story.row(key)["checkpoint"]["S"].isdigit() for key in keys))
     key = next(key for key in keys if story.row(key)["checkpoint"]["S"].isdigit())
     position = story.row(key)["checkpoint"]["S"]
+    for one in story.workers:
+        one.may_also_say.append((f"Child lease {key} for completed shard not found", "it is deleted here"))
     story.dynamodb.call("DeleteItem", TableName=story.table, Key={"leaseKey": {"S": key}})
     took = wait(f"{key} to be written again", story.failover + NOISE, lambda: written_again(story, key))
     story.told.append(f"written again after {took:.1f} s")

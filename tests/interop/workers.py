@@ -39,6 +39,8 @@ class Worker:
         self.dynamodb = Proxy(bed.loop, bed.emulators.dynamodb_ports[version.store])
         self.started = time.time()
         self.child = None
+        # What a story lets happen, beside the lists above.
+        self.may_also_say = []
 
     def kill(self):
         """kill -9."""
@@ -121,7 +123,7 @@ class Java(Worker):
         lines = self.log.read_text(errors="replace").splitlines()
         # The exception, if there is one, is on the next line.
         pairs = [line + " " + after for line, after in zip(lines, lines[1:] + [""]) if level.search(line)]
-        return [pair for pair in pairs if not explained(pair, JAVA_MAY_SAY)]
+        return [pair for pair in pairs if not explained(pair, JAVA_MAY_SAY + self.may_also_say)]
 
 
 class Forebay(Worker):
