@@ -37,7 +37,9 @@ impl Coordinator {
     pub(crate) fn note(&mut self, row: Lease, now: Instant) {
         let last = self.seen.get(&row.key);
         let known = last.map_or(self.wall, |seen| seen.known);
-        let last = last.filter(|seen| seen.row.counter == row.counter);
+        // A row that was deleted and made anew may come to the same counter under another owner.
+        let same = |seen: &&Seen| seen.row.counter == row.counter && seen.row.owner == row.owner;
+        let last = last.filter(same);
         let seen = Seen {
             since: last.map_or(now, |seen| seen.since),
             stands: last.is_some(),

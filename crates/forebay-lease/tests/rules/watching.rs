@@ -93,3 +93,16 @@ fn a_mode_that_allows_taking_again_is_followed_by_a_scan() {
     bed.pass(10_100);
     assert_eq!(bed.holds(), 2, "the free one, and the one nobody renews");
 }
+
+/// An operator deletes a row, and another worker makes it anew.
+#[test]
+fn the_same_counter_under_another_owner_is_a_sign_of_life() {
+    let mut bed = with_a_peer(Config::default());
+    bed.pass(9_000);
+    let row = bed.rows.get_mut(&lease(1).key).expect("the row");
+    row.owner = Some("other".parse().expect("id"));
+    bed.pass(9_000);
+    assert_eq!(bed.holds(), 1, "taken 9 s after its owner began");
+    bed.pass(4_000);
+    assert_eq!(bed.holds(), 2, "it has not renewed for a failover time");
+}

@@ -34,7 +34,7 @@ use crate::world::run;
 /// in `tests/rules` or beside the code.
 const REGRESSIONS: &[u64] = &[
     121, 430, 561, 730, 1161, 1319, 1597, 2102, 2156, 2967, 3324, 7772, 780, 859, 1074, 1382, 3246,
-    611, 1921, 3992, 117,
+    611, 1921, 3992, 117, 3478, 8099,
 ];
 
 /// `FOREBAY_SEED=7` is one seed, `FOREBAY_SEEDS=10000` so many, `FOREBAY_SEEDS=2000..4000` a range. The seeds that once
