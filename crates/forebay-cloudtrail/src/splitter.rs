@@ -295,24 +295,23 @@ impl RecordSplitter {
                 }
                 Err(fault) => self.element(Place::List { wrapped }, fault),
             },
-            Some(b']') => {
-                self.window.skip(1);
-                self.state = if wrapped {
-                    State::Object(Object {
+            Some(bracket @ (b']' | b'}')) => {
+                let ends = self.ends_list(*bracket, bytes.get(1..).unwrap_or_default(), wrapped);
+                let Some(ends) = ends else {
+                    return Next::More;
+                };
+                self.damaged |= *bracket == b'}' || !ends;
+                self.state = match (ends, bracket) {
+                    (false, _) => State::List { wrapped },
+                    (true, b']') if wrapped => State::Object(Object {
                         at: 0,
                         value: None,
                         digest: false,
                         kept: false,
-                    })
-                } else {
-                    State::Top
+                    }),
+                    (true, _) => State::Top,
                 };
-                Next::Again
-            }
-            Some(b'}') => {
                 self.window.skip(1);
-                self.damaged = true;
-                self.state = State::Top;
                 Next::Again
             }
             Some(b'"' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
@@ -329,6 +328,23 @@ impl RecordSplitter {
                 }
                 Next::Again
             }
+        }
+    }
+
+    /// Whether a bracket between elements ends the list, by what is `behind` it; `None` if there is too little of that. If
+    /// not, it stands where a comma or the beginning of a record was, and the list goes on.
+    fn ends_list(&self, bracket: u8, behind: &[u8], wrapped: bool) -> Option<bool> {
+        if bracket == b']' && !wrapped {
+            return Some(true);
+        }
+        let blank = behind.iter().take_while(|byte| is_blank(**byte)).count();
+        let behind = behind.get(blank..).unwrap_or_default();
+        match (bracket, behind.first()) {
+            (_, None) => self.ended.then_some(true),
+            (b']', next) => Some(matches!(next, Some(b',' | b'}'))),
+            // The next of several wrappers.
+            (_, Some(b'{')) => opens_records(behind).or(self.ended.then_some(false)),
+            _ => Some(false),
         }
     }
 

@@ -569,6 +569,20 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn a_bracket_too_many_between_records_costs_one_of_them_at_most() {
+    let record = |name: usize| format!(r#"{{"eventVersion":"1.08","eventName":"N{name}"}}"#);
+    for damaged in ["[", "[ ", ",[", "[[", "]", "] ", "}", "} "] {
+        let text = (1..20).map(record).collect::<Vec<_>>().join(",");
+        let text = format!(r#"{{"Records":[{}{damaged}{text}]}}"#, record(0));
+        for size in [1, 7, text.len()] {
+            let outcome = split(&cut(text.as_bytes(), &[size]));
+            let good = outcome.items.iter().filter(|item| !item.starts_with('!'));
+            assert!(good.count() >= 19, "{damaged}: {outcome:?}");
+        }
+    }
+}
+
 fn record() -> impl Strategy<Value = Value> {
     proptest::collection::vec((key(), value()), 0..6)
         .prop_map(|members| members.into_iter().collect())

@@ -29,6 +29,25 @@ impl Element {
             self.searched = at.saturating_sub(2).max(1);
         }
     }
+
+    /// Whether it is a list that was not handed out: no record, or one bracket too many before records.
+    fn is_list(&self, bytes: &[u8]) -> bool {
+        self.fault == Some(RecordFault::NotAnObject)
+            && !self.dropping
+            && bytes.first() == Some(&b'[')
+    }
+
+    /// Its brackets tell nothing.
+    fn astray(mut self) -> Self {
+        self.lost = true;
+        if self.fault == Some(RecordFault::NotAnObject) {
+            self.fault = Some(RecordFault::Syntax {
+                at: 0,
+                expected: "a record",
+            });
+        }
+        self
+    }
 }
 
 /// Where an element stands.
@@ -99,20 +118,21 @@ impl RecordSplitter {
                 .searched
                 .max(looked_at.saturating_sub(RESTART_WIDTH));
         }
-        if element.fault.is_some_and(is_syntax) && matches!(element.place, Place::List { .. }) {
+        let may_mislead = element.fault.is_some_and(is_syntax) || element.is_list(bytes);
+        if may_mislead && matches!(element.place, Place::List { .. }) {
             // Brackets that match by chance: then something else than the list goes on behind them.
-            if let Some(behind) = end {
-                match bytes.iter().skip(behind).find(|byte| !is_blank(**byte)) {
-                    Some(b',' | b']') => {}
-                    None if !self.ended && bytes.len() <= self.cap => {
-                        self.state = State::Element(element);
-                        return Next::More;
-                    }
-                    _ => {
-                        element.lost = true;
-                        return self.again(element);
-                    }
+            let behind = end.map(|end| bytes.iter().skip(end).find(|byte| !is_blank(**byte)));
+            match behind {
+                Some(Some(b',' | b']')) => {}
+                Some(None) if !self.ended && bytes.len() <= self.cap => {
+                    self.state = State::Element(element);
+                    return Next::More;
                 }
+                Some(_) => return self.again(element.astray()),
+                None if element.is_list(bytes) && (self.ended || bytes.len() > self.cap) => {
+                    return self.again(element.astray());
+                }
+                None => {}
             }
         }
         if let Some(end) = end {
