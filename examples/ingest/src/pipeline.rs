@@ -38,6 +38,8 @@ pub struct Pipeline {
     outputs: BTreeMap<String, Arc<OutputStats>>,
     stats: Arc<Stats>,
     reading: Reading,
+    /// By name, once [`Self::open`] was called.
+    sinks: BTreeMap<String, (Sink, Driver)>,
 }
 
 /// What a pipeline did, told when it ends.
@@ -55,17 +57,13 @@ pub struct Summary {
 }
 
 impl Pipeline {
-    /// Loads the accounts that `config` uses, and tries its outputs without connecting to them.
+    /// Loads the accounts that `config` uses.
     ///
     /// # Errors
     ///
-    /// A secret or a certificate cannot be read, or an account has no region.
+    /// A secret cannot be read, or an account has no region.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
         let accounts = accounts(&config).await?;
-        for (name, settings) in &config.output {
-            let opened = output::open(settings, 0, &output::stats(name, settings));
-            drop(opened.with_context(|| format!("[output.{name}]"))?);
-        }
         Ok(Self::with_accounts(config, accounts))
     }
 
@@ -108,6 +106,7 @@ impl Pipeline {
             outputs,
             stats,
             reading: Reading::default(),
+            sinks: BTreeMap::new(),
         }
     }
 
@@ -119,6 +118,27 @@ impl Pipeline {
         }
         self.reading = reading;
         self
+    }
+
+    /// Opens the outputs, if messages go there, without connecting to them. [`Self::run`] does it otherwise; before, it
+    /// tells whether the pipeline can take the place of another.
+    ///
+    /// # Errors
+    ///
+    /// A secret or a certificate of an output cannot be read, or its settings contradict each other.
+    pub fn open(mut self) -> anyhow::Result<Self> {
+        if self.reading.instead.is_some() || !self.sinks.is_empty() {
+            return Ok(self);
+        }
+        for (name, settings) in &self.config.output {
+            let stats = self.outputs.get(name);
+            let stats = stats.context("every output has its counters")?;
+            let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
+            let opened = output::open(settings, budget / 2, stats);
+            let opened = opened.with_context(|| format!("[output.{name}]"))?;
+            self.sinks.insert(name.clone(), opened);
+        }
+        Ok(self)
     }
 
     /// What the pipeline does, for whoever shows it.
@@ -150,10 +170,11 @@ impl Pipeline {
             dead_letters,
             gate,
             inputs: input_stats,
-            outputs: output_stats,
+            outputs: _,
             stats,
             reading,
-        } = self;
+            sinks: opened,
+        } = self.open()?;
         let objects = config.objects();
         let inputs = config.kinesis.len() + objects.len();
         let (delivery, settler) = Delivery::new(gate.clone(), dead_letters.clone());
@@ -168,17 +189,14 @@ impl Pipeline {
                 extra: Arc::default(),
             }
         });
-        for (name, settings) in config.output.iter().filter(|_| instead.is_none()) {
+        for (name, (sink, driver)) in opened {
+            let settings = config.output.get(&name);
+            let settings = settings.context("every sink has its output")?;
             let budget = usize::try_from(settings.queue.0).unwrap_or(usize::MAX);
             share = share.min((budget / 2 / inputs.max(1)).max(MINIMUM_SHARE));
-            let stats = output_stats
-                .get(name)
-                .context("every output has its counters")?;
-            let opened = output::open(settings, budget / 2, stats);
-            let (sink, driver) = opened.with_context(|| format!("[output.{name}]"))?;
             background.spawn(drive(driver));
             let extra = output::members(&settings.fields)?.into();
-            outlets.insert(name.as_str(), Outlet { sink, extra });
+            outlets.insert(name, Outlet { sink, extra });
         }
         // With one output its fields are part of every message from the start, and nothing is written twice.
         let none = BTreeMap::new();

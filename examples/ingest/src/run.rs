@@ -88,15 +88,19 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
         tasks.spawn(admin::serve(listener, admin));
     }
     tasks.spawn(tell_systemd(Arc::clone(&shown)));
-    let mut pipeline = Pipeline::new(config).await?;
-    let exit = loop {
+    let ready = async |config| {
         let instead = dry_run.then(to_standard_output).transpose()?;
-        let reading = pipeline.with_reading(Reading {
+        let pipeline = Pipeline::new(config).await?.with_reading(Reading {
             instead,
             until_caught_up,
         });
-        *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(reading.stats());
-        match run_once(reading, rows.as_ref(), &mut signals, &mut reloads, &sources).await? {
+        pipeline.open()
+    };
+    let next = async || Box::pin(ready(Config::load(&sources)?)).await;
+    let mut pipeline = Box::pin(ready(config)).await?;
+    let exit = loop {
+        *shown.write().unwrap_or_else(PoisonError::into_inner) = Some(pipeline.stats());
+        match run_once(pipeline, rows.as_ref(), &mut signals, &mut reloads, &next).await? {
             Ended::Done(summary) => break told(&summary),
             Ended::Forced => break Exit::Forced,
             Ended::Reload(next) => pipeline = *next,
@@ -125,7 +129,7 @@ async fn run_once(
     rows: Option<&LiveRows>,
     signals: &mut Signals,
     reloads: &mut mpsc::Receiver<()>,
-    sources: &Sources,
+    ready: impl AsyncFn() -> anyhow::Result<Pipeline>,
 ) -> anyhow::Result<Ended> {
     let stats = pipeline.stats();
     let showing = async {
@@ -174,7 +178,7 @@ async fn run_once(
         if stop.is_none() {
             continue;
         }
-        match Box::pin(ready(sources)).await {
+        match ready().await {
             Ok(pipeline) => {
                 tracing::info!(
                     by = reload,
@@ -192,11 +196,6 @@ async fn run_once(
             }
         }
     }
-}
-
-/// The pipeline of the configuration as it is now.
-async fn ready(sources: &Sources) -> anyhow::Result<Pipeline> {
-    Pipeline::new(Config::load(sources)?).await
 }
 
 fn told(summary: &Summary) -> Exit {

@@ -6,7 +6,8 @@ use crate::bed::{Bed, bytes_of, command};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dry_run_prints_and_changes_nothing_and_tail_shows() {
-    let bed = Bed::new("[output.other]\naddress = [\"127.0.0.1:9\"]\n").await;
+    // It does not matter that this output could not be opened.
+    let bed = Bed::new("[output.other]\nprotocol = \"tls\"\nca_file = \"/nowhere.pem\"\naddress = [\"127.0.0.1:9\"]\n").await;
     for number in 1..=5 {
         bed.aws.put(number).await;
     }
