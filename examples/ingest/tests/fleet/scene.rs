@@ -120,6 +120,34 @@ impl Books {
     }
 }
 
+/// Serves `cloud` over HTTP; the address.
+pub(crate) async fn serve(
+    tasks: &mut JoinSet<()>,
+    cloud: Arc<Mutex<Cloud>>,
+    clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+) -> String {
+    let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = server.local_addr().expect("an address").to_string();
+    tasks.spawn(async move {
+        let served = forebay_localaws::serve(server, cloud, clock, std::future::pending()).await;
+        served.expect("the server accepts");
+    });
+    address
+}
+
+/// Books what a GELF receiver over TCP gets; its address.
+pub(crate) async fn listen(tasks: &mut JoinSet<()>, books: Books) -> String {
+    let mut config = ListenerConfig::loopback();
+    config.udp = None;
+    let (listener, messages) = Listener::bind(config).await.expect("a free port");
+    let address = listener.tcp_address().expect("an address").to_string();
+    tasks.spawn(async move {
+        let _ = listener.run().await;
+    });
+    tasks.spawn(receive(messages, books));
+    address
+}
+
 impl Scene {
     pub(crate) async fn start() -> Self {
         let alone = STAGE.lock().await;
@@ -140,17 +168,14 @@ impl Scene {
             .create_queue(QUEUE, QueueAttributes::default(), clock());
         cloud.s3().create_bucket(BUCKET, clock());
         let cloud = Arc::new(Mutex::new(cloud));
-        let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let endpoint = server.local_addr().expect("an address").to_string();
-        let mut listener_config = ListenerConfig::loopback();
-        listener_config.udp = None;
-        let (listener, messages) = Listener::bind(listener_config).await.expect("a free port");
-        let receiver = listener.tcp_address().expect("an address").to_string();
+        let (books, mut tasks) = (Books::default(), JoinSet::new());
+        let endpoint = serve(&mut tasks, Arc::clone(&cloud), Arc::clone(&clock)).await;
+        let receiver = listen(&mut tasks, books.clone()).await;
         let mut scene = Self {
             cloud: Arc::clone(&cloud),
             clock: Arc::clone(&clock),
-            books: Books::default(),
-            tasks: JoinSet::new(),
+            books,
+            tasks,
             producing: Arc::new(AtomicBool::new(true)),
             moves: Arc::default(),
             endpoints: Endpoints {
@@ -173,15 +198,6 @@ secret_key = { env = "TEST_AWS_SECRET" }"#
             _alone: alone,
         };
         let tasks = &mut scene.tasks;
-        tasks.spawn(async move {
-            let served =
-                forebay_localaws::serve(server, cloud, clock, std::future::pending()).await;
-            served.expect("the server accepts");
-        });
-        tasks.spawn(async move {
-            let _ = listener.run().await;
-        });
-        tasks.spawn(receive(messages, scene.books.clone()));
         tasks.spawn(watch(Arc::clone(&scene.cloud), Arc::clone(&scene.moves)));
         let source = Source {
             cloud: Arc::clone(&scene.cloud),

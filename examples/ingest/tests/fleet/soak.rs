@@ -10,21 +10,20 @@ use std::{
     time::Duration,
 };
 
-use forebay_gelf::listener::{Listener, ListenerConfig};
 use forebay_localaws::{Cloud, Instance, NetworkInterface, QueueAttributes, Settings};
 use forebay_tests::{Process, Signal, scale};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     task::JoinSet,
     time::Instant,
 };
 
 use crate::{
-    events::{bury, flow_logs, log_texts, receive},
+    events::{bury, flow_logs, log_texts},
     health::Health,
-    scene::{Books, STAGE, STANDSTILL},
+    scene::{Books, STAGE, STANDSTILL, listen, serve},
     trail::{BUCKET, QUEUE, log_file},
 };
 
@@ -111,24 +110,10 @@ impl World {
             ..NetworkInterface::default()
         });
         let cloud = Arc::new(Mutex::new(cloud));
-        let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let endpoint = server.local_addr().expect("an address").to_string();
-        let mut config = ListenerConfig::loopback();
-        config.udp = None;
-        let (listener, messages) = Listener::bind(config).await.expect("a free port");
-        let receiver = listener.tcp_address().expect("an address").to_string();
-        let books = Books::default();
-        let mut tasks = JoinSet::new();
-        let (served, clock) = (Arc::clone(&cloud), Arc::new(move || now(started)));
-        tasks.spawn(async move {
-            let served =
-                forebay_localaws::serve(server, served, clock, std::future::pending()).await;
-            served.expect("the server accepts");
-        });
-        tasks.spawn(async move {
-            let _ = listener.run().await;
-        });
-        tasks.spawn(receive(messages, books.clone()));
+        let (books, mut tasks) = (Books::default(), JoinSet::new());
+        let clock = Arc::new(move || now(started));
+        let endpoint = serve(&mut tasks, Arc::clone(&cloud), clock).await;
+        let receiver = listen(&mut tasks, books.clone()).await;
         Self {
             cloud,
             books,
