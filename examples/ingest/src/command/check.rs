@@ -261,25 +261,21 @@ async fn live(
         Box::pin(stream::stream(name, input, &account, findings)).await?;
         Box::pin(table::table(name, input, &account, findings)).await?;
     }
-    for (name, input) in config.objects() {
-        let Some(queue) = input.queue.as_deref().filter(|_| wanted(name)) else {
-            continue;
-        };
+    let objects = config.objects();
+    for (name, input) in objects.iter().filter(|(name, _)| wanted(name)) {
         let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
             continue;
         };
         let receive = arguments.receive;
-        Box::pin(queue::queue(
-            name, queue, &input, &account, receive, findings,
-        ))
-        .await?;
-    }
-    let polled = config.s3.iter().filter(|(_, input)| input.queue.is_none());
-    for (name, input) in polled.filter(|(name, _)| wanted(name)) {
-        let Some(account) = Box::pin(account(config, &input.aws, name, findings)).await? else {
-            continue;
-        };
-        Box::pin(prefix::prefixes(name, input, &account, findings)).await?;
+        match &input.queue {
+            Some(queue) => {
+                Box::pin(queue::queue(
+                    name, queue, input, &account, receive, findings,
+                ))
+                .await?
+            }
+            None => Box::pin(prefix::prefixes(name, input, &account, findings)).await?,
+        }
     }
     #[cfg(feature = "entities")]
     if config.entities.enabled {

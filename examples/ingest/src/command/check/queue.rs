@@ -7,8 +7,10 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use forebay_s3::{ObjectId, ObjectSource};
+
 use super::{Findings, Level, NOBODY, ask, told, within};
-use crate::{aws::Account, config::S3};
+use crate::{aws::Account, config::S3, trail_input::source};
 
 /// The rights on the queue, and on one object if a notice may be received.
 pub(super) async fn queue(
@@ -79,19 +81,12 @@ pub(super) async fn queue(
             format!("queue {resource} may be read; the notice received names no object"),
         );
     };
-    let place = format!("{}/{}", object.bucket, object.key);
-    let head = account
-        .s3(input.s3_region.as_deref())
-        .get_object()
-        .bucket(object.bucket.as_str())
-        .key(object.key.as_str())
-        .range("bytes=0-0")
-        .send();
-    match ask(head, "s3:GetObject", &place).await {
+    let object = ObjectId::new(object.bucket.as_str(), object.key.as_str());
+    match within(source(input, account).open(&object, None)).await {
         Ok(_) => findings.tell(
             name,
             Level::Ok,
-            format!("queue {resource}: a notice and its object {place} can be read"),
+            format!("queue {resource}: a notice and its object {object} can be read"),
         ),
         Err(error) => findings.right(name, Err(error), None),
     }
