@@ -343,7 +343,7 @@ impl RecordSplitter {
             (_, None) => self.ended.then_some(true),
             (b']', next) => Some(matches!(next, Some(b',' | b'}'))),
             // The next of several wrappers.
-            (_, Some(b'{')) => opens_records(behind).or(self.ended.then_some(false)),
+            (_, Some(b'{')) => opens_records(behind).or_else(|| self.ended.then_some(false)),
             _ => Some(false),
         }
     }

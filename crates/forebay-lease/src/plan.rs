@@ -12,7 +12,7 @@ use crate::random::Random;
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) row: Lease,
-    /// When this counter was first seen.
+    /// When this counter was first seen with this owner.
     pub(crate) since: Instant,
     /// Whether it was looked at again since then. What was seen once is not known to stand still.
     pub(crate) stands: bool,

@@ -297,24 +297,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{
-        dead_letter::DeadLetters,
-        stats::{InputStats, OutputStats},
-        throttle::Gate,
-    };
+    use crate::stats::{InputStats, OutputStats};
 
     /// Every name that a scrape can contain.
     fn names() -> BTreeSet<String> {
         let inputs = vec![InputStats::stream("flow"), InputStats::queue("trail")];
         let outputs = vec![OutputStats::new("graylog", "tcp", &[])];
-        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
-        let stats = Stats::new(
-            "worker".parse().unwrap(),
-            inputs,
-            outputs,
-            letters,
-            Gate::new(0),
-        );
+        let stats = Stats::alone(inputs, outputs);
         let families = families(&stats.snapshot());
         for family in &families {
             assert!(

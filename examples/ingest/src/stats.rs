@@ -69,6 +69,14 @@ impl Stats {
         })
     }
 
+    /// Counters of these inputs and outputs with nothing else behind them.
+    #[cfg(test)]
+    pub(crate) fn alone(inputs: Vec<Arc<InputStats>>, outputs: Vec<Arc<OutputStats>>) -> Arc<Self> {
+        let letters = DeadLetters::new(&crate::config::DeadLetter::default());
+        let worker = "worker".parse().expect("a worker id");
+        Self::new(worker, inputs, outputs, letters, Gate::new(0))
+    }
+
     /// Shows this entity table too; `refreshed` is when it was last built.
     #[cfg(feature = "entities")]
     pub(crate) fn watch_entities(

@@ -71,12 +71,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{
-        config,
-        dead_letter::DeadLetters,
-        stats::{InputStats, OutputStats},
-        throttle::Gate,
-    };
+    use crate::stats::{InputStats, OutputStats};
 
     #[tokio::test(start_paused = true)]
     async fn each_input_and_output_gets_a_line_a_minute_and_silence_one_hint() {
@@ -88,12 +83,9 @@ mod tests {
             .finish();
         let _logging = tracing::subscriber::set_default(lines);
         let input = InputStats::stream("flow");
-        let stats = Stats::new(
-            "worker".parse().unwrap(),
+        let stats = Stats::alone(
             vec![Arc::clone(&input)],
             vec![OutputStats::new("graylog", "tcp", &[])],
-            DeadLetters::new(&config::DeadLetter::default()),
-            Gate::new(0),
         );
         let telling = each_minute(stats);
         let work = async {
