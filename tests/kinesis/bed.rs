@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use forebay_kinesis::{
-    Acknowledger, Batch, Config, DynamoLeaseTable, Error, InitialPosition, KinesisStream, Outcome,
-    Processor, ShardId, Stopping, StreamName, Summary, Worker, WorkerHandle,
+    Acknowledger, Batch, Config, DynamoLeaseTable, Error, InitialPosition, KinesisStream,
+    LeaseTable, Outcome, Processor, ShardId, Stopping, StreamName, Summary, Worker, WorkerHandle,
 };
 use forebay_localaws::{Cloud, LocalAws, Settings};
 use tokio::sync::oneshot;
@@ -114,7 +114,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn spawn<P: Processor>(worker: Worker<DynamoLeaseTable, P>) -> Self {
+    pub(crate) fn spawn<T: LeaseTable, P: Processor>(worker: Worker<T, P>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let handle = worker.handle();
         let task = tokio::spawn(worker.run(async {

@@ -10,6 +10,7 @@ mod fan_out;
 mod faults;
 mod forgotten;
 mod java;
+mod many;
 mod memory;
 mod metrics;
 mod reshard;

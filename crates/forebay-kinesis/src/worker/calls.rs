@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use forebay_lease::{CallId, Event, Failure, Outcome, Request, Timestamp};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ pub(crate) struct Calls<T> {
     clock: WallClock,
     reporter: Arc<Reporter>,
     running: JoinSet<Called>,
+    places: Arc<Semaphore>,
 }
 
 /// What came of a call.
@@ -41,17 +43,22 @@ impl<T: LeaseTable> Calls<T> {
             clock,
             reporter,
             running: JoinSet::new(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// Sends a request at once.
+    /// Sends a request as soon as fewer than [`AT_ONCE`] are under way. The lease machine counts from now on, so a
+    /// request that waits only makes it more careful.
     pub(crate) fn start(&mut self, id: CallId, request: Request) {
         let table = Arc::clone(&self.table);
         let stream = self.stream.clone();
         let reporter = Arc::clone(&self.reporter);
+        let places = Arc::clone(&self.places);
         let asked_at = timestamp(self.clock.now());
         self.running.spawn(async move {
             let call = call_of(&request);
+            let place = places.acquire().await;
+            let _place = place.expect("the semaphore is never closed");
             let started = Instant::now();
             let result = perform(&*table, &stream, &reporter, (request, asked_at)).await;
             // The stream reports its own calls.
@@ -172,3 +179,7 @@ pub(crate) fn timestamp(time: SystemTime) -> Timestamp {
     };
     Timestamp(millis)
 }
+
+/// Most calls under way: each has a connection of its own. All leases of a worker are renewed at the same time, so
+/// without a bound their number would be that of the connections. The KCL renews on 20 threads.
+const AT_ONCE: usize = 32;
