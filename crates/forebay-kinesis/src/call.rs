@@ -203,6 +203,8 @@ pub(crate) fn classify(call: Call, failure: Failure<'_>) -> ErrorKind {
                 None => match status {
                     429 => ErrorKind::Throttled,
                     500.. => unanswered(call),
+                    // The services say why they refuse, so this answer was cut on its way. A proxy need not say it.
+                    _ if code.is_none() && !matches!(status, 401 | 403 | 407) => unanswered(call),
                     // An unknown refusal needs a person; it is never the fault of the data.
                     _ => ErrorKind::Denied,
                 },
@@ -450,6 +452,18 @@ mod tests {
             .collect();
         for (at, code) in codes.iter().enumerate() {
             assert!(!codes[..at].contains(code), "{code} twice");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_code_was_cut_unless_a_proxy_gave_it() {
+        let answer = |call, status| classify(call, Failure::Answer { code: None, status });
+        assert_eq!(answer(Call::Scan, 400), ErrorKind::Unavailable);
+        assert_eq!(answer(Call::UpdateItem, 400), ErrorKind::Unknown);
+        assert_eq!(answer(Call::Scan, 500), ErrorKind::Unavailable);
+        assert_eq!(answer(Call::Scan, 429), ErrorKind::Throttled);
+        for status in [401, 403, 407] {
+            assert_eq!(answer(Call::Scan, status), ErrorKind::Denied);
         }
     }
 
