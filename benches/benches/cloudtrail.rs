@@ -1,6 +1,7 @@
 //! Bench of `forebay-cloudtrail`: what each stage of reading a log file costs over inflating it, up to GELF as `ingest` sends it.
 //!
-//! The file is `trail_file`: 500 records of six kinds, 700 to 2,500 bytes each.
+//! The files are `trail_files`: 500 records of six kinds, 700 to 2,500 bytes each. Criterion reads the first one again and again; the
+//! ratios are of many files in turn, as a reader meets them.
 //!
 //! The floor of the figure is `gunzip/streaming`: flate2's own reader with the back end that the crate has, into one small buffer, with the
 //! checksum. A file that must be read in bounded memory cannot be inflated faster than that with this back end. `gunzip/libdeflate` inflates
@@ -15,20 +16,24 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use forebay_benches::trail_file;
+use forebay_benches::trail_files;
 use forebay_cloudtrail::{
     Event, Field, FileDecoder, Flattener, Limits, Name, RecordSplitter, Value, View,
 };
 use forebay_gelf::{Encoder, FieldName};
 
 const RECORDS: usize = 500;
+const FILES: usize = 50;
+const ROUNDS: usize = 400;
 
 #[expect(clippy::print_stdout, reason = "a bench tells its input")]
 fn cloudtrail(criterion: &mut Criterion) {
-    let text = trail_file(RECORDS);
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).expect("memory");
-    let gzip = encoder.finish().expect("memory");
+    // Once each, to count instructions: see docs/decisions/0021-cloudtrail-speed.md.
+    let is_count = std::env::args().any(|argument| argument == "--test");
+    let wanted = if is_count { 1 } else { FILES };
+    let files: Vec<String> = trail_files(RECORDS).take(wanted).collect();
+    let gzips: Vec<Vec<u8>> = files.iter().map(|text| compress(text)).collect();
+    let (text, gzip) = (&files[0], &gzips[0]);
     println!(
         "{RECORDS} records, {} bytes, {} compressed",
         text.len(),
@@ -46,14 +51,14 @@ fn cloudtrail(criterion: &mut Criterion) {
     group.bench_function("gunzip/libdeflate", |bencher| {
         bencher.iter(|| {
             libdeflate
-                .gzip_decompress(black_box(&gzip), &mut inflated)
+                .gzip_decompress(black_box(gzip), &mut inflated)
                 .expect("gzip")
         });
     });
 
     let mut piece = vec![0; 12 << 10];
     group.bench_function("gunzip/streaming", |bencher| {
-        bencher.iter(|| gunzip(black_box(&gzip), &mut piece));
+        bencher.iter(|| gunzip(black_box(gzip), &mut piece));
     });
 
     group.bench_function("split", |bencher| {
@@ -73,7 +78,7 @@ fn cloudtrail(criterion: &mut Criterion) {
     group.bench_function("gunzip+split", |bencher| {
         bencher.iter(|| {
             let mut bytes = 0;
-            decode(black_box(&gzip), |record| bytes += record.text().len());
+            decode(black_box(gzip), |record| bytes += record.text().len());
             bytes
         });
     });
@@ -86,7 +91,7 @@ fn cloudtrail(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut fields = 0;
-                decode(black_box(&gzip), |record| {
+                decode(black_box(gzip), |record| {
                     flattener.flatten(&record.event(), |_, value| {
                         black_box(&value);
                         fields += 1;
@@ -105,7 +110,7 @@ fn cloudtrail(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut bytes = 0;
-                decode(black_box(&gzip), |record| {
+                decode(black_box(gzip), |record| {
                     bytes += shaper.message(&record.event()).len();
                 });
                 bytes
@@ -113,11 +118,17 @@ fn cloudtrail(criterion: &mut Criterion) {
         });
     }
     group.finish();
-    // Once each, to count instructions: see docs/decisions/0021-cloudtrail-speed.md.
-    if std::env::args().any(|argument| argument == "--test") {
+    if is_count {
         return;
     }
-    ratios(&gzip, text.len());
+    let longest = files.iter().map(String::len).max();
+    ratios(&gzips, longest.unwrap_or_default());
+}
+
+fn compress(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).expect("memory");
+    encoder.finish().expect("memory")
 }
 
 /// The figure itself: all stages take turns, so that what disturbs one disturbs the others too.
@@ -126,13 +137,13 @@ fn cloudtrail(criterion: &mut Criterion) {
     clippy::disallowed_methods,
     reason = "a bench measures and tells"
 )]
-fn ratios(gzip: &[u8], length: usize) {
+fn ratios(gzips: &[Vec<u8>], length: usize) {
     let mut inflated = vec![0; length];
     let mut piece = vec![0; 12 << 10];
     let mut libdeflate = libdeflater::Decompressor::new();
     let mut shaper = Shaper::new(View::Complete);
     let mut times = [const { Vec::new() }; 3];
-    for _ in 0..400 {
+    for gzip in gzips.iter().cycle().take(ROUNDS) {
         let mut stages: [&mut dyn FnMut() -> usize; 3] = [
             &mut || {
                 libdeflate

@@ -19,4 +19,4 @@ use ingest::{message_id, names, shape};
 pub use flow_lines::{all_values, flow_lines, typed};
 pub use shaping::Shaping;
 pub use subscription::Subscription;
-pub use trail_file::trail_file;
+pub use trail_file::trail_files;

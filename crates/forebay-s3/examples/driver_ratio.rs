@@ -1,7 +1,7 @@
 //! What the whole driver costs over inflating alone, on one core: `cargo run --release -p forebay-s3 --example driver_ratio`.
 //! With `gunzip`, `read` or `gelf` as argument one stage runs once, for `valgrind --tool=callgrind` to count.
 //!
-//! Local objects of 500 CloudTrail records (the file of `benches/benches/cloudtrail.rs`) are listed, opened, inflated, split, handed over,
+//! Local objects of 500 CloudTrail records (the files of `benches/benches/cloudtrail.rs`) are listed, opened, inflated, split, handed over,
 //! made GELF by the binary's own shaping, accepted and recorded as settled. The measure is flate2's streaming reader on the same bytes.
 #![allow(clippy::print_stdout, reason = "the figures are the output")]
 
@@ -17,7 +17,7 @@ use std::{
 };
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
-use forebay_benches::{Shaping, trail_file};
+use forebay_benches::{Shaping, trail_files};
 use forebay_cloudtrail::FileReader;
 use forebay_flowlog::Format;
 use forebay_s3::{
@@ -27,25 +27,27 @@ use forebay_s3::{
 use tokio::{sync::watch, time::Instant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(trail_file(RECORDS).as_bytes())?;
-    let file = gzip.finish()?;
+    let files = trail_files(RECORDS).take(OBJECTS).map(|text| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish())
+    });
+    let files = files.collect::<Result<Vec<_>, _>>()?;
     println!(
-        "{OBJECTS} objects of {RECORDS} records, {} bytes each, {} inflated",
-        file.len(),
-        inflate(&file)
+        "{OBJECTS} objects of {RECORDS} records, {} bytes, {} inflated",
+        files.iter().map(Vec::len).sum::<usize>(),
+        files.iter().map(|file| inflate(file)).sum::<usize>()
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let alone = || {
         let begun = on_core();
-        for _ in 0..OBJECTS {
-            black_box(inflate(black_box(&file)));
+        for file in &files {
+            black_box(inflate(black_box(file)));
         }
         on_core() - begun
     };
-    let drive = |shape| runtime.block_on(drive(&file, shape));
+    let drive = |shape| runtime.block_on(drive(&files, shape));
     // One stage once, to count its instructions.
     match std::env::args().nth(1).as_deref() {
         Some("gunzip") => {
@@ -58,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((alone(), direct(&file)?, drive(false)?, drive(true)?));
+        rounds.push((alone(), direct(&files)?, drive(false)?, drive(true)?));
     }
     let median = |time: fn(&Round) -> Duration| {
         let mut times: Vec<Duration> = rounds.iter().map(time).collect();
@@ -66,6 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         times[ROUNDS / 2].as_secs_f64()
     };
     let alone = median(|round| round.0);
+    println!("gunzip alone {:.0} us a file", alone * 1e6 / OBJECTS as f64);
     println!(
         "medians of {ROUNDS} rounds over gunzip alone: records handed over {:.2}, written as GELF {:.2}; the latter without driver {:.2}",
         median(|round| round.2) / alone,
@@ -79,11 +82,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 type Round = (Duration, Duration, Duration, Duration);
 
 /// Makes GELF of the records as they come out of their file.
-fn direct(file: &[u8]) -> Result<Duration, forebay_cloudtrail::ReadError> {
+fn direct(files: &[Vec<u8>]) -> Result<Duration, forebay_cloudtrail::ReadError> {
     let mut shaping = Shaping::new(&Format::v2());
     let begun = on_core();
-    for _ in 0..OBJECTS {
-        let mut reader = FileReader::new(file);
+    for file in files {
+        let mut reader = FileReader::new(file.as_slice());
         while let Some(record) = reader.next_record() {
             shaping.trail(&record?.event());
         }
@@ -111,10 +114,10 @@ fn inflate(file: &[u8]) -> usize {
 }
 
 /// Reads all objects through a poller; how long that took.
-async fn drive(file: &[u8], shape: bool) -> Result<Duration, Box<dyn std::error::Error>> {
+async fn drive(files: &[Vec<u8>], shape: bool) -> Result<Duration, Box<dyn std::error::Error>> {
     let source = MemorySource::new();
-    for number in 0..OBJECTS {
-        source.put("logs", &format!("{number:06}.json.gz"), file.to_vec());
+    for (number, file) in files.iter().enumerate() {
+        source.put("logs", &format!("{number:06}.json.gz"), file.clone());
     }
     let mut config = Config::default();
     config.concurrency = NonZeroUsize::MIN;
