@@ -73,4 +73,4 @@ impl Window {
 }
 
 /// Large enough for five records of the usual size, small enough to stay in the first-level cache beside the inflater's tables.
-const FIRST_SIZE: usize = 8 << 10;
+const FIRST_SIZE: usize = 10 << 10;

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use wide::u8x16;
+
 use crate::error::{Error, JsonProblem, Limit};
 use crate::event::FieldValue;
 use crate::text::Text;
@@ -444,72 +446,43 @@ pub(crate) fn plain_message(bytes: &[u8]) -> Option<(usize, u8)> {
 
 /// Returns how many bytes come before the first quote, backslash or control character, and [`NON_ASCII`] if any of
 /// them is above 127.
-///
-/// Blocks of ASCII without an end are dismissed whole, in a loop without branches that the compiler turns into vector
-/// instructions; what is left is looked at in words.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> (usize, u8) {
-    let mut len = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        let mut special = 0;
-        for byte in block {
-            // As a signed number everything outside ASCII lies below the space too.
-            special |=
-                u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from((*byte as i8) < 0x20);
-        }
+    let (blocks, rest) = bytes.as_chunks();
+    let (mut len, mut high) = (0, 0);
+    for block in blocks {
+        let vector = u8x16::new(*block);
+        let special = special_bytes(vector);
         if special != 0 {
-            break;
-        }
-        len += BLOCK;
-    }
-    let (more, flags) = plain_run_in_words(bytes.get(len..).unwrap_or_default());
-    (len + more, flags)
-}
-
-#[inline]
-fn plain_run_in_words(bytes: &[u8]) -> (usize, u8) {
-    let mut high = 0;
-    let mut words = bytes.chunks_exact(8);
-    let mut len = 0;
-    for word in &mut words {
-        let word = word.try_into().map_or(0, u64::from_le_bytes);
-        let special = special_bytes(word);
-        if special != 0 {
-            // The lowest mark is exact; marks above it may be carried over from it.
             let before = (special & special.wrapping_neg()) - 1;
-            high |= word & before & HIGH;
-            return (len + special.trailing_zeros() as usize / 8, non_ascii(high));
+            high |= vector.to_bitmask() & before;
+            return (len + special.trailing_zeros() as usize, non_ascii(high));
         }
-        high |= word & HIGH;
-        len += 8;
+        high |= vector.to_bitmask();
+        len += block.len();
     }
-    for byte in words.remainder() {
+    for byte in rest {
         if matches!(byte, b'"' | b'\\' | ..b' ') {
             break;
         }
-        high |= u64::from(byte & 0x80);
+        high |= u32::from(byte & 0x80);
         len += 1;
     }
     (len, non_ascii(high))
 }
 
-/// Marks the high bit of each byte that is a quote, a backslash or a control character.
-#[inline]
-const fn special_bytes(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    ((quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash) | control)
-        & HIGH
+/// One bit for each byte that is a quote, a backslash or a control character.
+#[inline(always)]
+fn special_bytes(block: u8x16) -> u32 {
+    let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+    let quote = block.simd_eq(u8x16::splat(b'"'));
+    let backslash = block.simd_eq(u8x16::splat(b'\\'));
+    (control | quote | backslash).to_bitmask()
 }
 
 #[inline]
-const fn non_ascii(high: u64) -> u8 {
+const fn non_ascii(high: u32) -> u8 {
     if high == 0 { 0 } else { NON_ASCII }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-/// Two or four vector registers.
-const BLOCK: usize = 32;
 const MAX_DEPTH: usize = 64;

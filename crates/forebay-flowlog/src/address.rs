@@ -1,8 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use wide::u8x16;
+
 /// Reads `line[start..end]` as an address. A zone index (`%eth0`) is cut off.
 ///
-/// The whole line is handed in because sixteen bytes that begin with the address can then be loaded at once.
+/// The whole line is handed in because twenty bytes that begin with the address can then be loaded at once.
 #[inline(always)]
 pub(crate) fn decode(line: &[u8], start: usize, end: usize) -> Option<IpAddr> {
     let length = end.saturating_sub(start);
@@ -75,13 +77,9 @@ fn eight_groups(mut rest: &[u8]) -> Option<Ipv6Addr> {
 /// decimal octets without leading zeros. Without branches on the digits: where the dots are differs from line
 /// to line, so that a loop over the bytes is mispredicted several times per address.
 #[inline(always)]
-fn four_octets(block: &[u8; 16], length: usize) -> Option<Ipv4Addr> {
-    let (low, high) = block.split_at(8);
-    let word = |half: &[u8]| {
-        half.first_chunk()
-            .map_or(0, |half| u64::from_le_bytes(*half))
-    };
-    let dots = (dots(word(low)) | dots(word(high)) << 8) & ((1 << length) - 1);
+fn four_octets(block: &[u8; BLOCK], length: usize) -> Option<Ipv4Addr> {
+    let dots = u8x16::new(*block.first_chunk()?).simd_eq(u8x16::splat(b'.'));
+    let dots = dots.to_bitmask() & ((1 << length) - 1);
     let without_first = dots & dots.wrapping_sub(1);
     let without_second = without_first & without_first.wrapping_sub(1);
     if without_second == 0 || without_second & (without_second - 1) != 0 {
@@ -91,61 +89,57 @@ fn four_octets(block: &[u8; 16], length: usize) -> Option<Ipv4Addr> {
     let second = without_first.trailing_zeros() as usize;
     let third = without_second.trailing_zeros() as usize;
 
-    let a = octet(block, 0, first);
-    let b = octet(block, first + 1, second);
-    let c = octet(block, second + 1, third);
-    let d = octet(block, third + 1, length);
-    if (a | b | c | d) > 255 {
+    let a = Octet::read(block, 0, first);
+    let b = Octet::read(block, first + 1, second);
+    let c = Octet::read(block, second + 1, third);
+    let d = Octet::read(block, third + 1, length);
+    let faults = a.faults | b.faults | c.faults | d.faults;
+    if faults | (a.length | b.length | c.length | d.length) & !3 == 0 {
+        Some(Ipv4Addr::new(a.value, b.value, c.value, d.value))
+    } else {
         None
-    } else {
-        Some(Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d))
     }
 }
 
-/// One octet, or a number above 255 for what is none.
-#[inline(always)]
-fn octet(block: &[u8; 16], start: usize, end: usize) -> u32 {
-    let length = end - start;
-    // The last of 15 bytes begins at 12 at most, so that a good octet always has four bytes to load.
-    let Some(bytes) = block.get(start..).and_then(<[u8]>::first_chunk::<4>) else {
-        return MALFORMED;
-    };
-    if length > 3 {
-        return MALFORMED;
+struct Octet {
+    value: u8,
+    /// Not zero if it is none, provided that it has no more than three digits.
+    faults: u32,
+    length: u32,
+}
+
+impl Octet {
+    #[inline(always)]
+    fn read(block: &[u8; BLOCK], start: usize, end: usize) -> Self {
+        let length = (end - start) as u32;
+        // It begins within the first 16 bytes, so that the block has four bytes to load.
+        let bytes = block.get(start % 16..).and_then(<[u8]>::first_chunk);
+        let word = bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        // The last digit goes to the third byte; before the first one there are zeros.
+        let shift = 24_u32.wrapping_sub(8 * length);
+        let digits = (word ^ 0x0030_3030).wrapping_shl(shift) & 0x00FF_FFFF;
+        // 118 lifts every byte above 9 over 127.
+        let foreign = digits.wrapping_add(0x0076_7676) | digits;
+        // With the first digit in the highest byte, digits compare as the numbers do, and a difference below zero has the
+        // highest bit.
+        let compared = digits.swap_bytes();
+        let least = LEAST[length as usize % 4];
+        let outside = compared.wrapping_sub(least) | MOST.wrapping_sub(compared);
+        Self {
+            // In the third byte meet a hundred of the first, ten of the second and the third itself.
+            value: (digits.wrapping_mul(0x0064_0A01) >> 16) as u8,
+            faults: foreign & 0x0080_8080 | outside & 0x8000_0000,
+            length,
+        }
     }
-    // The last digit goes to the third byte; before the first one there are zeros.
-    let shift = 8 * (3 - length as u32);
-    let digits = ((u32::from_le_bytes(*bytes) ^ 0x0030_3030) << shift) & 0x00FF_FFFF;
-    // 118 lifts every byte above 9 over 127.
-    let foreign = (digits.wrapping_add(0x0076_7676) | digits) & 0x0080_8080;
-    // With the first digit in the highest byte, digits compare as the numbers do.
-    let compared = digits.swap_bytes();
-    // Too few digits, or a leading zero.
-    let least = [u32::MAX, 0, 0x0001_0000, 0x0100_0000][length];
-    if foreign != 0 || compared < least || compared > 0x0205_0500 {
-        MALFORMED
-    } else {
-        // In the third byte meet a hundred of the first, ten of the second and the third itself.
-        (digits.wrapping_mul(0x0064_0A01) >> 16) & 0xFF
-    }
 }
 
-const MALFORMED: u32 = 256;
-
-/// One bit per byte that is a dot.
-#[inline(always)]
-fn dots(word: u64) -> u32 {
-    let differs = word ^ (b'.' as u64 * ONES);
-    gather(!(((differs & !HIGH) + !HIGH) | differs) & HIGH)
-}
-
-#[inline(always)]
-fn gather(flags: u64) -> u32 {
-    ((flags >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x80 * ONES;
+/// So that four bytes can be loaded from each of the first 16.
+const BLOCK: usize = 20;
+/// The smallest octets of no, one, two and three digits: without a leading zero, and none at all.
+const LEAST: [u32; 4] = [0x7FFF_FFFF, 0, 0x0001_0000, 0x0100_0000];
+/// 255.
+const MOST: u32 = 0x0205_0500;
 
 #[cfg(test)]
 mod tests {

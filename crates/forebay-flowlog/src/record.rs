@@ -1,12 +1,14 @@
 use std::fmt;
+use std::iter::Enumerate;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::slice;
 
 use crate::address;
 use crate::columns::Columns;
 use crate::error::{FieldError, FieldErrorKind, LineError};
 use crate::field::{Field, ValueType};
-use crate::format::{Format, check_length, without_line_end};
+use crate::format::{Column, Format, check_length, without_line_end};
 use crate::number;
 use crate::tag::TagValue;
 use crate::timestamp::Timestamp;
@@ -158,12 +160,22 @@ impl<'a> Record<'a> {
     /// If the text is no value of the field.
     #[inline]
     pub fn value(&self, field: Field) -> Result<Option<Value<'a>>, FieldError> {
+        match self.bounds(field) {
+            Some(bounds) => self.value_at(field, bounds),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn value_at(&self, field: Field, bounds: Bounds) -> Result<Option<Value<'a>>, FieldError> {
         Ok(match field.value_type() {
-            ValueType::Text => self.text(field)?.map(Value::Text),
-            ValueType::Tag => self.tag(field)?.map(Value::Tag),
-            ValueType::Address => self.address(field)?.map(Value::Address),
-            ValueType::Number => self.number(field)?.map(Value::Number),
-            ValueType::Timestamp => self.timestamp(field)?.map(Value::Timestamp),
+            ValueType::Text => self.text_at(field, bounds)?.map(Value::Text),
+            ValueType::Tag => self.tag_at(bounds).map(Value::Tag),
+            ValueType::Address => self.address_at(field, bounds)?.map(Value::Address),
+            ValueType::Number => self.number_at(field, bounds)?.map(Value::Number),
+            ValueType::Timestamp => self
+                .number_at(field, bounds)?
+                .map(|number| Value::Timestamp(Timestamp::from_logged(number))),
         })
     }
 
@@ -172,18 +184,11 @@ impl<'a> Record<'a> {
     pub fn values(
         &self,
     ) -> impl Iterator<Item = (Field, Result<Option<Value<'a>>, FieldError>)> + '_ {
-        let line = std::str::from_utf8(self.line).unwrap_or_default();
-        let columns = self.format.columns().iter().enumerate();
-        columns.filter_map(move |(position, column)| {
-            let field = column.field()?;
-            let value = match (field.value_type(), line.get(self.span(position))) {
-                (ValueType::Text, Some(text)) if !matches!(text, "" | "-") => {
-                    Ok(Some(Value::Text(text)))
-                }
-                _ => self.value(field),
-            };
-            Some((field, value))
-        })
+        Values {
+            record: self,
+            text: std::str::from_utf8(self.line).unwrap_or_default(),
+            columns: self.format.columns().iter().enumerate(),
+        }
     }
 
     /// The text of a field, where it is UTF-8. Works for every field, whatever its type.
@@ -193,13 +198,18 @@ impl<'a> Record<'a> {
     /// If the text is not UTF-8.
     #[inline(always)]
     pub fn text(&self, field: Field) -> Result<Option<&'a str>, FieldError> {
-        let Some((start, end)) = self.find(field) else {
-            return Ok(None);
-        };
-        let raw = self.line.get(start..end).unwrap_or_default();
-        match std::str::from_utf8(raw) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(FieldError::new(field, start, FieldErrorKind::NotUtf8)),
+        match self.bounds(field) {
+            Some(bounds) => self.text_at(field, bounds),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn text_at(&self, field: Field, bounds: Bounds) -> Result<Option<&'a str>, FieldError> {
+        match self.present(bounds).map(std::str::from_utf8) {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(FieldError::new(field, bounds.0, FieldErrorKind::NotUtf8)),
         }
     }
 
@@ -210,12 +220,18 @@ impl<'a> Record<'a> {
     /// If the text is not decimal digits, or beyond [`Field::max_value`](crate::Field::max_value).
     #[inline(always)]
     pub fn number(&self, field: Field) -> Result<Option<u64>, FieldError> {
-        let Some((start, end)) = self.bounds(field) else {
-            return Ok(None);
-        };
+        match self.bounds(field) {
+            Some(bounds) => self.number_at(field, bounds),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn number_at(&self, field: Field, bounds: Bounds) -> Result<Option<u64>, FieldError> {
+        let (start, end) = bounds;
         match number::decode(self.line, start, end, field.limit().number) {
             Some(number) => Ok(Some(number)),
-            None => self.no_number(field),
+            None => self.no_number(field, bounds),
         }
     }
 
@@ -227,12 +243,12 @@ impl<'a> Record<'a> {
     /// As [`Record::number`].
     #[inline(always)]
     pub fn number_text(&self, field: Field) -> Result<Option<&'a [u8]>, FieldError> {
-        let Some((start, end)) = self.bounds(field) else {
+        let Some(bounds @ (start, end)) = self.bounds(field) else {
             return Ok(None);
         };
         match number::canonical_start(self.line, start, end, field.limit()) {
             Some(start) => Ok(self.line.get(start..end)),
-            None => self.no_number(field),
+            None => self.no_number(field, bounds),
         }
     }
 
@@ -243,12 +259,17 @@ impl<'a> Record<'a> {
     /// If the text is no IPv4 or IPv6 address.
     #[inline(always)]
     pub fn address(&self, field: Field) -> Result<Option<IpAddr>, FieldError> {
-        let Some((start, end)) = self.bounds(field) else {
-            return Ok(None);
-        };
-        match address::decode(self.line, start, end) {
+        match self.bounds(field) {
+            Some(bounds) => self.address_at(field, bounds),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn address_at(&self, field: Field, bounds: Bounds) -> Result<Option<IpAddr>, FieldError> {
+        match address::decode(self.line, bounds.0, bounds.1) {
             Some(address) => Ok(Some(address)),
-            None => self.no_value(field, |_| FieldErrorKind::NotAddress),
+            None => self.no_value(field, bounds, |_| FieldErrorKind::NotAddress),
         }
     }
 
@@ -269,12 +290,12 @@ impl<'a> Record<'a> {
     /// None today; the signature is that of the other accessors.
     #[inline(always)]
     pub fn tag(&self, field: Field) -> Result<Option<TagValue<'a>>, FieldError> {
-        let Some((start, end)) = self.find(field) else {
-            return Ok(None);
-        };
-        Ok(Some(TagValue::new(
-            self.line.get(start..end).unwrap_or_default(),
-        )))
+        Ok(self.bounds(field).and_then(|bounds| self.tag_at(bounds)))
+    }
+
+    #[inline(always)]
+    fn tag_at(&self, bounds: Bounds) -> Option<TagValue<'a>> {
+        self.present(bounds).map(TagValue::new)
     }
 
     /// Whether every typed column decodes and the words of closed sets are known: the test by which a format is
@@ -321,8 +342,10 @@ impl<'a> Record<'a> {
     }
 
     #[cold]
-    fn no_number<T>(&self, field: Field) -> Result<Option<T>, FieldError> {
-        self.no_value(field, |raw| number::fault(raw, field.limit().number))
+    fn no_number<T>(&self, field: Field, bounds: Bounds) -> Result<Option<T>, FieldError> {
+        self.no_value(field, bounds, |raw| {
+            number::fault(raw, field.limit().number)
+        })
     }
 
     /// What it means that a field does not decode: it is absent, or wrong.
@@ -330,31 +353,60 @@ impl<'a> Record<'a> {
     fn no_value<T>(
         &self,
         field: Field,
+        bounds: Bounds,
         fault: impl FnOnce(&[u8]) -> FieldErrorKind,
     ) -> Result<Option<T>, FieldError> {
-        match self.find(field) {
+        match self.present(bounds) {
             None => Ok(None),
-            Some((start, end)) => {
-                let raw = self.line.get(start..end).unwrap_or_default();
-                Err(FieldError::new(field, start, fault(raw)))
-            }
+            Some(raw) => Err(FieldError::new(field, bounds.0, fault(raw))),
         }
     }
 
     /// Where the column of a field stands; `None` for a field the format does not have.
     #[inline(always)]
-    fn bounds(&self, field: Field) -> Option<(usize, usize)> {
+    fn bounds(&self, field: Field) -> Option<Bounds> {
         Some(self.columns.bounds(self.format.position(field)?))
     }
 
-    /// Where the value of a field stands; `None` for `-` and for a field the format does not have.
+    /// The text of a column; `None` for `-`.
     #[inline(always)]
-    fn find(&self, field: Field) -> Option<(usize, usize)> {
-        let (start, end) = self.bounds(field)?;
+    fn present(&self, (start, end): Bounds) -> Option<&'a [u8]> {
         // Empty is the column of a `RecordBuf` that no line was read into.
-        match self.line.get(start..end) {
-            None | Some([] | [b'-']) => None,
-            Some(_) => Some((start, end)),
+        self.line
+            .get(start..end)
+            .filter(|text| !matches!(text, [] | [b'-']))
+    }
+}
+
+/// Start and end of a column.
+type Bounds = (usize, usize);
+
+/// See [`Record::values`].
+struct Values<'r, 'a> {
+    record: &'r Record<'a>,
+    /// The line; empty if it is not UTF-8.
+    text: &'a str,
+    columns: Enumerate<slice::Iter<'a, Column>>,
+}
+
+impl<'a> Iterator for Values<'_, 'a> {
+    type Item = (Field, Result<Option<Value<'a>>, FieldError>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (position, column) = self.columns.next()?;
+            let Some(field) = column.field() else {
+                continue;
+            };
+            let bounds = self.record.columns.bounds(position);
+            if field.value_type() == ValueType::Text
+                && let Some(text) = self.text.get(bounds.0..bounds.1)
+                && !matches!(text, "" | "-")
+            {
+                return Some((field, Ok(Some(Value::Text(text)))));
+            }
+            return Some((field, self.record.value_at(field, bounds)));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Text into JSON string content, and the scan that decides whether there is anything to do.
 
+use wide::u8x16;
+
 use crate::encode::Escaped;
 use crate::scratch::Scratch;
 
@@ -35,8 +37,8 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
         if let Some(last) = target.last_chunk_mut::<8>() {
             *last = *tail;
         }
-        return dirty_bytes(u64::from_le_bytes(*head)) | dirty_bytes(u64::from_le_bytes(*tail))
-            == 0;
+        let head = dirty_bytes_of_word(u64::from_le_bytes(*head));
+        return head | dirty_bytes_of_word(u64::from_le_bytes(*tail)) == 0;
     }
     if let (Some(head), Some(tail)) = (source.first_chunk::<4>(), source.last_chunk::<4>()) {
         if let Some(first) = target.first_chunk_mut::<4>() {
@@ -47,7 +49,7 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
         }
         let both =
             u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail));
-        return dirty_bytes(both) == 0;
+        return dirty_bytes_of_word(both) == 0;
     }
     match (target, source) {
         ([], []) => true,
@@ -70,20 +72,14 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
 /// Whether `text` may stand in a JSON string as it is.
 #[inline]
 pub(crate) fn is_clean_text(text: &[u8]) -> bool {
-    // Blocks without early exit: so written, and so long, the compiler compares 16 bytes at a time. The last block
-    // overlaps the one before it.
-    let is_dirty = |block: &[u8; 64]| {
-        block
-            .iter()
-            .fold(false, |dirty, byte| dirty | is_dirty(*byte))
-    };
+    // The last block overlaps the one before it.
     let Some(tail) = text.last_chunk() else {
         return text.iter().all(|byte| is_clean(*byte));
     };
-    let blocks = text.chunks_exact(64);
-    !blocks.fold(is_dirty(tail), |dirty, block| {
-        dirty | block.first_chunk().is_none_or(is_dirty)
-    })
+    let (blocks, _) = text.as_chunks();
+    let blocks = blocks.iter().map(|block| dirty_bytes(u8x16::new(*block)));
+    let dirty = blocks.fold(dirty_bytes(u8x16::new(*tail)), |dirty, block| dirty | block);
+    dirty.to_bitmask() == 0
 }
 
 /// What became of one text.
@@ -199,7 +195,7 @@ fn put_ascii(target: &mut Scratch, source: &[u8], escaped: Escaped) -> bool {
             Escaped::No => 2 * piece.len(),
             Escaped::Already => piece.len(),
         };
-        let Some(length) = copy_ascii(target.room(at, most + 8), piece, escaped) else {
+        let Some(length) = copy_ascii(target.room(at, most + 16), piece, escaped) else {
             target.seek(start);
             return false;
         };
@@ -208,32 +204,32 @@ fn put_ascii(target: &mut Scratch, source: &[u8], escaped: Escaped) -> bool {
     true
 }
 
-/// Copies eight bytes at a time, up to the next escape. Returns how much was written; `None` if other means are needed.
+/// Copies sixteen bytes at a time, up to the next escape. Returns how much was written; `None` if other means are needed.
 #[inline(always)]
 fn copy_ascii(target: &mut [u8], source: &[u8], escaped: Escaped) -> Option<usize> {
     let mut written = 0;
     let mut rest = source;
     loop {
-        let (word, length) = match rest.first_chunk::<8>() {
-            Some(block) => (*block, 8),
+        let (block, length) = match rest.first_chunk() {
+            Some(block) => (*block, block.len()),
             None if rest.is_empty() => return Some(written),
             None => {
-                let mut block = [b' '; 8];
+                let mut block = [b' '; 16];
                 block[..rest.len()].copy_from_slice(rest);
                 (block, rest.len())
             }
         };
         let target = target.get_mut(written..)?;
-        *target.first_chunk_mut()? = word;
-        let dirty = dirty_bytes(u64::from_le_bytes(word));
+        *target.first_chunk_mut()? = block;
+        let dirty = dirty_bytes(u8x16::new(block)).to_bitmask();
         if dirty == 0 {
             written += length;
             rest = &rest[length..];
             continue;
         }
-        let clean = dirty.trailing_zeros() as usize / 8;
+        let clean = dirty.trailing_zeros() as usize;
         let (used, escape) = match escaped {
-            Escaped::No => (1, short_escape(word[clean])?),
+            Escaped::No => (1, short_escape(*block.get(clean)?)?),
             Escaped::Already => match rest.get(clean..clean + 2)? {
                 [
                     b'\\',
@@ -382,18 +378,16 @@ fn escape_valid(target: &mut Scratch, source: &[u8]) {
 
 /// Offset of the first `"`, `\` or control character, or the length.
 fn find_special(source: &[u8]) -> usize {
+    let (blocks, rest) = source.as_chunks();
     let mut at = 0;
-    while let Some(block) = source.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let special = special_bytes(u64::from_le_bytes(*block));
+    for block in blocks {
+        let special = special_bytes(u8x16::new(*block)).to_bitmask();
         if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
+            return at + special.trailing_zeros() as usize;
         }
-        at += 8;
+        at += block.len();
     }
-    source[at..]
-        .iter()
-        .position(|byte| !is_plain(*byte))
-        .map_or(source.len(), |offset| at + offset)
+    at + rest.iter().take_while(|byte| is_plain(**byte)).count()
 }
 
 fn is_blank_char(character: char) -> bool {
@@ -416,31 +410,31 @@ const fn is_dirty(byte: u8) -> bool {
     ((byte ^ 2) as i8 <= 0x20) | (byte == b'\\')
 }
 
-/// High bits mark `"`, `\` and control characters. Exact up to the first mark, which is the only one used.
-const fn special_bytes(word: u64) -> u64 {
-    ascii_marks(word) & !word & (ONES << 7)
-}
-
-/// As `special_bytes`, and bytes outside ASCII.
-const fn dirty_bytes(word: u64) -> u64 {
-    (ascii_marks(word) | word) & (ONES << 7)
-}
-
-/// High bits mark `"`, `\` and control characters, and maybe bytes outside ASCII. See `is_dirty` for the second bit.
-#[inline(always)]
-const fn ascii_marks(word: u64) -> u64 {
-    let quote_or_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
-    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    quote_or_control | backslash
-}
-
-/// Written so that the compiler makes one vector compare of it.
 #[inline(always)]
 fn is_dirty_block(block: &[u8; 16]) -> bool {
-    block
-        .iter()
-        .fold(0, |dirty, byte| dirty | u8::from(is_dirty(*byte)))
-        != 0
+    dirty_bytes(u8x16::new(*block)).to_bitmask() != 0
+}
+
+/// High bits mark `"`, `\` and control characters.
+#[inline(always)]
+fn special_bytes(block: u8x16) -> u8x16 {
+    block.min(u8x16::splat(0x1f)).simd_eq(block)
+        | block.simd_eq(u8x16::splat(b'"'))
+        | block.simd_eq(u8x16::splat(b'\\'))
+}
+
+/// As `special_bytes`, and bytes outside ASCII, whose high bits are set anyway.
+#[inline(always)]
+fn dirty_bytes(block: u8x16) -> u8x16 {
+    special_bytes(block) | block
+}
+
+/// High bits mark `"`, `\`, control characters and bytes outside ASCII. See `is_dirty` for the second bit.
+#[inline(always)]
+const fn dirty_bytes_of_word(word: u64) -> u64 {
+    let quote_or_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (quote_or_control | backslash | word) & (ONES << 7)
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
