@@ -53,23 +53,65 @@ impl Pacer {
     }
 }
 
-/// How many bytes to reserve before a read.
+/// How many records to ask for in one read, and the room that their answer may take.
 ///
-/// A read far from the tip may bring the largest answer there is (10 MB of records, which exist as base64 text and
-/// as bytes while they are decoded). At the tip a shard cannot have taken in more than 1 MB for each second since the
-/// last read.
-pub(crate) fn reservation(behind: bool, since_last_read: Duration) -> usize {
-    if behind {
-        return LARGEST_ANSWER;
+/// The service fills answers up to 10 MB and then wants five seconds of silence, so a shard that lags is read as fast with
+/// smaller ones. With them more shards can be read at a time in the same budget, and small records, which cost several times
+/// their size while they are decoded, do not pile up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portion {
+    most: u16,
+    /// The mean size of the records of the last answer that had any.
+    record_bytes: Option<usize>,
+}
+
+impl Portion {
+    /// At most so many records at a time.
+    pub(crate) fn new(most: u16) -> Self {
+        Self {
+            most,
+            record_bytes: None,
+        }
     }
-    let seconds = usize::try_from(since_last_read.as_secs())
-        .unwrap_or(usize::MAX)
-        .saturating_add(1);
-    seconds
-        .saturating_mul(1_000_000)
-        .saturating_mul(5)
-        .div_ceil(2)
-        .clamp(SMALLEST_RESERVATION, LARGEST_ANSWER)
+
+    /// How many records to ask for.
+    pub(crate) fn records(&self) -> u16 {
+        let enough = |bytes: usize| WANTED_ANSWER.div_ceil(bytes.max(1));
+        self.record_bytes.map_or(self.most, |bytes| {
+            u16::try_from(enough(bytes)).map_or(self.most, |enough| enough.min(self.most))
+        })
+    }
+
+    /// Takes note of an answer.
+    pub(crate) fn answered(&mut self, records: usize, bytes: usize) {
+        self.record_bytes = bytes.checked_div(records).or(self.record_bytes);
+    }
+
+    /// How many bytes to reserve before a read.
+    ///
+    /// Records exist as base64 text and as bytes while they are decoded. A read far from the tip may bring as many as are
+    /// asked for, and 10 MB while their size is not known. At the tip a shard cannot have taken in more than 1 MB for each
+    /// second since the last read.
+    pub(crate) fn reservation(&self, behind: bool, since_last_read: Duration) -> usize {
+        let asked = self.record_bytes.map_or(LARGEST_ANSWER, |bytes| {
+            let records = usize::from(self.records());
+            decoding(records.saturating_mul(bytes)).saturating_add(records * RECORD_OVERHEAD)
+        });
+        if behind {
+            return asked.clamp(SMALLEST_RESERVATION, LARGEST_ANSWER);
+        }
+        let seconds = usize::try_from(since_last_read.as_secs())
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        decoding(seconds.saturating_mul(1_000_000))
+            .min(asked)
+            .clamp(SMALLEST_RESERVATION, LARGEST_ANSWER)
+    }
+}
+
+/// What it takes to decode so many bytes of records.
+fn decoding(bytes: usize) -> usize {
+    bytes.saturating_mul(5).div_ceil(2)
 }
 
 /// How many bytes to have room for before an event of a subscription.
@@ -77,7 +119,7 @@ pub(crate) fn reservation(behind: bool, since_last_read: Duration) -> usize {
 /// A consumer is sent 2 MB of a shard in a second, and an event exists as base64 text while it is decoded.
 pub(crate) fn push_reservation(behind: bool) -> usize {
     if behind {
-        2_000_000 * 5 / 2
+        decoding(2_000_000)
     } else {
         SMALLEST_RESERVATION
     }
@@ -87,7 +129,12 @@ pub(crate) fn push_reservation(behind: bool) -> usize {
 pub(crate) const RESUBSCRIBE_GAP: Duration = Duration::from_secs(5);
 
 const SMALLEST_RESERVATION: usize = 256 * 1024;
+/// What the largest answer takes, 10 MB of records.
 const LARGEST_ANSWER: usize = 25 * 1024 * 1024;
+/// Two seconds of a shard at its read limit.
+const WANTED_ANSWER: usize = 4_000_000;
+/// What a record takes besides its bytes while an answer is decoded.
+const RECORD_OVERHEAD: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -122,12 +169,37 @@ mod tests {
 
     #[test]
     fn a_reservation_covers_what_the_shard_can_have_taken_in() {
-        assert_eq!(reservation(true, Duration::ZERO), LARGEST_ANSWER);
-        assert_eq!(reservation(false, Duration::from_millis(900)), 2_500_000);
-        assert_eq!(reservation(false, Duration::from_secs(1)), 5_000_000);
-        assert_eq!(
-            reservation(false, Duration::from_secs(3_600)),
-            LARGEST_ANSWER
-        );
+        let portion = Portion::new(10_000);
+        let at_tip = |millis| portion.reservation(false, Duration::from_millis(millis));
+        assert_eq!(portion.reservation(true, Duration::ZERO), LARGEST_ANSWER);
+        assert_eq!(at_tip(900), 2_500_000);
+        assert_eq!(at_tip(1_000), 5_000_000);
+        assert_eq!(at_tip(3_600_000), LARGEST_ANSWER);
+    }
+
+    #[test]
+    fn a_portion_follows_the_size_of_the_records() {
+        let portion = |records, bytes| {
+            let mut portion = Portion::new(10_000);
+            portion.answered(records, bytes);
+            portion
+        };
+        assert_eq!(Portion::new(10_000).records(), 10_000);
+        assert_eq!(portion(100, 100_000).records(), 4_000);
+        assert_eq!(portion(1, 10).records(), 10_000);
+        assert_eq!(portion(1, 0).records(), 10_000);
+        assert_eq!(portion(3, 3_000_000).records(), 4);
+        assert_eq!(portion(1, 50_000_000).records(), 1);
+        // An empty answer tells nothing.
+        let mut known = portion(100, 100_000);
+        known.answered(0, 0);
+        assert_eq!(known.records(), 4_000);
+        let reserved = |portion: Portion| portion.reservation(true, Duration::ZERO);
+        assert_eq!(reserved(portion(100, 100_000)), 10_000_000 + 4_000 * 1_024);
+        assert_eq!(reserved(portion(1, 1_000_000)), 10_000_000 + 4 * 1_024);
+        assert_eq!(reserved(portion(1, 50_000_000)), LARGEST_ANSWER);
+        // At the tip it is the smaller of the two.
+        let soon = Duration::from_millis(900);
+        assert_eq!(portion(100, 100_000).reservation(false, soon), 2_500_000);
     }
 }

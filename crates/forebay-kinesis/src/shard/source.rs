@@ -6,14 +6,14 @@ use forebay_lease::{SequenceNumber, ShardId};
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::pace::{Pacer, RESUBSCRIBE_GAP, push_reservation, reservation};
+use crate::pace::{Pacer, Portion, RESUBSCRIBE_GAP, push_reservation};
 use crate::stream::{KinesisStream, Position};
 use crate::subscription::Subscription;
 
 /// Where the records of a shard come from. It keeps the pace the service asks for.
 pub(crate) enum Source {
     Polling {
-        max_records: u16,
+        portion: Portion,
         iterator: Option<String>,
         pacer: Pacer,
     },
@@ -41,7 +41,7 @@ impl Source {
     /// Reads with GetRecords, this often per second while behind and after a pause of `idle` at the tip.
     pub(crate) fn polling(max_records: u16, calls_per_second: u32, idle: Duration) -> Self {
         Self::Polling {
-            max_records,
+            portion: Portion::new(max_records),
             iterator: None,
             pacer: Pacer::new(calls_per_second, idle),
         }
@@ -79,7 +79,7 @@ impl Source {
     /// hold the budget: it can be overdrawn by one small event for each shard.
     pub(crate) fn reservation(&self, behind: bool, since_last_read: Duration) -> (usize, bool) {
         match self {
-            Self::Polling { .. } => (reservation(behind, since_last_read), true),
+            Self::Polling { portion, .. } => (portion.reservation(behind, since_last_read), true),
             Self::FanOut { .. } => (push_reservation(behind), behind),
         }
     }
@@ -93,15 +93,19 @@ impl Source {
     ) -> Result<Option<Answer>, Error> {
         match self {
             Self::Polling {
-                max_records,
-                iterator,
-                ..
+                portion, iterator, ..
             } => {
                 let current = match iterator {
                     Some(iterator) => iterator,
                     None => iterator.insert(stream.iterator(shard, position).await?),
                 };
-                let answer = stream.records(current, *max_records).await?;
+                let answer = stream.records(current, portion.records()).await?;
+                let bytes = answer
+                    .records
+                    .iter()
+                    .map(|record| record.data.as_ref().len())
+                    .sum();
+                portion.answered(answer.records.len(), bytes);
                 let ended = answer.next_shard_iterator.is_none();
                 *iterator = answer.next_shard_iterator;
                 Ok(Some(Answer {
