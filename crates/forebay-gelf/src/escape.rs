@@ -14,21 +14,21 @@ pub(crate) fn copy_clean(target: &mut [u8], source: &[u8]) -> bool {
     };
     // Two overlapping blocks cover every length of a class, so that no length needs a loop over bytes.
     if let (Some(head), Some(tail)) = (source.first_chunk::<16>(), source.last_chunk::<16>()) {
-        let mut dirty = false;
+        let mut dirty = dirty_bytes(u8x16::new(*tail));
         if let (Some(first), true) = (target.first_chunk_mut::<16>(), source.len() <= 32) {
             *first = *head;
-            dirty |= is_dirty_block(head);
+            dirty |= dirty_bytes(u8x16::new(*head));
         } else {
-            for (to, from) in target.chunks_exact_mut(16).zip(source.chunks_exact(16)) {
+            let (blocks, _) = source.as_chunks::<16>();
+            for (to, from) in target.chunks_exact_mut(16).zip(blocks) {
                 to.copy_from_slice(from);
-                dirty |= from.first_chunk::<16>().is_none_or(is_dirty_block);
+                dirty |= dirty_bytes(u8x16::new(*from));
             }
         }
         if let Some(last) = target.last_chunk_mut::<16>() {
             *last = *tail;
-            dirty |= is_dirty_block(tail);
         }
-        return !dirty;
+        return dirty.to_bitmask() == 0;
     }
     if let (Some(head), Some(tail)) = (source.first_chunk::<8>(), source.last_chunk::<8>()) {
         if let Some(first) = target.first_chunk_mut::<8>() {
@@ -408,11 +408,6 @@ const fn is_dirty(byte: u8) -> bool {
     // Turning the second bit over makes a quote 0x20, and everything else that is clean lies above. As a signed number
     // everything outside ASCII lies below.
     ((byte ^ 2) as i8 <= 0x20) | (byte == b'\\')
-}
-
-#[inline(always)]
-fn is_dirty_block(block: &[u8; 16]) -> bool {
-    dirty_bytes(u8x16::new(*block)).to_bitmask() != 0
 }
 
 /// High bits mark `"`, `\` and control characters.

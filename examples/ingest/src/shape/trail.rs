@@ -24,6 +24,7 @@ impl Shaper {
         let mut message = self.encoder.begin(host);
         let mut timed = false;
         let mut source_address = None;
+        let is_named = self.trail_names.is_some();
         self.flattener
             .flatten(event, |name, value| match (name, value) {
                 (Name::Timestamp, Value::Millis(millis)) => {
@@ -37,7 +38,9 @@ impl Shaper {
                     message.full_message_json_text(text.as_json().unwrap_or_default());
                 }
                 (Name::Field(field), value) => with_name(field, |name| {
-                    if let (Value::Text(text), "source_address") = (&value, field.as_str()) {
+                    if let (true, Value::Text(text)) = (is_named, &value)
+                        && field.as_str() == "source_address"
+                    {
                         source_address = text.as_json().and_then(|text| text.parse().ok());
                     }
                     match value {
