@@ -18,6 +18,8 @@ pub enum Exit {
     InputOutput,
     /// Stopped with something unsettled; a restart continues there.
     Temporary,
+    /// Credentials are missing, or lack a right.
+    NotPermitted,
     /// The configuration cannot be used.
     Config,
     /// A second signal ended the process at once.
@@ -35,6 +37,8 @@ impl Exit {
                 std::io::ErrorKind::BrokenPipe => Self::Done,
                 _ => Self::InputOutput,
             }
+        } else if error.chain().any(is_refusal) {
+            Self::NotPermitted
         } else {
             Self::Internal
         }
@@ -49,10 +53,21 @@ impl Exit {
             Self::Failed => 3,
             Self::InputOutput => 74,
             Self::Temporary => 75,
+            Self::NotPermitted => 77,
             Self::Config => 78,
             Self::Forced => 130,
         }
     }
+}
+
+/// Whether AWS refused the caller.
+fn is_refusal(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use forebay_kinesis::ErrorKind::{Credentials, Denied};
+
+    let of_kinesis = cause.downcast_ref::<forebay_kinesis::Error>();
+    let of_s3 = cause.downcast_ref::<forebay_s3::Error>();
+    of_kinesis.is_some_and(|error| matches!(error.kind(), Denied | Credentials))
+        || of_s3.is_some_and(|error| error.kind() == forebay_s3::ErrorKind::Denied)
 }
 
 impl From<Exit> for ExitCode {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use forebay_localaws::Service;
+
 use crate::bed::{Bed, Forebay, bytes_of, command};
 
 #[tokio::test]
@@ -45,6 +47,19 @@ async fn each_exit_code_means_what_the_page_says() {
     ] {
         let ended = command(config, words).await;
         assert_eq!(ended.code, Some(code), "{words:?}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_right_is_77() {
+    let bed = Bed::new("").await;
+    for operation in ["DescribeTable", "Scan"] {
+        bed.aws.deny(Service::DynamoDb, operation);
+    }
+    for words in [&["run"][..], &["leases", "ls"]] {
+        let ended = command(&bed.config, words).await;
+        assert_eq!(ended.code, Some(77), "{words:?}: {ended:?}");
+        assert!(ended.err.contains("dynamodb:Scan"), "{ended:?}");
     }
 }
 
