@@ -103,13 +103,20 @@ impl Process {
 
     /// Resident memory now and at most so far, in bytes, from `/proc`; `None` if the process is gone.
     pub fn memory(&self) -> Option<(u64, u64)> {
+        Some((self.status("VmRSS:")?, self.status("VmHWM:")?))
+    }
+
+    /// Resident memory that is the process's own, in bytes: without the pages of its binary that it has touched so far.
+    pub fn own_memory(&self) -> Option<u64> {
+        self.status("RssAnon:")
+    }
+
+    /// A value in bytes from `/proc/PID/status`.
+    fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-            Some(kibibytes * 1_024)
-        };
-        Some((field("VmRSS:")?, field("VmHWM:")?))
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kibibytes * 1_024)
     }
 
     /// Open file descriptors, from `/proc`.

@@ -77,9 +77,8 @@ impl Portion {
     /// How many records to ask for.
     pub(crate) fn records(&self) -> u16 {
         let enough = |bytes: usize| WANTED_ANSWER.div_ceil(bytes.max(1));
-        self.record_bytes.map_or(self.most, |bytes| {
-            u16::try_from(enough(bytes)).map_or(self.most, |enough| enough.min(self.most))
-        })
+        let wanted = self.record_bytes.map_or(FIRST_RECORDS, enough);
+        u16::try_from(wanted).map_or(self.most, |wanted| wanted.min(self.most))
     }
 
     /// Takes note of an answer.
@@ -133,6 +132,8 @@ const SMALLEST_RESERVATION: usize = 256 * 1024;
 const LARGEST_ANSWER: usize = 25 * 1024 * 1024;
 /// Two seconds of a shard at its read limit.
 const WANTED_ANSWER: usize = 4_000_000;
+/// To learn the size of a shard's records: 10 MB of small ones would take most room of all answers.
+const FIRST_RECORDS: usize = 1_000;
 /// What a record takes besides its bytes while an answer is decoded.
 const RECORD_OVERHEAD: usize = 1024;
 
@@ -184,7 +185,8 @@ mod tests {
             portion.answered(records, bytes);
             portion
         };
-        assert_eq!(Portion::new(10_000).records(), 10_000);
+        assert_eq!(Portion::new(10_000).records(), 1_000);
+        assert_eq!(Portion::new(100).records(), 100);
         assert_eq!(portion(100, 100_000).records(), 4_000);
         assert_eq!(portion(1, 10).records(), 10_000);
         assert_eq!(portion(1, 0).records(), 10_000);
