@@ -18,11 +18,14 @@ impl Repeats {
     /// `Some` if `text` is to be told now; in it the number of repeats that were held back, if there were any.
     pub(crate) fn tell(&self, text: &str) -> Option<Option<u64>> {
         use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-        let key = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+        let mut key = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= REMEMBERED {
+        if told.len() >= REMEMBERED && !told.contains_key(&key) {
             told.retain(|_, (at, _)| now - *at < WINDOW);
+            if told.len() >= REMEMBERED {
+                key = OTHERS;
+            }
         }
         if let Some((at, count)) = told.get_mut(&key)
             && now - *at < WINDOW
@@ -39,8 +42,11 @@ impl Repeats {
 /// The same failure is told once per window.
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// Different failures remembered.
+/// Different failures remembered within a window; what comes on top of them counts as one.
 const REMEMBERED: usize = 256;
+
+/// The failures that are not remembered each by itself.
+const OTHERS: u64 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -54,5 +60,17 @@ mod tests {
         assert_eq!(repeats.tell("throttled"), Some(None));
         tokio::time::advance(WINDOW).await;
         assert_eq!(repeats.tell("denied"), Some(Some(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_all_differ_neither_flood_the_log_nor_memory() {
+        let repeats = Repeats::default();
+        let flood =
+            || (0..10_000).filter(|number| repeats.tell(&format!("notice {number}")).is_some());
+        assert_eq!(flood().count(), REMEMBERED + 1);
+        assert_eq!(repeats.told.lock().unwrap().len(), REMEMBERED + 1);
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(flood().count(), REMEMBERED + 1);
+        assert_eq!(repeats.told.lock().unwrap().len(), REMEMBERED + 1);
     }
 }
