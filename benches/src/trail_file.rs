@@ -1,9 +1,8 @@
-//! A CloudTrail log file.
+//! CloudTrail log files.
 
 /// CloudTrail log files, the same for ever but none like another: records of six kinds, 700 to 2,500 bytes each.
 ///
-/// A bench that reads one file again and again measures a processor that knows the file: inflating, a chain of branches,
-/// is then up to twice as fast as it is on new data.
+/// Many, because a processor learns the branches of a file that is read again and again, those of inflating first of all.
 pub fn trail_files(records: usize) -> impl Iterator<Item = String> {
     let mut seed: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut random = move || {

@@ -6,5 +6,5 @@ mod process;
 mod scale;
 
 pub use ledger::{Ledger, Receipt};
-pub use process::{Process, Signal};
+pub use process::{Memory, Process, Signal};
 pub use scale::{Random, scale};

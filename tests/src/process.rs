@@ -101,22 +101,19 @@ impl Process {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Resident memory now and at most so far, in bytes, from `/proc`; `None` if the process is gone.
-    pub fn memory(&self) -> Option<(u64, u64)> {
-        Some((self.status("VmRSS:")?, self.status("VmHWM:")?))
-    }
-
-    /// Resident memory that is the process's own, in bytes: without the pages of its binary that it has touched so far.
-    pub fn own_memory(&self) -> Option<u64> {
-        self.status("RssAnon:")
-    }
-
-    /// A value in bytes from `/proc/PID/status`.
-    fn status(&self, name: &str) -> Option<u64> {
+    /// How much memory it has, from `/proc`; `None` if the process is gone.
+    pub fn memory(&self) -> Option<Memory> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-        Some(kibibytes * 1_024)
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+            Some(kibibytes * 1_024)
+        };
+        Some(Memory {
+            resident: field("VmRSS:")?,
+            most: field("VmHWM:")?,
+            own: field("RssAnon:")?,
+        })
     }
 
     /// Open file descriptors, from `/proc`.
@@ -128,6 +125,17 @@ impl Process {
             Err(_) => usize::try_from(std::fs::metadata(&folder).ok()?.len()).ok(),
         }
     }
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident now.
+    pub resident: u64,
+    /// Resident at most so far.
+    pub most: u64,
+    /// What of the resident memory is the process's own: all but the pages of its binary that it has touched so far.
+    pub own: u64,
 }
 
 impl Drop for Process {
@@ -154,8 +162,9 @@ mod tests {
             assert!(tokio::time::Instant::now() < deadline, "nothing is logged");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let (now, most) = process.memory().expect("it runs");
-        assert!(now > 0 && most >= now && process.open_files().expect("it runs") >= 3);
+        let memory = process.memory().expect("it runs");
+        assert!(memory.own > 0 && memory.resident >= memory.own);
+        assert!(memory.most >= memory.resident && process.open_files().expect("it runs") >= 3);
         process.signal(Signal::Stop).expect("it runs");
         process.signal(Signal::Terminate).expect("it runs");
         let still = process.ended(Duration::from_millis(100)).await;

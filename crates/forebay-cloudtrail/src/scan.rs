@@ -3,6 +3,8 @@
 //! The pass checks the grammar of RFC 8259 except that bytes above 0x7F are not looked at (the caller checks UTF-8 once per
 //! record, which is faster). It keeps no tree: the members of the opened objects go to a flat list that is reused.
 
+use wide::u8x16;
+
 use crate::error::RecordFault;
 use crate::event::{EventIndex, Kind, MemberSpan};
 use crate::limits::RECORD_DEPTH;
@@ -10,7 +12,6 @@ use crate::member::{Known, Scope};
 use crate::order::Order;
 use crate::outline::is_blank;
 use crate::text::{Text, TextForm, hex4};
-use wide::u8x16;
 
 /// Reads the object that begins at `bytes[0]` and returns the offset behind its last brace. The members end up in `index`.
 pub(crate) fn scan_record(bytes: &[u8], index: &mut EventIndex) -> Result<usize, RecordFault> {

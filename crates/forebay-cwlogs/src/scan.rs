@@ -423,27 +423,6 @@ fn escape_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Returns how many bytes come before the first quote or backslash if all of them are printable ASCII, and no flags.
-///
-/// Looks at all of them whatever they are: to be asked once per string only.
-#[inline]
-pub(crate) fn plain_message(bytes: &[u8]) -> Option<(usize, u8)> {
-    let message = bytes.get(..memchr::memchr2(b'"', b'\\', bytes)?)?;
-    // Whole blocks without early exit, which the compiler compares 16 bytes at a time. The last one overlaps the one
-    // before it.
-    let is_plain = |block: &[u8; 64]| {
-        // As a signed number everything outside ASCII lies below the space too.
-        !block
-            .iter()
-            .fold(false, |special, byte| special | ((*byte as i8) < 0x20))
-    };
-    let blocks = message.chunks_exact(64);
-    let plain = blocks.fold(is_plain(message.last_chunk()?), |plain, block| {
-        plain & block.first_chunk().is_some_and(is_plain)
-    });
-    plain.then_some((message.len(), 0))
-}
-
 /// Returns how many bytes come before the first quote, backslash or control character, and [`NON_ASCII`] if any of
 /// them is above 127.
 #[inline]

@@ -21,8 +21,8 @@ pub struct Config {
     pub max_leases: Option<NonZeroUsize>,
     /// How the records of a shard are read. Default: [`Retrieval::Polling`].
     pub retrieval: Retrieval,
-    /// The most Kinesis records one read asks for. Default 10,000, which is also the service's limit. Of larger records, fewer
-    /// are asked for: 4 MB at a time, two seconds of a shard's read rate.
+    /// The most Kinesis records one read asks for. Default 10,000, which is also the service's limit. No more are asked for
+    /// than make 4 MB, two seconds of a shard's read rate, and 1,000 while the size of a shard's records is not known.
     pub max_records: NonZeroU16,
     /// The pause between two reads of a shard once its newest record was read. While behind, reads follow each other
     /// as fast as the service allows. Default 1 s.
@@ -31,7 +31,8 @@ pub struct Config {
     /// Default 5.
     pub reads_per_second: NonZeroU32,
     /// The most bytes of records that are read and not accepted yet, over all shards. At least 1 MiB; the first
-    /// read of a shard that lags reserves 25 MiB, further ones up to 15 MiB, so less than 32 MiB slows catching up. Default 64 MiB.
+    /// read of a shard that lags reserves 25 MiB, further ones 10 to 20 MiB, so less than 32 MiB slows catching up.
+    /// Default 64 MiB.
     pub bytes_in_flight: usize,
     /// How many batches of one shard may wait for the processor besides the one it works on. Default 2.
     pub batches_ahead: NonZeroUsize,

@@ -2,7 +2,7 @@
 
 use super::{EventSpan, Reader, Scanner, Span};
 use crate::error::EventProblem;
-use crate::scan::{INVALID, Stop, plain_message, plain_run};
+use crate::scan::{INVALID, Stop, plain_run};
 use crate::timestamp::Timestamp;
 
 impl Reader<'_> {
@@ -31,7 +31,7 @@ impl Reader<'_> {
         let rest = rest.get(timestamp_len..)?.strip_prefix(BEFORE_MESSAGE)?;
         let message_at =
             id_at + id_len + BEFORE_TIMESTAMP.len() + timestamp_len + BEFORE_MESSAGE.len();
-        let (len, flags) = plain_message(rest).unwrap_or_else(|| plain_run(rest));
+        let (len, flags) = plain_run(rest);
         let end = message_at + len;
         let mut event = EventSpan {
             range: Span::new(start, end + AFTER_MESSAGE.len(), 0),

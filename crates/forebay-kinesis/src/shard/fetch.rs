@@ -236,13 +236,15 @@ impl Fetcher {
             range: self.settings.range,
             done: self.done.as_ref(),
         };
+        let records = answer.records.len();
         let content = self.reader.read(answer.records, &filter);
         let behind = answer
             .millis_behind_latest
             .and_then(|millis| u64::try_from(millis).ok());
         self.behind = behind.is_none_or(|millis| millis > 0);
         self.last_read = Some(started);
-        self.source.answered(started, content.answered, self.behind);
+        let answered = (records, content.answered);
+        self.source.answered(started, answered, self.behind);
         grant.resize(content.bytes);
         if let Some((Some(number), arrival)) = first {
             self.check_gap(&number, arrival);

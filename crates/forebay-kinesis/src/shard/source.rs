@@ -100,12 +100,6 @@ impl Source {
                     None => iterator.insert(stream.iterator(shard, position).await?),
                 };
                 let answer = stream.records(current, portion.records()).await?;
-                let bytes = answer
-                    .records
-                    .iter()
-                    .map(|record| record.data.as_ref().len())
-                    .sum();
-                portion.answered(answer.records.len(), bytes);
                 let ended = answer.next_shard_iterator.is_none();
                 *iterator = answer.next_shard_iterator;
                 Ok(Some(Answer {
@@ -155,10 +149,16 @@ impl Source {
         }
     }
 
-    /// Takes note of an answer to a read that started at `started`.
-    pub(crate) fn answered(&mut self, started: Instant, bytes: usize, behind: bool) {
-        if let Self::Polling { pacer, .. } = self {
+    /// Takes note of an answer to a read that started at `started`: so many records of so many bytes.
+    pub(crate) fn answered(
+        &mut self,
+        started: Instant,
+        (records, bytes): (usize, usize),
+        behind: bool,
+    ) {
+        if let Self::Polling { pacer, portion, .. } = self {
             pacer.answered(started, bytes, behind);
+            portion.answered(records, bytes);
         }
     }
 

@@ -38,7 +38,8 @@ impl Shaper {
                     message.full_message_json_text(text.as_json().unwrap_or_default());
                 }
                 (Name::Field(field), value) => with_name(field, |name| {
-                    if let (true, Value::Text(text)) = (is_named, &value)
+                    if is_named
+                        && let Value::Text(text) = &value
                         && field.as_str() == "source_address"
                     {
                         source_address = text.as_json().and_then(|text| text.parse().ok());

@@ -122,7 +122,7 @@ path = {:?}
     }
     let seconds = begun.elapsed().as_secs_f64();
     let cpu = cpu_seconds(process.id());
-    let memory = process.memory().map(|(_, most)| most);
+    let memory = process.memory().map(|memory| memory.most);
     process.signal(Signal::Terminate).expect("it runs");
     let ended = process.ended(Duration::from_secs(30)).await;
     let code = ended
