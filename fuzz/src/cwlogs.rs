@@ -55,7 +55,12 @@ fn compare(decoder: &mut Decoder, data: &[u8]) {
     let found: Vec<_> = payload
         .events()
         .map(|event| {
-            let event = event.expect("an event of the documented types is sound");
+            let event = event.unwrap_or_else(|error| {
+                let oversized = payload.oversized(&error);
+                let event = oversized.unwrap_or_else(|| panic!("documented types: {error:?}"));
+                assert!(event.message().value_len() > EVENT_BYTES);
+                event
+            });
             (
                 event.id().to_string(),
                 event.sent_timestamp(),
@@ -149,6 +154,8 @@ fn with_decoder(run: impl FnOnce(&mut Decoder)) {
     DECODER.with_borrow_mut(run);
 }
 
+const EVENT_BYTES: usize = 256;
+
 /// Small enough to be met.
 const LIMITS: fn() -> Limits = || {
     Limits::default()
@@ -158,7 +165,7 @@ const LIMITS: fn() -> Limits = || {
         .with_members(4)
         .with_envelopes(16)
         .with_events(64)
-        .with_event_bytes(256)
+        .with_event_bytes(EVENT_BYTES)
 };
 
 /// Inputs to start from.
@@ -169,7 +176,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let lambda =
         r#"{"awslogs":{"data":"eyJtZXNzYWdlVHlwZSI6IkRBVEFfTUVTU0FHRSIsImxvZ0V2ZW50cyI6W119"}}"#;
     let joined = format!("[{usual},{odd}]\n{control}{control}");
-    let texts = [usual, control, odd, lambda, &joined];
+    let long = usual.replace("ACCEPT", &"ACCEPT ".repeat(EVENT_BYTES / 7));
+    let texts = [usual, control, odd, lambda, &joined, &long];
     let mut seeds: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     for level in [0, 1, 9] {
         seeds.push(packed(usual.as_bytes(), level));
