@@ -4,7 +4,7 @@ use std::fmt;
 
 use forebay_cloudtrail::{Event as TrailEvent, Field, Form, Name, ObjectRef, Value};
 use forebay_entity::Scope;
-use forebay_gelf::{EncodeError, Encoded, FieldName};
+use forebay_gelf::{EncodeError, Encoded, FieldName, MessageWriter};
 
 use super::Shaper;
 
@@ -27,34 +27,20 @@ impl Shaper {
         let is_named = self.trail_names.is_some();
         self.flattener
             .flatten(event, |name, value| match (name, value) {
-                (Name::Timestamp, Value::Millis(millis)) => {
-                    timed = true;
-                    message.timestamp_millis(millis);
-                }
-                (Name::Message, Value::Text(text)) => {
-                    message.short_message_json_text(text.as_json().unwrap_or_default());
-                }
-                (Name::FullMessage, Value::Text(text)) => {
-                    message.full_message_json_text(text.as_json().unwrap_or_default());
-                }
-                (Name::Field(field), value) => with_name(field, |name| {
-                    if is_named
-                        && let Value::Text(text) = &value
-                        && field.as_str() == "source_address"
-                    {
-                        source_address = text.as_json().and_then(|text| text.parse().ok());
+                // Nearly all come this way: short, to be inlined in the flattener.
+                (Name::Field(field), Value::Text(text)) => {
+                    let text = text.as_json().unwrap_or_default();
+                    if is_named && field.as_str() == "source_address" {
+                        source_address = text.parse().ok();
                     }
-                    match value {
-                        Value::Text(text) => {
-                            message.json_text(name, text.as_json().unwrap_or_default())
-                        }
-                        Value::Structure(json) => message.text(name, json),
-                        Value::Bool(value) => message.boolean(name, value),
-                        _ => &mut message,
-                    };
-                }),
-                // The source is the GELF host.
-                _ => {}
+                    with_name(field, |name| {
+                        message.json_text(name, text);
+                    });
+                }
+                (name, value) => {
+                    timed |= name == Name::Timestamp;
+                    write_other(&mut message, name, value);
+                }
             });
         if !timed {
             message.timestamp_millis(read_at);
@@ -104,6 +90,29 @@ impl Shaper {
             message.unsigned(&S3_SIZE, size);
         }
         message.finish()
+    }
+}
+
+#[inline(never)]
+fn write_other(message: &mut MessageWriter<'_>, name: Name<'_>, value: Value<'_>) {
+    match (name, value) {
+        (Name::Timestamp, Value::Millis(millis)) => {
+            message.timestamp_millis(millis);
+        }
+        (Name::Message, Value::Text(text)) => {
+            message.short_message_json_text(text.as_json().unwrap_or_default());
+        }
+        (Name::FullMessage, Value::Text(text)) => {
+            message.full_message_json_text(text.as_json().unwrap_or_default());
+        }
+        (Name::Field(field), Value::Structure(json)) => with_name(field, |name| {
+            message.text(name, json);
+        }),
+        (Name::Field(field), Value::Bool(flag)) => with_name(field, |name| {
+            message.boolean(name, flag);
+        }),
+        // The source is the GELF host.
+        _ => {}
     }
 }
 
