@@ -99,7 +99,7 @@ async fn sixty_four_shards_far_behind_stay_within_the_budget_and_64_mib() {
         .env("AWS_EC2_METADATA_DISABLED", "true");
     let mut child = Process::start(&mut command, &folder.path().join("log")).expect("a child");
     // Debug builds decode a few megabytes a second: the sum of what is read makes the test, not the time.
-    // The first read of each shard brings 10 MB, further ones 4 MB.
+    // The first read of each shard brings 6 MB, further ones 4 MB.
     let wanted = scale(12, 2_400, 50_000);
     let begun = Instant::now();
     let mut reads = 0;
@@ -115,7 +115,7 @@ async fn sixty_four_shards_far_behind_stay_within_the_budget_and_64_mib() {
     server.abort();
     let mib = |bytes: u64| bytes >> 20;
     println!(
-        "64 shards behind: {reads} reads of 10 MB, then 4 MB each, in {} s, {} MiB resident now, {} MiB at most, {} MiB allowed",
+        "64 shards behind: {reads} reads of 6 MB, then 4 MB each, in {} s, {} MiB resident now, {} MiB at most, {} MiB allowed",
         begun.elapsed().as_secs(),
         mib(memory.resident),
         mib(memory.most),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_kinesis::LeaseTable;
+use forebay_kinesis::{InitialPosition, LeaseTable};
 use tokio::time::Instant;
 
 use crate::bed::{Bed, Mode, Sink, config};
@@ -82,6 +82,28 @@ async fn parking_by_hand_keeps_the_leases_free_until_unparked() {
     );
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(sink.len(), 20, "parking stored what was accepted");
+    worker.stop().await;
+}
+
+/// Acceptance takes seconds where a receiver has to prove it, and a small budget is one of several inputs' share.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_acceptance_keeps_no_shard_from_its_first_read() {
+    let bed = Bed::new(8);
+    bed.put_numbers(0..80);
+    let sink = Sink::default();
+    sink.mode(Mode::Hold);
+    let mut settings = config();
+    settings.initial_position = InitialPosition::TrimHorizon;
+    settings.bytes_in_flight = 4 << 20;
+    let worker = bed.start_with("one", &sink, settings).await;
+    let start = Instant::now();
+    sink.wait_for(80).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    sink.mode(Mode::Accept);
+    for _ in 0..80 {
+        sink.release();
+    }
     worker.stop().await;
 }
 

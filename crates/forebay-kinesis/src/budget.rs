@@ -30,6 +30,10 @@ impl Budget {
         }
     }
 
+    pub(crate) fn total(&self) -> usize {
+        self.shared.total
+    }
+
     /// Waits for room. A request above the whole budget gets the whole budget, so it cannot wait for ever.
     ///
     /// # Cancel safety

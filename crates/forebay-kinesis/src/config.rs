@@ -22,7 +22,8 @@ pub struct Config {
     /// How the records of a shard are read. Default: [`Retrieval::Polling`].
     pub retrieval: Retrieval,
     /// The most Kinesis records one read asks for. Default 10,000, which is also the service's limit. No more are asked for
-    /// than make 4 MB, two seconds of a shard's read rate, and 1,000 while the size of a shard's records is not known.
+    /// than make 4 MB, two seconds of a shard's read rate, or take a third of `bytes_in_flight` while they are decoded,
+    /// and 8 while the size of a shard's records is not known.
     pub max_records: NonZeroU16,
     /// The pause between two reads of a shard once its newest record was read. While behind, reads follow each other
     /// as fast as the service allows. Default 1 s.
@@ -30,9 +31,8 @@ pub struct Config {
     /// How many reads per second and shard this worker may make of the five that all readers of a shard share.
     /// Default 5.
     pub reads_per_second: NonZeroU32,
-    /// The most bytes of records that are read and not accepted yet, over all shards. At least 1 MiB; the first
-    /// read of a shard that lags reserves 25 MiB, further ones 10 to 20 MiB, so less than 32 MiB slows catching up.
-    /// Default 64 MiB.
+    /// The most bytes of records that are read and not accepted yet, over all shards. At least 1 MiB; a read of a shard
+    /// that lags reserves up to 20 MiB and at most a third of this, so less than 60 MiB slows catching up. Default 64 MiB.
     pub bytes_in_flight: usize,
     /// How many batches of one shard may wait for the processor besides the one it works on. Default 2.
     pub batches_ahead: NonZeroUsize,

@@ -58,44 +58,68 @@ impl Pacer {
 /// The service fills answers up to 10 MB and then wants five seconds of silence, so a shard that lags is read as fast with
 /// smaller ones. With them more shards can be read at a time in the same budget, and small records, which cost several times
 /// their size while they are decoded, do not pile up.
+///
+/// No read asks for so much that it would have to wait until the whole budget is free: what is read can be minutes from its
+/// acceptance, and everybody else would wait behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portion {
     most: u16,
-    /// The mean size of the records of the last answer that had any.
+    /// Bytes of the budget.
+    room: usize,
+    /// Records and bytes that the size of the records is learned from.
+    seen: (usize, usize),
+    /// The mean size of the records, once it is known: of the last answer that had any.
     record_bytes: Option<usize>,
+    /// The most records to ask for after what the last answers had: a mean of few says little of many.
+    reach: usize,
 }
 
 impl Portion {
-    /// At most so many records at a time.
-    pub(crate) fn new(most: u16) -> Self {
+    /// At most so many records at a time, in a budget of `room` bytes.
+    pub(crate) fn new(most: u16, room: usize) -> Self {
         Self {
             most,
+            room,
+            seen: (0, 0),
             record_bytes: None,
+            reach: 0,
         }
     }
 
     /// How many records to ask for.
     pub(crate) fn records(&self) -> u16 {
-        let enough = |bytes: usize| WANTED_ANSWER.div_ceil(bytes.max(1));
-        let wanted = self.record_bytes.map_or(FIRST_RECORDS, enough);
-        u16::try_from(wanted).map_or(self.most, |wanted| wanted.min(self.most))
+        let wanted = match self.record_bytes {
+            Some(bytes) => WANTED_ANSWER
+                .div_ceil(bytes.max(1))
+                .min(self.room / 3 / cost(bytes))
+                .min(self.reach),
+            None => (self.room / 4 / cost(LARGE_RECORD)).min(FIRST_RECORDS),
+        };
+        u16::try_from(wanted).map_or(self.most, |wanted| wanted.clamp(1, self.most))
     }
 
     /// Takes note of an answer.
     pub(crate) fn answered(&mut self, records: usize, bytes: usize) {
-        self.record_bytes = bytes.checked_div(records).or(self.record_bytes);
+        if records == 0 {
+            return;
+        }
+        self.reach = self.reach.max(records * 8);
+        self.seen = (self.seen.0 + records, self.seen.1 + bytes);
+        if self.record_bytes.is_some() {
+            self.record_bytes = Some(bytes / records);
+        } else if self.seen.0 >= ENOUGH_RECORDS || self.seen.1 >= ENOUGH_BYTES {
+            self.record_bytes = Some(self.seen.1 / self.seen.0);
+        }
     }
 
     /// How many bytes to reserve before a read.
     ///
     /// Records exist as base64 text and as bytes while they are decoded. A read far from the tip may bring as many as are
-    /// asked for, and 10 MB while their size is not known. At the tip a shard cannot have taken in more than 1 MB for each
-    /// second since the last read.
+    /// asked for, and each may be as large as can be while their size is not known. At the tip a shard cannot have taken in
+    /// more than 1 MB for each second since the last read.
     pub(crate) fn reservation(&self, behind: bool, since_last_read: Duration) -> usize {
-        let asked = self.record_bytes.map_or(LARGEST_ANSWER, |bytes| {
-            let records = usize::from(self.records());
-            decoding(records.saturating_mul(bytes)).saturating_add(records * RECORD_OVERHEAD)
-        });
+        let bytes = self.record_bytes.unwrap_or(LARGE_RECORD);
+        let asked = usize::from(self.records()).saturating_mul(cost(bytes));
         if behind {
             return asked.clamp(SMALLEST_RESERVATION, LARGEST_ANSWER);
         }
@@ -106,6 +130,11 @@ impl Portion {
             .min(asked)
             .clamp(SMALLEST_RESERVATION, LARGEST_ANSWER)
     }
+}
+
+/// What it takes to decode a record of so many bytes.
+fn cost(bytes: usize) -> usize {
+    decoding(bytes).saturating_add(RECORD_OVERHEAD)
 }
 
 /// What it takes to decode so many bytes of records.
@@ -132,8 +161,12 @@ const SMALLEST_RESERVATION: usize = 256 * 1024;
 const LARGEST_ANSWER: usize = 25 * 1024 * 1024;
 /// Two seconds of a shard at its read limit.
 const WANTED_ANSWER: usize = 4_000_000;
-/// To learn the size of a shard's records: 10 MB of small ones would take most room of all answers.
-const FIRST_RECORDS: usize = 1_000;
+/// The largest record of a stream as it is set up by default.
+const LARGE_RECORD: usize = 1024 * 1024;
+/// To learn the size of a shard's records: the first ones can be probes, which are small.
+const FIRST_RECORDS: usize = 8;
+const ENOUGH_RECORDS: usize = 8;
+const ENOUGH_BYTES: usize = LARGE_RECORD / 2;
 /// What a record takes besides its bytes while an answer is decoded.
 const RECORD_OVERHEAD: usize = 1024;
 
@@ -168,25 +201,31 @@ mod tests {
         assert_eq!(pacer.next(), Some(start + Duration::from_secs(3)));
     }
 
+    const ROOM: usize = 64 << 20;
+
+    /// A portion that has had this answer, as one of a row.
+    fn portion(records: usize, bytes: usize) -> Portion {
+        let mut portion = Portion::new(10_000, ROOM);
+        portion.reach = 10_000;
+        portion.seen = (ENOUGH_RECORDS, 0);
+        portion.answered(records, bytes);
+        portion.answered(records, bytes);
+        portion
+    }
+
     #[test]
     fn a_reservation_covers_what_the_shard_can_have_taken_in() {
-        let portion = Portion::new(10_000);
+        let portion = Portion::new(10_000, ROOM);
         let at_tip = |millis| portion.reservation(false, Duration::from_millis(millis));
-        assert_eq!(portion.reservation(true, Duration::ZERO), LARGEST_ANSWER);
+        let first = 6 * cost(LARGE_RECORD);
+        assert_eq!(portion.reservation(true, Duration::ZERO), first);
         assert_eq!(at_tip(900), 2_500_000);
         assert_eq!(at_tip(1_000), 5_000_000);
-        assert_eq!(at_tip(3_600_000), LARGEST_ANSWER);
+        assert_eq!(at_tip(3_600_000), first);
     }
 
     #[test]
     fn a_portion_follows_the_size_of_the_records() {
-        let portion = |records, bytes| {
-            let mut portion = Portion::new(10_000);
-            portion.answered(records, bytes);
-            portion
-        };
-        assert_eq!(Portion::new(10_000).records(), 1_000);
-        assert_eq!(Portion::new(100).records(), 100);
         assert_eq!(portion(100, 100_000).records(), 4_000);
         assert_eq!(portion(1, 10).records(), 10_000);
         assert_eq!(portion(1, 0).records(), 10_000);
@@ -203,5 +242,37 @@ mod tests {
         // At the tip it is the smaller of the two.
         let soon = Duration::from_millis(900);
         assert_eq!(portion(100, 100_000).reservation(false, soon), 2_500_000);
+    }
+
+    #[test]
+    fn a_portion_grows_with_what_is_known() {
+        let mut portion = Portion::new(10_000, ROOM);
+        let mut asked = Vec::new();
+        for _ in 0..6 {
+            let records = portion.records();
+            asked.push(records);
+            portion.answered(usize::from(records), usize::from(records) * 1_000);
+        }
+        assert_eq!(asked, [6, 6, 48, 384, 3_072, 4_000]);
+        assert_eq!(Portion::new(4, ROOM).records(), 4);
+        // One large record says enough.
+        let mut portion = Portion::new(10_000, ROOM);
+        portion.answered(1, 600_000);
+        assert_eq!(portion.records(), 7);
+    }
+
+    #[test]
+    fn no_portion_asks_for_the_whole_budget() {
+        for room in [4 << 20, 11 << 20, 32 << 20, ROOM, 1 << 30] {
+            for bytes in [100, 1_000, 10_000, 100_000] {
+                let mut portion = Portion::new(10_000, room);
+                for _ in 0..20 {
+                    let reserved = portion.reservation(true, Duration::MAX);
+                    assert!(reserved <= room * 2 / 3, "{reserved} of {room}, {bytes}");
+                    let records = usize::from(portion.records());
+                    portion.answered(records, records * bytes);
+                }
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::budget::{Budget, Grant};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind};
 use crate::observer::{Dropped, Gap};
-use crate::pace::RESUBSCRIBE_GAP;
+use crate::pace::{Portion, RESUBSCRIBE_GAP};
 use crate::report::Reporter;
 use crate::shard::lineage::{Lineage, children_of_answer};
 use crate::shard::number::issued_at;
@@ -93,7 +93,7 @@ impl Fetcher {
         let source = match &settings.consumer {
             Some(consumer) => Source::fan_out(Arc::clone(consumer)),
             None => Source::polling(
-                settings.max_records,
+                Portion::new(settings.max_records, budget.total()),
                 settings.calls_per_second,
                 settings.idle,
             ),

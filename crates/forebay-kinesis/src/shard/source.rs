@@ -39,9 +39,9 @@ pub(crate) struct Answer {
 
 impl Source {
     /// Reads with GetRecords, this often per second while behind and after a pause of `idle` at the tip.
-    pub(crate) fn polling(max_records: u16, calls_per_second: u32, idle: Duration) -> Self {
+    pub(crate) fn polling(portion: Portion, calls_per_second: u32, idle: Duration) -> Self {
         Self::Polling {
-            portion: Portion::new(max_records),
+            portion,
             iterator: None,
             pacer: Pacer::new(calls_per_second, idle),
         }
