@@ -101,6 +101,12 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// How many bytes of messages fit before memory is allocated.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// What the batch costs against a byte budget.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,6 +16,7 @@ use crate::{
     clock,
     dead_letter::{Class, DeadLetter, DeadLetters},
     settlement::Settlement,
+    spare::Spare,
     stats::InputStats,
     throttle::{Gate, Pace},
 };
@@ -98,7 +99,7 @@ pub(crate) struct Delivery {
     gate: Gate,
     waiting: mpsc::UnboundedSender<Waiting>,
     /// Emptied batches, to be filled again.
-    spare: Arc<Mutex<Vec<Outgoing>>>,
+    spare: Arc<Spare<Outgoing>>,
     counters: Arc<DeliveryCounters>,
 }
 
@@ -121,7 +122,7 @@ impl Delivery {
     /// A delivery without outputs, to be given some by [`Self::to`], and the settler that must run beside it.
     pub(crate) fn new(gate: Gate, dead_letters: DeadLetters) -> (Self, Settler) {
         let (waiting, incoming) = mpsc::unbounded_channel();
-        let spare = Arc::new(Mutex::new(Vec::new()));
+        let spare = Arc::new(Spare::default());
         let counters = Arc::new(DeliveryCounters::default());
         let delivery = Self {
             outlets: Arc::default(),
@@ -151,11 +152,7 @@ impl Delivery {
 
     /// An empty batch.
     pub(crate) fn outgoing(&self) -> Outgoing {
-        self.spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_default()
+        self.spare.take().unwrap_or_default()
     }
 
     /// Hands `outgoing` to every output and leaves an empty batch in its place. Waits while reading is held back, and while
@@ -239,7 +236,7 @@ fn open(settlement: &Settlement, origins: &[u32]) {
 pub(crate) struct Settler {
     incoming: mpsc::UnboundedReceiver<Waiting>,
     dead_letters: DeadLetters,
-    spare: Arc<Mutex<Vec<Outgoing>>>,
+    spare: Arc<Spare<Outgoing>>,
     counters: Arc<DeliveryCounters>,
 }
 
@@ -300,15 +297,16 @@ impl Settler {
         for &record in &origins {
             settlement.closed(record);
         }
+        // One record can inflate to far more than what makes a batch full.
+        if acceptance.batch.capacity() > 2 * FULL {
+            return;
+        }
         let mut outgoing = Outgoing {
             batch: acceptance.batch,
             origins,
         };
         outgoing.clear();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE {
-            spare.push(outgoing);
-        }
+        self.spare.give(outgoing);
     }
 }
 
@@ -331,9 +329,6 @@ pub(crate) fn refusal_reason(reason: &RefusalReason) -> String {
 /// A batch is sent when it has this many bytes: large enough for one system call to carry a thousand messages' worth,
 /// small enough to be a small part of the budget.
 const FULL: usize = 256 << 10;
-
-/// Emptied batches kept for reuse.
-const SPARE: usize = 32;
 
 /// How long an output may take to prove what it has.
 const FLUSH: Duration = Duration::from_secs(2);

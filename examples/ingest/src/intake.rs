@@ -1,11 +1,6 @@
 //! What every input is made of beside its source: its name and counters, and the ways to outputs and dead letters.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock,
@@ -14,7 +9,7 @@ use crate::{
     delivery::{Delivery, Origin},
     names::Names,
     shape::Shaper,
-    stats::{InputStats, lock},
+    stats::InputStats,
     throttle::Pace,
 };
 
@@ -67,26 +62,6 @@ impl Intake {
                 false
             }
         }
-    }
-}
-
-/// Things with buffers that are used again, as many as were ever in use at once.
-#[derive(Debug)]
-pub(crate) struct Spare<T>(Mutex<Vec<T>>);
-
-impl<T> Default for Spare<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Spare<T> {
-    pub(crate) fn take(&self) -> Option<T> {
-        lock(&self.0).pop()
-    }
-
-    pub(crate) fn give(&self, thing: T) {
-        lock(&self.0).push(thing);
     }
 }
 

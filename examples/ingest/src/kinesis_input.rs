@@ -21,11 +21,12 @@ use crate::{
     collect::{Bad, Collect, Collector},
     config::{Kinesis, Start},
     dead_letter::Class,
-    intake::{Intake, RETRY, Spare},
+    intake::{Intake, RETRY},
     log_reader::{LogReader, RecordOrigin},
     pipeline::SharedName,
     route::Routes,
     settlement::{Acknowledge, Settlement},
+    spare::Spare,
 };
 
 /// How the worker of a stream holds its leases.
@@ -148,13 +149,7 @@ struct Logs {
 
 impl Processor for Logs {
     async fn process(&self, batch: Batch) -> Outcome {
-        let mut reader = self.readers.take().unwrap_or_else(|| {
-            let shaper = self.intake.shaper().with_full_message(self.full_message);
-            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
-        });
-        let outcome = self.read(&batch, &mut reader).await;
-        self.readers.give(reader);
-        outcome
+        self.read(&batch).await
     }
 
     async fn shard_stopping(&self, shard: &forebay_kinesis::ShardId, reason: Stopping) {
@@ -167,7 +162,17 @@ impl Processor for Logs {
 }
 
 impl Logs {
-    async fn read(&self, batch: &Batch, reader: &mut LogReader) -> Outcome {
+    /// A reader for one record, so that there are no more of them than threads.
+    fn with_reader(&self, read: impl FnOnce(&mut LogReader)) {
+        let mut reader = self.readers.take().unwrap_or_else(|| {
+            let shaper = self.intake.shaper().with_full_message(self.full_message);
+            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
+        });
+        read(&mut reader);
+        self.readers.give(reader);
+    }
+
+    async fn read(&self, batch: &Batch) -> Outcome {
         let intake = &self.intake;
         let origin = intake.origin(batch.shard());
         let settlement = Settlement::new(
@@ -188,12 +193,10 @@ impl Logs {
                 arrival: record.approximate_arrival.unwrap_or(0),
             };
             match &record.damage {
-                None => reader.read(
-                    &record.data,
-                    Some(&from),
-                    &intake.names.load(),
-                    &mut collector,
-                ),
+                None => self.with_reader(|reader| {
+                    let names = intake.names.load();
+                    reader.read(&record.data, Some(&from), &names, &mut collector);
+                }),
                 // Part of an aggregate that could not be read: its bytes are kept, its neighbours are delivered.
                 Some(damage) => collector.bad(Bad::new(Class::Payload, damage, &record.data)),
             }

@@ -35,6 +35,7 @@ mod rows;
 pub mod run;
 mod settlement;
 mod shape;
+mod spare;
 pub mod stats;
 mod summary;
 mod throttle;

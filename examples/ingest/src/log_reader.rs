@@ -97,6 +97,9 @@ impl LogReader {
             }
         }
         self.shaper.flush();
+        if self.decoder.buffer_bytes() > MUCH {
+            self.decoder.shrink_to(MUCH / 4);
+        }
     }
 
     /// A record that is a text.
@@ -314,6 +317,9 @@ impl fmt::Display for Position {
         write!(formatter, "event {}", self.0)
     }
 }
+
+/// Buffers of more than this, which some large record has left, are given back.
+const MUCH: usize = 4 << 20;
 
 /// What is delivered of a message that is too large: the receiver's index takes no more in one term anyway.
 const OVERSIZED_BYTES: usize = 32_000;

@@ -15,9 +15,10 @@ use crate::{
     collect::Collector,
     config::{ObjectDecode, Objects, OnObjectError, S3, Start},
     dead_letter::{Class, DeadLetter},
-    intake::{Intake, RETRY, Spare},
+    intake::{Intake, RETRY},
     object_reader::{Contents, ObjectReader},
     settlement::{Acknowledge, Settlement},
+    spare::Spare,
 };
 
 /// What brings the objects.
