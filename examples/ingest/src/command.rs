@@ -23,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::{
+    allocator::give_memory_back,
     config::{Config, ConfigError, LogFormat, Sources},
     decode,
     demo::{self, Act},
@@ -181,10 +182,14 @@ impl Arguments {
                 ended
             }
             Command::Run(arguments) => {
+                let given_back = give_memory_back();
                 let config = arguments.config.load()?;
                 let rows = LiveRows::on_standard_error();
                 let (filter, format) = (&config.service.log, config.service.log_format);
                 let set_log = log(filter, format, rows.clone());
+                if let Err(error) = given_back {
+                    tracing::warn!(%error, "more memory is kept after an outage");
+                }
                 let ended = runtime(run::run(run::Options {
                     config,
                     sources: arguments.config.sources(),

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod allocator;
 pub mod aws;
 mod clock;
 mod collect;

@@ -77,17 +77,17 @@ async fn a_process_under_steady_load_loses_nothing_and_does_not_grow() {
 }
 
 /// An AWS, a receiver, and the books.
-struct World {
+pub(crate) struct World {
     cloud: Arc<Mutex<Cloud>>,
-    books: Books,
+    pub(crate) books: Books,
     started: Instant,
     endpoint: String,
-    receiver: String,
+    pub(crate) receiver: String,
     _tasks: JoinSet<()>,
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let started = Instant::now();
         let mut cloud = Cloud::new(Settings::instant(), 1);
         for stream in ["flow", "logs"] {
@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    fn launch(&self, folder: &Path) -> Process {
+    pub(crate) fn launch(&self, folder: &Path) -> Process {
         let endpoints = ["kinesis", "dynamodb", "sqs", "s3", "ec2"]
             .map(|service| format!("{service} = \"http://{}\"", self.endpoint));
         let text = format!(
@@ -180,25 +180,26 @@ listen = "127.0.0.1:0"
         let bad = tick.is_multiple_of(1_000 / TICK);
         let bad = bad.then(|| format!("bad {}", books.produce(true)));
         drop(books);
-        let now = now(self.started);
-        let mut cloud = self.cloud();
         let key = tick.to_string();
-        let mut put = |stream: &str, data: Vec<u8>| {
-            let put = cloud.kinesis().put_record(stream, &key, data, now);
-            put.expect("within the limits of the stream");
-        };
-        put("flow", flow_logs(&flow));
-        put("logs", log_texts(&logs));
+        self.put("flow", &key, flow_logs(&flow));
+        self.put("logs", &key, log_texts(&logs));
         if let Some(bad) = bad {
-            put("logs", bad.into_bytes());
+            self.put("logs", &key, bad.into_bytes());
         }
         if tick.is_multiple_of(500 / TICK) {
             let (key, file) = log_file(&mut self.books.trail(), tick);
+            let (mut cloud, now) = (self.cloud(), now(self.started));
             let notice = json!({"s3Bucket": BUCKET, "s3ObjectKey": [key]}).to_string();
             cloud.s3().put(BUCKET, &key, file, now);
             let sent = cloud.sqs().send(QUEUE, &notice, now);
             sent.expect("the queue exists");
         }
+    }
+
+    pub(crate) fn put(&self, stream: &str, key: &str, data: Vec<u8>) {
+        let now = now(self.started);
+        let put = self.cloud().kinesis().put_record(stream, key, data, now);
+        put.expect("within the limits of the stream");
     }
 
     /// Waits until everything that was put has come out and the queue is empty; only a standstill ends it early.
