@@ -16,11 +16,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use forebay_benches::trail_files;
-use forebay_cloudtrail::{
-    Event, Field, FileDecoder, Flattener, Limits, Name, RecordSplitter, Value, View,
-};
-use forebay_gelf::{Encoder, FieldName, MessageWriter};
+use forebay_benches::{Shaping, trail_files};
+use forebay_cloudtrail::{FileDecoder, Flattener, Limits, RecordSplitter, View};
+use forebay_flowlog::Format;
 
 const RECORDS: usize = 500;
 const FILES: usize = 50;
@@ -102,21 +100,16 @@ fn cloudtrail(criterion: &mut Criterion) {
         });
     }
 
-    for (name, view) in [
-        ("to-gelf/plugin", View::Plugin),
-        ("to-gelf/complete", View::Complete),
-    ] {
-        let mut shaper = Shaper::new(view);
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let mut bytes = 0;
-                decode(black_box(gzip), |record| {
-                    bytes += shaper.message(&record.event()).len();
-                });
-                bytes
+    let mut shaping = Shaping::new(&Format::v2());
+    group.bench_function("to-gelf", |bencher| {
+        bencher.iter(|| {
+            let mut bytes = 0;
+            decode(black_box(gzip), |record| {
+                bytes += shaping.trail_len(&record.event());
             });
+            bytes
         });
-    }
+    });
     group.finish();
     if is_count {
         return;
@@ -141,7 +134,7 @@ fn ratios(gzips: &[Vec<u8>], length: usize) {
     let mut inflated = vec![0; length];
     let mut piece = vec![0; 12 << 10];
     let mut libdeflate = libdeflater::Decompressor::new();
-    let mut shaper = Shaper::new(View::Complete);
+    let mut shaping = Shaping::new(&Format::v2());
     let mut times = [const { Vec::new() }; 3];
     for gzip in gzips.iter().cycle().take(ROUNDS) {
         let mut stages: [&mut dyn FnMut() -> usize; 3] = [
@@ -154,7 +147,7 @@ fn ratios(gzips: &[Vec<u8>], length: usize) {
             &mut || {
                 let mut bytes = 0;
                 decode(gzip, |record| {
-                    bytes += shaper.message(&record.event()).len();
+                    bytes += shaping.trail_len(&record.event());
                 });
                 bytes
             },
@@ -191,69 +184,6 @@ fn gunzip(gzip: &[u8], piece: &mut [u8]) -> usize {
         }
     }
 }
-
-/// Makes messages of records as `ingest` does (`examples/ingest/src/shape/trail.rs`).
-struct Shaper {
-    encoder: Encoder,
-    flattener: Flattener,
-}
-
-impl Shaper {
-    fn new(view: View) -> Self {
-        Self {
-            encoder: Encoder::default(),
-            flattener: Flattener::new(view),
-        }
-    }
-
-    fn message(&mut self, event: &Event<'_>) -> &[u8] {
-        let mut message = self.encoder.begin("aws-cloudtrail");
-        self.flattener
-            .flatten(event, |name, value| match (name, value) {
-                // Nearly all come this way: short, to be inlined in the flattener.
-                (Name::Field(field), Value::Text(text)) => {
-                    let name = &FIELDS[field.known().expect("a documented member")];
-                    message.json_text(name, text.as_json().unwrap_or_default());
-                }
-                (name, value) => write_other(&mut message, name, value),
-            });
-        message.finish().expect("a message").as_bytes()
-    }
-}
-
-#[inline(never)]
-fn write_other(message: &mut MessageWriter<'_>, name: Name<'_>, value: Value<'_>) {
-    match (name, value) {
-        (Name::Timestamp, Value::Millis(millis)) => {
-            message.timestamp_millis(millis);
-        }
-        (Name::Message, Value::Text(text)) => {
-            message.short_message_json_text(text.as_json().unwrap_or_default());
-        }
-        (Name::FullMessage, Value::Text(text)) => {
-            message.full_message_json_text(text.as_json().unwrap_or_default());
-        }
-        (Name::Field(field), value) => {
-            let name = &FIELDS[field.known().expect("a documented member")];
-            match value {
-                Value::Structure(json) => message.text(name, json),
-                Value::Bool(flag) => message.boolean(name, flag),
-                _ => message,
-            };
-        }
-        _ => {}
-    }
-}
-
-static FIELDS: [FieldName; Field::KNOWN.len()] = {
-    let mut names = [FieldName::literal("x"); Field::KNOWN.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = FieldName::literal(Field::KNOWN[at]);
-        at += 1;
-    }
-    names
-};
 
 /// Reads a file as the S3 driver does: in pieces of 16 KiB.
 fn decode(gzip: &[u8], mut each: impl FnMut(forebay_cloudtrail::Record<'_>)) {

@@ -104,6 +104,12 @@ impl Shaping {
         }
     }
 
+    /// The length of the message of a CloudTrail record, which is not kept.
+    pub fn trail_len(&mut self, event: &TrailEvent<'_>) -> usize {
+        let message = self.shaper.trail(event, false, 1);
+        message.map_or(0, |message| message.as_bytes().len())
+    }
+
     /// How lookups of names ended so far: each result and how often.
     pub fn lookups(&mut self) -> BTreeMap<String, u64> {
         self.shaper.flush();

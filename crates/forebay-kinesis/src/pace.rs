@@ -203,12 +203,11 @@ mod tests {
 
     const ROOM: usize = 64 << 20;
 
-    /// A portion that has had this answer, as one of a row.
+    /// A portion that has had this answer after many others.
     fn portion(records: usize, bytes: usize) -> Portion {
         let mut portion = Portion::new(10_000, ROOM);
         portion.reach = 10_000;
-        portion.seen = (ENOUGH_RECORDS, 0);
-        portion.answered(records, bytes);
+        portion.record_bytes = Some(1);
         portion.answered(records, bytes);
         portion
     }

@@ -149,30 +149,6 @@ struct Logs {
 
 impl Processor for Logs {
     async fn process(&self, batch: Batch) -> Outcome {
-        self.read(&batch).await
-    }
-
-    async fn shard_stopping(&self, shard: &forebay_kinesis::ShardId, reason: Stopping) {
-        tracing::debug!(input = %self.intake.name, shard_id = %shard, ?reason, "shard stops");
-        if reason != Stopping::Lost {
-            // Its end, or its hand-over, waits for the last acceptance; children wait for the end.
-            self.intake.delivery.flush().await;
-        }
-    }
-}
-
-impl Logs {
-    /// A reader for one record, so that there are no more of them than threads.
-    fn with_reader(&self, read: impl FnOnce(&mut LogReader)) {
-        let mut reader = self.readers.take().unwrap_or_else(|| {
-            let shaper = self.intake.shaper().with_full_message(self.full_message);
-            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
-        });
-        read(&mut reader);
-        self.readers.give(reader);
-    }
-
-    async fn read(&self, batch: &Batch) -> Outcome {
         let intake = &self.intake;
         let origin = intake.origin(batch.shard());
         let settlement = Settlement::new(
@@ -221,5 +197,25 @@ impl Logs {
             unsent = index + 1;
         }
         Outcome::Pending
+    }
+
+    async fn shard_stopping(&self, shard: &forebay_kinesis::ShardId, reason: Stopping) {
+        tracing::debug!(input = %self.intake.name, shard_id = %shard, ?reason, "shard stops");
+        if reason != Stopping::Lost {
+            // Its end, or its hand-over, waits for the last acceptance; children wait for the end.
+            self.intake.delivery.flush().await;
+        }
+    }
+}
+
+impl Logs {
+    /// A reader for one record, so that there are no more of them than threads.
+    fn with_reader(&self, read: impl FnOnce(&mut LogReader)) {
+        let mut reader = self.readers.take().unwrap_or_else(|| {
+            let shaper = self.intake.shaper().with_full_message(self.full_message);
+            LogReader::new(shaper, Arc::clone(&self.routes), Arc::clone(&self.stream))
+        });
+        read(&mut reader);
+        self.readers.give(reader);
     }
 }

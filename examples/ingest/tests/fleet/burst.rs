@@ -43,7 +43,7 @@ async fn the_memory_of_a_backlog_is_given_back() {
         let after = scene.memory();
         println!("| {number} | {} | {} |", most >> 10, after >> 10);
         assert!(after <= calm + SLACK, "kept");
-        // The first began with nothing: no connection, no spare buffer.
+        // The first began without spare buffers.
         assert!(most <= first + 2 * SLACK, "more than before");
     }
 }

@@ -353,4 +353,4 @@ impl Chaos {
 /// One answer of GetRecords and its messages, more or less.
 const MEMORY_SLACK: u64 = 16 << 20;
 /// Connections of calls that wait in a fault: the processes hold up to all shards in turn.
-const DESCRIPTOR_SLACK: usize = 24;
+const DESCRIPTOR_SLACK: u64 = 24;

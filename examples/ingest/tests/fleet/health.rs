@@ -10,11 +10,11 @@ pub(crate) struct Health {
     samples: Vec<Sample>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     memory: u64,
     own: u64,
-    descriptors: usize,
+    descriptors: u64,
 }
 
 impl Health {
@@ -24,9 +24,18 @@ impl Health {
             self.samples.push(Sample {
                 memory: memory.resident,
                 own: memory.own,
-                descriptors,
+                descriptors: descriptors as u64,
             });
         }
+    }
+
+    /// Not even the most descriptors grow by more than this, where nothing goes wrong.
+    pub(crate) fn check_peaks(&self, more_descriptors: u64) {
+        let [middle, last] = self.thirds().map(most);
+        assert!(
+            last.descriptors <= middle.descriptors + more_descriptors,
+            "{self}"
+        );
     }
 
     /// The middle and the last third of the run; the first third is for warming up.
@@ -40,7 +49,7 @@ impl Health {
     /// Memory does not grow by more than this after the warm-up, and stays under what the documents promise for a queue of
     /// 64 MiB. Nor do the least of the process's own memory and the least of its descriptors: that is where a leak shows
     /// behind the bursts of an outage, which makes many calls wait at once.
-    pub(crate) fn check(&self, more_memory: u64, more_descriptors: usize) {
+    pub(crate) fn check(&self, more_memory: u64, more_descriptors: u64) {
         let thirds = self.thirds();
         let [least_middle, least_last] = thirds.map(least);
         let [middle, last] = thirds.map(most);
@@ -60,33 +69,29 @@ impl Health {
 
 /// The highest values among some samples.
 fn most(samples: &[Sample]) -> Sample {
-    Sample {
-        memory: samples.iter().map(|seen| seen.memory).max().unwrap_or(0),
-        own: samples.iter().map(|seen| seen.own).max().unwrap_or(0),
-        descriptors: samples
-            .iter()
-            .map(|seen| seen.descriptors)
-            .max()
-            .unwrap_or(0),
-    }
+    each(samples, u64::max)
 }
 
 /// The lowest values among some samples.
 fn least(samples: &[Sample]) -> Sample {
-    Sample {
-        memory: samples.iter().map(|seen| seen.memory).min().unwrap_or(0),
-        own: samples.iter().map(|seen| seen.own).min().unwrap_or(0),
-        descriptors: samples
-            .iter()
-            .map(|seen| seen.descriptors)
-            .min()
-            .unwrap_or(0),
+    each(samples, u64::min)
+}
+
+fn each(samples: &[Sample], choose: fn(u64, u64) -> u64) -> Sample {
+    let choose = |one: Sample, other: &Sample| Sample {
+        memory: choose(one.memory, other.memory),
+        own: choose(one.own, other.own),
+        descriptors: choose(one.descriptors, other.descriptors),
+    };
+    match samples {
+        [first, rest @ ..] => rest.iter().fold(*first, choose),
+        [] => Sample::default(),
     }
 }
 
 /// A quarter of the limit that systems set by default. A process makes up to 32 calls to the lease table at a time, and one for
 /// each shard.
-const MOST_DESCRIPTORS: usize = 256;
+const MOST_DESCRIPTORS: u64 = 256;
 
 /// A table of the highest values in each tenth of the run, and the lowest of its own memory and its descriptors.
 impl fmt::Display for Health {
@@ -113,8 +118,8 @@ impl fmt::Display for Health {
         })?;
         row("of that at least, MiB", &least, |seen| seen.own >> 20)?;
         row("at least so many descriptors", &least, |seen| {
-            seen.descriptors as u64
+            seen.descriptors
         })?;
-        row("descriptors", &tenths, |seen| seen.descriptors as u64)
+        row("descriptors", &tenths, |seen| seen.descriptors)
     }
 }

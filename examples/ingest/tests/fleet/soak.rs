@@ -74,6 +74,7 @@ async fn a_process_under_steady_load_loses_nothing_and_does_not_grow() {
     println!("{health}");
     assert_eq!(world.cloud().sqs().bodies(QUEUE), [""; 0]);
     health.check(MEMORY_SLACK, DESCRIPTOR_SLACK);
+    health.check_peaks(DESCRIPTOR_SLACK);
 }
 
 /// An AWS, a receiver, and the books.
@@ -263,4 +264,4 @@ const TICK: u64 = 50;
 
 /// How much more the last third of the time may take than the one before.
 const MEMORY_SLACK: u64 = 4 << 20;
-const DESCRIPTOR_SLACK: usize = 4;
+const DESCRIPTOR_SLACK: u64 = 4;
